@@ -1,0 +1,42 @@
+"""What can go wrong, as the user sees it: a sentence, a hint and an exit code."""
+
+from __future__ import annotations
+
+
+class MiscreenError(Exception):
+    """Base of every error that miscreen raises on purpose.
+
+    Parameters
+    ----------
+    message : str
+        What was found and what was expected.
+    hint : str, optional
+        What the user can do about it.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}. {self.hint}" if self.hint else self.message
+
+    def __reduce__(self) -> tuple[type[MiscreenError], tuple[str, str]]:
+        return type(self), (self.message, self.hint)
+
+
+class InputError(MiscreenError):
+    """The request cannot be carried out as asked: an unknown name, option or path (exit code 2)."""
+
+    exit_code = 2
+
+
+class DataError(MiscreenError):
+    """The data are not what a screen needs: broken, ragged, constant, empty (exit code 1)."""
+
+
+class ResourceError(MiscreenError):
+    """Memory, disk or threads do not suffice (exit code 1)."""

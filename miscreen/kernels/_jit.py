@@ -1,0 +1,94 @@
+"""The one place that imports Numba: how kernels are compiled and where their machine code is kept.
+
+Numba's own cache key knows neither the options of ``njit`` nor helpers in other files nor a mixed set of
+processors, so the directory is keyed by all three: package version, a hash of every kernel source and the
+processor. It is probed before use; where nothing can be written, kernels are compiled anew in each process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from miscreen._version import __version__
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def _processor() -> str:
+    """What machine code depends on: model and instruction sets."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        wanted = [line for line in lines if line.startswith(("model name", "flags", "Features", "CPU part"))]
+        return "".join(sorted(set(wanted)))
+    except OSError:
+        return platform.processor() + platform.machine()
+
+
+def _cache_key() -> str:
+    digest = hashlib.sha256(__version__.encode())
+    digest.update(_processor().encode())
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.name.encode() + source.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _writable(directory: Path) -> bool:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=directory, prefix="probe-") as probe:
+            probe.write(b"x" * 4096)
+            probe.flush()
+    except OSError:
+        return False
+    return True
+
+
+def choose_cache_dir() -> Path | None:
+    """The first writable of MISCREEN_CACHE_DIR, the user's cache and the scratch directory."""
+    key = f"kernels-{_cache_key()}"
+    candidates = []
+    if explicit := os.environ.get("MISCREEN_CACHE_DIR"):
+        candidates.append(Path(explicit))
+    home_cache = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
+    candidates.append(Path(home_cache) / "miscreen")
+    candidates.append(Path(tempfile.gettempdir()) / f"miscreen-{os.getuid() if hasattr(os, 'getuid') else 0}")
+    for candidate in candidates:
+        if _writable(candidate / key):
+            return candidate / key
+    return None
+
+
+CACHE_DIR = choose_cache_dir()
+if CACHE_DIR is not None:
+    os.environ["NUMBA_CACHE_DIR"] = str(CACHE_DIR)
+
+import numba  # noqa: E402  (reads NUMBA_CACHE_DIR when it is imported)
+
+if CACHE_DIR is not None:
+    numba.config.CACHE_DIR = str(CACHE_DIR)  # for a process that had imported Numba already
+
+
+def kernel(function: _F) -> _F:
+    """Compile a serial kernel that releases the GIL. Called from Python; no fastmath."""
+    compiled: _F = numba.njit(nogil=True, cache=CACHE_DIR is not None, error_model="numpy")(function)
+    return compiled
+
+
+def inner(function: _F) -> _F:
+    """Compile a piece of other kernels, inlined by LLVM; it has no cache entry of its own."""
+    compiled: _F = numba.njit(nogil=True, error_model="numpy")(function)
+    return compiled
+
+
+def contracted(function: _F) -> _F:
+    """Like `kernel`, but a product and a sum may fuse (FMA): last bits then differ between processors."""
+    compiled: _F = numba.njit(
+        nogil=True, cache=CACHE_DIR is not None, error_model="numpy", fastmath={"contract"}
+    )(function)
+    return compiled

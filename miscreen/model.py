@@ -1,0 +1,201 @@
+"""The central types: frozen, without input or output."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+class Kind(IntEnum):
+    """How a column is treated: by its order and distances, or by its levels."""
+
+    CONTINUOUS = 0
+    DISCRETE = 1
+
+    @property
+    def label(self) -> str:
+        """The word used in results: ``continuous`` or ``discrete``."""
+        return self.name.lower()
+
+
+class ColumnType(IntEnum):
+    """What a table holds in a column, before it is decided how to treat it."""
+
+    FLOAT = 0
+    INTEGER = 1
+    BOOLEAN = 2
+    TEXT = 3
+    TEMPORAL = 4
+    UNSUPPORTED = 5
+
+    @property
+    def label(self) -> str:
+        """Lower-case name, as ``miscreen describe`` prints it."""
+        return self.name.lower()
+
+
+class Status(IntEnum):
+    """Why a feature has a score, or has none."""
+
+    OK = 0
+    CONSTANT = 1
+    TOO_FEW_SAMPLES = 2
+    ALL_MISSING = 3
+    TOO_MANY_LEVELS = 4
+    UNSUPPORTED_TYPE = 5
+    NO_ESTIMATE = 6
+
+    @property
+    def label(self) -> str:
+        """The words used in results, such as ``too few samples``."""
+        return self.name.lower().replace("_", " ")
+
+
+@dataclass(frozen=True)
+class FeatureBlock:
+    """Neighbouring features of a table, in memory.
+
+    Attributes
+    ----------
+    first : int
+        Position of the first feature among the features screened.
+    names : sequence of str, length n_features
+    values : float32 or float64 array, shape (n_features, n_samples), C-contiguous
+        NaN means missing. Text and categories are codes in order of first appearance; booleans are
+        0 and 1; dates and times are seconds since 1970-01-01 UTC. A column of a type that is not
+        supported is all NaN.
+    types : uint8 array, shape (n_features,)
+        `ColumnType` of each feature.
+    """
+
+    first: int
+    names: Sequence[str]
+    values: NDArray[Any]
+    types: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Target:
+    """The outcome, reduced to the samples in which it is present.
+
+    Attributes
+    ----------
+    name : str
+    values : float64 array, shape (n_present,), finite
+        Numbers, or codes of the levels in order of first appearance when `nominal`.
+    kind : Kind
+    nominal : bool
+        True when the levels are labels without an order (text with more than two levels).
+    rows : intp array, shape (n_present,)
+        The samples of the table in which the target is present, ascending.
+    """
+
+    name: str
+    values: Floats
+    kind: Kind
+    nominal: bool
+    rows: NDArray[np.intp]
+
+    @cached_property
+    def order(self) -> NDArray[np.intp]:
+        """Samples in ascending order of the target; equal values in the order of the samples."""
+        return np.argsort(self.values, kind="stable")
+
+    @cached_property
+    def codes(self) -> NDArray[np.int64]:
+        """For a discrete target, its levels numbered in order of first appearance."""
+        levels, first, inverse = np.unique(self.values, return_index=True, return_inverse=True)
+        renumber = np.empty(len(levels), dtype=np.int64)
+        renumber[np.argsort(first)] = np.arange(len(levels))
+        return renumber[inverse]
+
+    @property
+    def n_levels(self) -> int:
+        """For a discrete target, how many levels it has."""
+        return int(self.codes.max()) + 1 if len(self.values) else 0
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Features of one kind, as an estimator receives them.
+
+    Attributes
+    ----------
+    values : float64 array, shape (n_features, n_present), C-contiguous
+        Samples are those of the target. NaN means missing; there are no infinities. Every feature has
+        at least two different values and enough samples.
+    kind : Kind
+    nominal : bool array, shape (n_features,)
+        True for labels without an order, whose values are codes.
+    """
+
+    values: Floats
+    kind: Kind
+    nominal: NDArray[np.bool_]
+
+    @cached_property
+    def order(self) -> NDArray[np.intp]:
+        """Samples of each feature in ascending order, missing ones last; ties in no certain order."""
+        return np.argsort(self.values, axis=1)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What an estimator says of the features of a `Batch`.
+
+    Attributes
+    ----------
+    mi : float64 array, shape (n_features,)
+        Mutual information in nats, never clamped. NaN where there is no estimate.
+    method : str or sequence of str
+        The estimator that was used, for all features or for each.
+    score : float64 array, shape (n_features,), optional
+        What is ranked, larger first; `mi` when absent.
+    extras : mapping of str to float64 array, shape (n_features,)
+        Further columns of the result.
+    """
+
+    mi: Floats
+    method: str | Sequence[str]
+    score: Floats | None = None
+    extras: Mapping[str, Floats] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ScreenSpec:
+    """What is asked for: everything that a score depends on besides the data.
+
+    Attributes
+    ----------
+    method : str
+        A name in `miscreen.estimators.ESTIMATORS`.
+    options : object
+        The estimator's own frozen options.
+    discrete, continuous : tuple of str
+        Names or globs of columns whose kind is set by the user.
+    target_kind : Kind, optional
+        Overrides the target's kind.
+    max_levels : int
+        Integers with at most so many distinct values are discrete.
+    min_samples : int
+        Features with fewer complete samples get no score.
+    seed : int
+        Key of everything random.
+    """
+
+    method: str
+    options: Any
+    discrete: tuple[str, ...] = ()
+    continuous: tuple[str, ...] = ()
+    target_kind: Kind | None = None
+    max_levels: int = 20
+    min_samples: int = 10
+    seed: int = 0

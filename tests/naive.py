@@ -1,0 +1,1 @@
+"""Slow, obvious references straight from the papers. Nothing here imports miscreen."""
