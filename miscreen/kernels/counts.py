@@ -1,0 +1,105 @@
+"""Contingency tables: levels to codes, counts, plug-in mutual information."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from miscreen.kernels._jit import kernel
+
+
+@kernel
+def level_codes(values, order, codes):
+    """Number the levels of a feature in order of first appearance among its samples; return how many.
+
+    values: float array, NaN = missing; order: intp array, ascending with NaN last; codes: int64 array, filled
+    with 0, 1, ... and -1 where missing. O(n). Renaming the levels leaves the codes as they are, bit for bit.
+    """
+    n = len(values)
+    level = -1
+    previous = 0.0
+    for i in range(n):
+        sample = order[i]
+        value = values[sample]
+        if np.isnan(value):
+            codes[sample] = -1
+            continue
+        if level < 0 or value != previous:
+            level += 1
+            previous = value
+        codes[sample] = level
+    renumbered = np.full(level + 1, -1, np.int64)
+    count = 0
+    for i in range(n):
+        if codes[i] >= 0:
+            if renumbered[codes[i]] < 0:
+                renumbered[codes[i]] = count
+                count += 1
+            codes[i] = renumbered[codes[i]]
+    return count
+
+
+@kernel
+def joint_counts(x_codes, y_codes, kx, ky):
+    """Contingency table, int64 of shape (kx, ky), of two integer arrays of codes; negative codes are missing.
+
+    Samples in which either code is missing are left out. O(n + kx ky).
+    Scratch: none besides the table.
+    """
+    counts = np.zeros((kx, ky), np.int64)
+    for i in range(len(x_codes)):
+        if x_codes[i] >= 0 and y_codes[i] >= 0:
+            counts[x_codes[i], y_codes[i]] += 1
+    return counts
+
+
+@kernel
+def plugin_mi(counts):
+    """Plug-in mutual information, in nats, of a contingency table (integers, shape (kx, ky)).
+
+    Sum of p log(p / (p_x p_y)) over occupied cells; biased upwards by about (kx - 1)(ky - 1) / 2n. O(kx ky).
+    NaN when the table is empty.
+    """
+    kx, ky = counts.shape
+    columns = np.zeros(ky, np.int64)
+    n = 0
+    for a in range(kx):
+        for b in range(ky):
+            columns[b] += counts[a, b]
+            n += counts[a, b]
+    total = 0.0
+    for a in range(kx):
+        row = 0
+        for b in range(ky):
+            row += counts[a, b]
+        for b in range(ky):
+            count = counts[a, b]
+            if count > 0:
+                total += count * math.log((float(count) * n) / (float(row) * columns[b]))
+    return total / n
+
+
+@kernel
+def miller_madow(counts):
+    """Bias correction, in nats, to add to the plug-in mutual information of a contingency table.
+
+    (Kx + Ky - Kxy - 1) / 2n with K the number of occupied rows, columns and cells: Miller (1955). O(kx ky).
+    Usually negative; NaN when the table is empty.
+    """
+    kx, ky = counts.shape
+    occupied_columns = np.zeros(ky, np.int64)
+    occupied = 0
+    n = 0
+    for a in range(kx):
+        row = 0
+        for b in range(ky):
+            if counts[a, b] > 0:
+                n += counts[a, b]
+                row = 1
+                occupied_columns[b] = 1
+                occupied -= 1
+        occupied += row
+    for b in range(ky):
+        occupied += occupied_columns[b]
+    return (occupied - 1) / (2.0 * n)
