@@ -1,0 +1,155 @@
+"""The command line: it turns arguments into one call of the library, and every outcome into an exit code."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from types import FrameType
+
+import typer
+
+from miscreen.cli.convert import convert
+from miscreen.cli.describe import describe
+from miscreen.cli.options import Version, flat
+from miscreen.cli.rank import rank
+from miscreen.cli.select import select
+from miscreen.cli.terminal import say
+from miscreen.errors import MiscreenError
+
+INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h
+
+_EPILOG = """\b
+Exit codes:
+  0    done; also when the reader of a pipe has seen enough
+  1    the data, the memory or the disk do not allow it
+  2    the request is not understood: an option, a name, a path
+  70   a bug in miscreen
+  130  interrupted; 129 and 143: hung up, terminated
+"""
+
+
+# Plain help: drawing it with rich doubles the time that --help takes.
+application = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+for _verb in (rank, select, describe, convert):
+    application.command(epilog=_EPILOG)(flat(_verb))
+
+
+@application.callback(epilog=_EPILOG)
+def miscreen(version: Version = False) -> None:
+    """Rank every column of a very wide table by its mutual information with a target.
+
+    \b
+    miscreen rank data.parquet --target y
+    miscreen select data.parquet --target y --top 500 -o chosen.parquet
+    miscreen describe data.parquet
+    miscreen convert data.csv data.arrow
+
+    SOURCE is a file (CSV, TSV, Parquet, Arrow or Feather, also .gz and .zst), a directory or a quoted
+    glob of such files, or - for standard input.
+    """
+
+
+class Ended(BaseException):
+    """A signal asks the run to end; raised where the run is, so that it cleans up behind itself."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    raise Ended(number)
+
+
+def _listen() -> None:
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # nohup stays nohup
+            signal.signal(number, _end)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; nothing but data goes to standard output.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        What follows the program's name; the process's own arguments by default.
+
+    Returns
+    -------
+    int
+        0 for success, 1 for data and resources, 2 for a request that is not understood, 70 for a bug, 128
+        and the number of the signal that ended the run.
+
+    Examples
+    --------
+    >>> main(["--version"])
+    miscreen ...
+    0
+    """
+    _listen()
+    try:
+        _run(sys.argv[1:] if arguments is None else list(arguments))
+        sys.stdout.flush()  # here, where a broken pipe can still be met, and not at interpreter shutdown
+    except typer.Exit as done:
+        return done.exit_code
+    except BrokenPipeError:
+        _abandon_stdout()
+        return 0
+    except (KeyboardInterrupt, Ended) as end:
+        number = end.number if isinstance(end, Ended) else signal.SIGINT
+        say("error", "interrupted" if number == signal.SIGINT else "terminated")
+        return 128 + number
+    except BaseException as error:
+        if os.environ.get("MISCREEN_DEBUG"):
+            traceback.print_exc()
+        return _report(error)
+    return 0
+
+
+def _run(arguments: list[str]) -> None:
+    command = typer.main.get_command(application)
+    with command.make_context("miscreen", arguments or ["--help"]) as context:
+        command.invoke(context)
+
+
+def _report(error: BaseException) -> int:
+    """Say what went wrong and how to go on; return the exit code."""
+    if isinstance(error, MiscreenError):
+        say("error", error.message, error.hint)
+        return error.exit_code
+    if isinstance(error, typer.TyperException):
+        context = getattr(error, "ctx", None)
+        say("error", error.format_message(), f"See {context.command_path} --help" if context else "")
+        return error.exit_code
+    if isinstance(error, MemoryError):
+        say(
+            "error",
+            "the machine has no memory left for this run",
+            "Give a smaller --memory or fewer --threads",
+        )
+        return 1
+    if isinstance(error, OSError) and error.strerror:
+        say("error", f"{error.strerror}: {error.filename}" if error.filename else error.strerror)
+        return 1
+    say(
+        "error",
+        f"internal error: {type(error).__name__}: {error}",
+        "This is a bug in miscreen. Set MISCREEN_DEBUG=1 and run again to see where",
+    )
+    return INTERNAL_ERROR
+
+
+def _abandon_stdout() -> None:
+    """Point standard output at nothing, so that the interpreter's last flush cannot fail."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, sys.stdout.fileno())
+    os.close(nothing)

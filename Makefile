@@ -1,0 +1,44 @@
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+# The newest Python on the PATH that is 3.11 or newer; PYTHON=... overrides.
+PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3 python; do \
+	"$$p" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { command -v "$$p"; break; }; done)
+
+help:
+	@echo "make demo   set up, then rank a real table"
+	@echo "make test   set up, then run the tests"
+	@echo "make lint   style and types"
+	@echo "make setup  only set up, in $(VENV)"
+	@echo "make clean  remove what these made"
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: pyproject.toml
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "error: no Python 3.11 or newer with venv was found on the PATH" >&2; \
+		echo "hint: install one (Debian, Ubuntu: python3 and python3-venv), or run: make PYTHON=/path/to/python3" >&2; \
+		exit 1; \
+	fi
+	@echo "setting up $(VENV) with $(PYTHON) (a minute or two, once)" >&2
+	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+demo: setup
+	@echo '$$ miscreen rank data/samples/pbmc.parquet --target cell_type' >&2
+	@$(BIN)/miscreen rank data/samples/pbmc.parquet --target cell_type
+
+test: setup
+	@$(BIN)/python -m pytest
+
+lint: setup
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

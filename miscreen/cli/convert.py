@@ -1,0 +1,40 @@
+"""``miscreen convert``: parse a table once, to rank it many times."""
+
+from __future__ import annotations
+
+import time
+
+from miscreen.cli.options import Converted, Force, Format, Reading, Running, Source, Writing
+from miscreen.cli.terminal import say
+
+
+def convert(
+    source: Source,
+    output: Converted,
+    *,
+    format: Format = None,
+    force: Force = False,
+    reading: Reading,
+    running: Running,
+) -> None:
+    """Write a table in another format, such as a CSV as Arrow, which is read many times faster.
+
+    \b
+    miscreen convert data.csv data.arrow
+    zcat big.csv.gz | miscreen convert - data.parquet
+
+    Time is that of reading once and writing once; memory stays within --memory beside about 350 MB of
+    libraries and 600 bytes a column.
+    """
+    began = time.monotonic()
+    Writing(output, format, force).check()
+    limits = running.start()
+
+    import miscreen
+
+    with running.progress() as progress:
+        miscreen.convert(
+            source, output, format=format, read=reading.options(), force=force, **limits, on_progress=progress
+        )
+    if not running.quiet:
+        say("done", f"{source} in {time.monotonic() - began:.1f} s -> {output}")

@@ -1,0 +1,323 @@
+"""Every option of the command line, declared once.
+
+Options that several verbs share are fields of a group. A verb takes the group as one parameter; `flat`
+spreads it out for Typer, and the group knows how to hand its values to the library.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
+
+import typer
+
+from miscreen._version import __version__
+from miscreen.cli.progress import Progress
+from miscreen.errors import InputError
+from miscreen.estimators import ESTIMATORS
+from miscreen.resources import Resources, parse_bytes
+from miscreen.tables.write import WRITERS, Destination, find_writer
+
+if TYPE_CHECKING:
+    from miscreen import ReadOptions
+
+Argument, Option = typer.Argument, typer.Option
+
+
+def _number(text: str) -> int | float | str:
+    """A number where the text is one, else the word."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _delimiter(text: str) -> str:
+    return {"tab": "\t", "\\t": "\t"}.get(text, text)
+
+
+def _size(text: str) -> str:
+    parse_bytes(text)  # complain before anything is read
+    return text
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"miscreen {__version__}")
+        raise typer.Exit
+
+
+# ---- options of single verbs -------------------------------------------------------------------------------
+
+Version = Annotated[
+    bool, Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
+]
+Source = Annotated[
+    str, Argument(metavar="SOURCE", help="File, directory, quoted glob, or - for standard input.")
+]
+Targets = Annotated[
+    list[str],
+    Option("--target", "-t", metavar="NAME", help="Target column; repeat it for several, read once."),
+]
+OptionalTargets = Annotated[
+    list[str] | None, Option("--target", "-t", metavar="NAME", help="Target column to rank by; repeatable.")
+]
+OneTarget = Annotated[
+    str | None,
+    Option("--target", "-t", metavar="NAME", help="Target column that the costs are estimated for."),
+]
+Top = Annotated[
+    int | None,
+    Option("--top", min=1, metavar="N", help="The best N of each target (a table shows 20, files all)."),
+]
+Best = Annotated[int | None, Option("--top", min=1, metavar="N", help="Take the best N of each target.")]
+MinMi = Annotated[
+    float | None, Option("--min-mi", metavar="X", help="Take columns of at least X (in the ranking's unit).")
+]
+FromRanking = Annotated[
+    str | None, Option("--ranking", metavar="FILE", help="Take this ranking instead of making one.")
+]
+Keep = Annotated[
+    list[str] | None,
+    Option(
+        "--keep", metavar="NAMES", help="Further columns, written first: names, globs or @FILE; repeatable."
+    ),
+]
+Names = Annotated[bool, Option("--names", help="Print the chosen names, one a line, instead of the columns.")]
+Json = Annotated[bool, Option("--json", help="Print JSON.")]
+Format = Annotated[str | None, Option("--format", metavar="FORMAT", help=f"{', '.join(WRITERS)}.")]
+Force = Annotated[bool, Option("--force", help="Replace an existing file.")]
+Converted = Annotated[str, Argument(metavar="OUTPUT", help="File to write; its ending says the format.")]
+
+
+# ---- groups ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Screening:
+    """What is measured, of which columns and how."""
+
+    method: Annotated[
+        str, Option("--method", "-m", metavar="|".join(ESTIMATORS), help="How dependence is measured.")
+    ] = "auto"
+    features: Annotated[
+        list[str] | None,
+        Option("--features", metavar="NAMES", help="Rank these alone: names, globs or @FILE; repeatable."),
+    ] = None
+    exclude: Annotated[
+        list[str] | None, Option("--exclude", metavar="NAMES", help="Leave these out; repeatable.")
+    ] = None
+    discrete: Annotated[
+        list[str] | None, Option("--discrete", metavar="NAMES", help="Treat these as classes; repeatable.")
+    ] = None
+    continuous: Annotated[
+        list[str] | None, Option("--continuous", metavar="NAMES", help="Treat these as numbers; repeatable.")
+    ] = None
+    target_kind: Annotated[
+        Literal["continuous", "discrete"] | None, Option("--target-kind", help="Treat the target so.")
+    ] = None
+    max_levels: Annotated[
+        int, Option("--max-levels", min=1, metavar="N", help="Integers of at most N values are classes.")
+    ] = 20
+    min_samples: Annotated[
+        int,
+        Option("--min-samples", min=1, metavar="N", help="Rows that a column must share with the target."),
+    ] = 10
+    unit: Annotated[Literal["nats", "bits"], Option("--unit", help="Unit of mutual information.")] = "nats"
+    bins: Annotated[
+        Any,
+        Option(
+            "--bins",
+            parser=_number,
+            metavar="N|RULE",
+            help="bin: a number, or birge-rozenholc, freedman-diaconis, doane, scott, sturges, sqrt.",
+        ),
+    ] = None
+    binning: Annotated[
+        str | None, Option("--binning", metavar="WORD", help="bin: equal-width or equal-frequency.")
+    ] = None
+    correction: Annotated[
+        str | None, Option("--correction", metavar="WORD", help="bin: none or miller-madow.")
+    ] = None
+    kernel: Annotated[
+        str | None, Option("--kernel", metavar="WORD", help="kde: gaussian, epa, box, tri, and others.")
+    ] = None
+    bandwidth: Annotated[
+        Any,
+        Option(
+            "--bandwidth", parser=_number, metavar="H|RULE", help="kde: a number, or silverman, scott, isj."
+        ),
+    ] = None
+    bandwidth_multiplier: Annotated[
+        float | None, Option("--bandwidth-multiplier", metavar="X", help="kde: multiplies the bandwidth.")
+    ] = None
+    grid: Annotated[
+        int | None, Option("--grid", metavar="N", help="kde: points of the grid along each axis.")
+    ] = None
+    scale: Annotated[
+        str | None,
+        Option("--scale", metavar="WORD", help="kde, ksg: scale of the values: raw, rank; ksg: standard."),
+    ] = None
+    k: Annotated[int | None, Option("--k", metavar="N", help="ksg: which nearest neighbour.")] = None
+
+    _OF_METHODS = (
+        "bins",
+        "binning",
+        "correction",
+        "kernel",
+        "bandwidth",
+        "bandwidth_multiplier",
+        "grid",
+        "scale",
+        "k",
+    )
+
+    def keywords(self) -> dict[str, Any]:
+        """Keywords of `miscreen.rank`; options of methods only where they were given."""
+        given = {f.name: getattr(self, f.name) for f in fields(self)}
+        for name in ("features", "exclude", "discrete", "continuous"):
+            given[name] = tuple(given[name] or ())
+        for name in self._OF_METHODS:
+            if given[name] is None:
+                del given[name]
+        return given
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a text table is read."""
+
+    delimiter: Annotated[
+        Any, Option("--delimiter", parser=_delimiter, metavar="CHAR", help="Of CSV; tab or \\t for a tab.")
+    ] = None
+    no_header: Annotated[
+        bool, Option("--no-header", help="The first row of a CSV holds data; columns are numbered.")
+    ] = False
+    null: Annotated[
+        list[str] | None, Option("--null", metavar="TEXT", help="Text that means missing; repeatable.")
+    ] = None
+
+    def options(self) -> ReadOptions | None:
+        """What the library calls `ReadOptions`; None when nothing was given."""
+        if self == Reading():
+            return None
+        from miscreen import ReadOptions
+
+        return ReadOptions(
+            delimiter=self.delimiter, header=not self.no_header, null_values=tuple(self.null or ())
+        )
+
+
+@dataclass(frozen=True)
+class Writing:
+    """Where the result goes."""
+
+    output: Annotated[
+        str | None, Option("--output", "-o", metavar="FILE", help="Write here; the ending says the format.")
+    ] = None
+    format: Format = None
+    force: Force = False
+
+    @property
+    def to_terminal(self) -> bool:
+        """Whether standard output is where the result goes, and somebody reads it there."""
+        return self.output is None and sys.stdout.isatty()
+
+    def check(self) -> None:
+        """Refuse at once what could not be written after a long run."""
+        if self.output is not None:
+            Destination(Path(self.output), self.format, self.force)
+        elif self.format is not None and find_writer(self.format).embeds and self.to_terminal:
+            raise InputError(f"{self.format} is no text for a terminal", "Name a file with -o")
+
+
+@dataclass(frozen=True)
+class Running:
+    """What the run may use, and whether it talks."""
+
+    threads: Annotated[
+        int | None, Option("--threads", min=1, metavar="N", help="Threads (default: what the job allows).")
+    ] = None
+    memory: Annotated[
+        Any,
+        Option(
+            "--memory",
+            parser=_size,
+            metavar="SIZE",
+            help="Such as 4GB (default: half of what the job allows).",
+        ),
+    ] = None
+    scratch: Annotated[
+        str | None,
+        Option("--scratch", metavar="DIR", help="For tables larger than the memory (default: $TMPDIR)."),
+    ] = None
+    quiet: Annotated[bool, Option("--quiet", "-q", help="Write nothing but errors on standard error.")] = (
+        False
+    )
+
+    def start(self) -> dict[str, Any]:
+        """Hold every library's pool to the run's threads, then give the keywords of the library's call.
+
+        The pools read these variables when their libraries are imported, so this comes first.
+        """
+        threads = Resources.detect(self.threads, self.memory, self.scratch).threads
+        for pool in ("POLARS_MAX_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
+            os.environ[pool] = str(threads)
+        return {"threads": self.threads, "memory": self.memory, "scratch_dir": self.scratch}
+
+    def progress(self) -> Progress:
+        """A callback for the library that draws nothing when quiet."""
+        return Progress(sys.stderr, quiet=self.quiet)
+
+
+GROUPS = (Screening, Reading, Writing, Running)
+
+
+def flat(verb: Callable[..., None]) -> Callable[..., None]:
+    """Spread the groups among the parameters of a verb into options of their own.
+
+    Parameters
+    ----------
+    verb : callable
+        A command whose parameters are Typer's, or annotated with one of `GROUPS`.
+
+    Returns
+    -------
+    callable
+        Takes every option as a keyword, as Typer calls it, and calls `verb` with the groups put together.
+    """
+    hints = get_type_hints(verb, include_extras=True)
+    parameters: list[inspect.Parameter] = []
+    members: dict[str, tuple[type[Any], list[str]]] = {}
+    for parameter in inspect.signature(verb).parameters.values():
+        hint = hints[parameter.name]
+        if hint in GROUPS:
+            types = get_type_hints(hint, include_extras=True)
+            members[parameter.name] = hint, [f.name for f in fields(hint)]
+            spread = [(f.name, types[f.name], f.default) for f in fields(hint)]
+        else:
+            spread = [(parameter.name, hint, parameter.default)]
+        for name, annotation, default in spread:
+            parameters.append(
+                inspect.Parameter(
+                    name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
+                )
+            )
+
+    @wraps(verb)
+    def spread_out(**values: Any) -> None:
+        for name, (group, names) in members.items():
+            values[name] = group(**{member: values.pop(member) for member in names})
+        verb(**values)
+
+    spread_out.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    spread_out.__annotations__ = {p.name: p.annotation for p in parameters}
+    return spread_out

@@ -1,0 +1,103 @@
+"""Progress on standard error: a bar on a terminal, a line now and then otherwise."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, TextIO
+
+from miscreen.resources import format_bytes
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+
+BAR_AFTER = 0.5  # seconds; a run that is over by then needs no bar
+LINE_EVERY = 10.0  # seconds
+_DONE = {"read": "read", "score": "scored"}
+
+
+class Progress:
+    """A callback that tells how far a run is; use it in a ``with`` statement.
+
+    Parameters
+    ----------
+    stream : text stream
+        Where to tell; a bar is drawn when it is a terminal.
+    quiet : bool
+        Tell nothing.
+    """
+
+    def __init__(self, stream: TextIO, *, quiet: bool = False) -> None:
+        self._stream = stream
+        self._quiet = quiet
+        self._began: dict[str, tuple[float, int]] = {}
+        self._next = time.monotonic() + (BAR_AFTER if stream.isatty() else LINE_EVERY)
+        self._bar: Bar | None = None
+
+    def __call__(self, phase: str, done: int, total: int | None) -> None:
+        """Take note of `done` of `total` bytes (phase ``read``) or columns (phase ``score``)."""
+        now = time.monotonic()
+        began, first = self._began.setdefault(phase, (now, done))
+        if self._quiet or now < self._next:
+            return
+        text = describe(phase, done, total, (done - first) / (now - began) if now > began else 0.0)
+        if self._stream.isatty():
+            self._draw(text, done, total)
+        else:
+            self._stream.write(text + "\n")
+            self._stream.flush()
+            self._next = now + LINE_EVERY
+
+    def _draw(self, text: str, done: int, total: int | None) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, TextColumn
+        from rich.progress import Progress as Bar
+
+        if self._bar is None:
+            console = Console(file=self._stream, highlight=False)
+            self._bar = Bar(BarColumn(), TextColumn("{task.description}"), console=console, transient=True)
+            self._bar.add_task("")
+            self._bar.start()
+        self._bar.update(self._bar.task_ids[0], description=text, completed=done, total=total)
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+
+def describe(phase: str, done: int, total: int | None, rate: float) -> str:
+    """A line that says how far a phase is, how fast it goes and when it will end.
+
+    Examples
+    --------
+    >>> describe("score", 40_000, 150_000, 10_000.0)
+    'scored 40,000 of 150,000 columns, 10,000/s, 11 s left'
+    >>> describe("read", 3 << 20, None, 1.5 * (1 << 20))
+    'read 3.0 MB, 1.5 MB/s'
+    """
+
+    def amount(number: float) -> str:
+        return format_bytes(number) if phase == "read" else f"{number:,.0f}"
+
+    text = f"{_DONE.get(phase, phase)} {amount(done)}"
+    if total is not None:
+        text += f" of {amount(total)}"
+    if phase != "read":
+        text += " columns"
+    if rate > 0:
+        text += f", {amount(rate)}/s"
+        if total is not None:
+            text += f", {_duration((total - done) / rate)} left"
+    return text
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
