@@ -69,6 +69,8 @@ if CACHE_DIR is not None:
     os.environ["NUMBA_CACHE_DIR"] = str(CACHE_DIR)
 
 import numba  # noqa: E402  (reads NUMBA_CACHE_DIR when it is imported)
+from llvmlite import ir  # noqa: E402
+from numba.extending import intrinsic  # noqa: E402
 
 if CACHE_DIR is not None:
     numba.config.CACHE_DIR = str(CACHE_DIR)  # for a process that had imported Numba already
@@ -92,3 +94,23 @@ def contracted(function: _F) -> _F:
         nogil=True, cache=CACHE_DIR is not None, error_model="numpy", fastmath={"contract"}
     )(function)
     return compiled
+
+
+@intrinsic
+def bits_of(typing_context: Any, number: Any) -> Any:
+    """The 64 bits of a float64, as an int64."""
+
+    def reinterpret(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], ir.IntType(64))
+
+    return numba.int64(numba.float64), reinterpret
+
+
+@intrinsic
+def float_of(typing_context: Any, bits: Any) -> Any:
+    """The float64 whose 64 bits are those of an int64."""
+
+    def reinterpret(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], ir.DoubleType())
+
+    return numba.float64(numba.int64), reinterpret
