@@ -1,5 +1,61 @@
-"""Screen very wide tables: rank every column by its mutual information with a target."""
+"""Screen very wide tables: rank every column by its mutual information with a target.
+
+The public names are imported when they are first used, so that ``import miscreen`` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from miscreen._version import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from miscreen.description import Description, describe
+    from miscreen.errors import DataError, InputError, MiscreenError, ResourceError
+    from miscreen.ranking import Ranking
+    from miscreen.screening import rank
+    from miscreen.selection.subset import Selection, select
+    from miscreen.tables.convert import convert
+    from miscreen.tables.delimited import ReadOptions
+
+_PUBLIC = {
+    "DataError": "miscreen.errors",
+    "Description": "miscreen.description",
+    "InputError": "miscreen.errors",
+    "MiscreenError": "miscreen.errors",
+    "Ranking": "miscreen.ranking",
+    "ReadOptions": "miscreen.tables.delimited",
+    "ResourceError": "miscreen.errors",
+    "Selection": "miscreen.selection.subset",
+    "convert": "miscreen.tables.convert",
+    "describe": "miscreen.description",
+    "rank": "miscreen.screening",
+    "select": "miscreen.selection.subset",
+}
+
+__all__ = [
+    "DataError",
+    "Description",
+    "InputError",
+    "MiscreenError",
+    "Ranking",
+    "ReadOptions",
+    "ResourceError",
+    "Selection",
+    "__version__",
+    "convert",
+    "describe",
+    "rank",
+    "select",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

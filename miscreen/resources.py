@@ -78,7 +78,10 @@ class Resources:
 
     @classmethod
     def detect(
-        cls, threads: int | None = None, memory: int | str | None = None, scratch_dir: Path | str | None = None
+        cls,
+        threads: int | None = None,
+        memory: int | str | None = None,
+        scratch_dir: Path | str | None = None,
     ) -> Resources:
         """Fill in what is not given from the machine, its control groups and the batch scheduler."""
         count = threads if threads is not None else _environment_threads() or available_threads()

@@ -1,0 +1,271 @@
+"""Everything that touches files. `open_table` takes a path, standard input, a dataframe or an array."""
+
+from __future__ import annotations
+
+import glob
+import io
+import os
+import shutil
+import stat
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from miscreen.errors import DataError, InputError, ResourceError
+from miscreen.resources import Resources
+
+if TYPE_CHECKING:
+    from miscreen.tables.delimited import ReadOptions
+    from miscreen.tables.source import TableSource
+
+Progress = Callable[[str, int, int | None], None]
+
+
+@dataclass(frozen=True)
+class Opening:
+    """An input on its way to becoming a table.
+
+    Attributes
+    ----------
+    file : binary file
+        At its first byte. Seekable and with a file descriptor for formats that are not streams.
+    label : str
+        What messages call it.
+    suffix : str
+        File name extension, lower case, without that of a compression.
+    compression : str, optional
+        ``gzip`` or ``zstd``.
+    size : int, optional
+        Bytes of the file, when that is known.
+    """
+
+    file: BinaryIO
+    label: str
+    suffix: str
+    compression: str | None
+    size: int | None
+    read: ReadOptions | None
+    resources: Resources
+    text_columns: Callable[[str], bool]
+    on_progress: Progress | None
+
+
+@dataclass(frozen=True)
+class Format:
+    """How a format is recognised and where it is opened.
+
+    Attributes
+    ----------
+    suffixes : tuple of str
+    magic : bytes
+        First bytes of every such file; empty for text.
+    opener : str
+        ``module:function`` that takes an `Opening`.
+    streams : bool
+        Whether it can be read from a pipe; the others are first copied to scratch space.
+    """
+
+    suffixes: tuple[str, ...]
+    magic: bytes
+    opener: str
+    streams: bool = False
+
+
+FORMATS = {
+    "parquet": Format((".parquet", ".pq"), b"PAR1", "miscreen.tables.parquet:open_parquet"),
+    "arrow": Format((".arrow", ".feather", ".ipc"), b"ARROW1", "miscreen.tables.arrow:open_arrow_file"),
+    "arrow stream": Format((".arrows",), b"\xff\xff\xff\xff", "miscreen.tables.arrow:open_arrow_stream"),
+    "csv": Format((".csv", ".txt"), b"", "miscreen.tables.delimited:open_delimited", streams=True),
+    "tsv": Format((".tsv", ".tab"), b"", "miscreen.tables.delimited:open_delimited", streams=True),
+}
+COMPRESSIONS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+_COMPRESSED_SUFFIXES = (".gz", ".gzip", ".zst", ".zstd")
+_SNIFF = 64
+
+
+def open_table(
+    source: Any,
+    *,
+    resources: Resources,
+    names: Sequence[str] | None = None,
+    read: ReadOptions | None = None,
+    text_columns: Callable[[str], bool] = lambda name: False,
+    on_progress: Progress | None = None,
+) -> TableSource:
+    """Open a table of any supported kind.
+
+    Parameters
+    ----------
+    source : path, str, dataframe or array
+        A file, a directory or glob of files (stacked when they share their columns, side by side when they
+        share their rows), ``-`` for standard input, a Polars, pandas or pyarrow table, or a NumPy array.
+    resources : Resources
+    names : sequence of str, optional
+        Column names of a NumPy array.
+    read : ReadOptions, optional
+        How delimited text is read.
+    text_columns : callable
+        Tells of a column's name whether delimited text is to be taken as labels even if it looks like numbers.
+    on_progress : callable, optional
+        Called with ("read", bytes done, bytes in all or None) while text is parsed.
+
+    Raises
+    ------
+    InputError
+        When there is no such file, or it is no table.
+    DataError
+        When the content is damaged or not of the format its name or first bytes claim.
+    """
+    if not isinstance(source, str | os.PathLike):
+        from miscreen.tables.memory import open_object
+
+        return open_object(source, names)
+    if names is not None:
+        raise InputError("names= goes with a NumPy array only", "Leave it out; the file has names of its own")
+    settings = {
+        "read": read,
+        "resources": resources,
+        "text_columns": text_columns,
+        "on_progress": on_progress,
+    }
+    if str(source) == "-":
+        if sys.stdin.isatty():
+            raise InputError("standard input is a terminal", "Pipe a table into the command, or name a file")
+        return _open_stream(sys.stdin.buffer, "standard input", "", settings)
+    paths = _expand(str(source))
+    if len(paths) == 1:
+        return _open_path(paths[0], settings)
+    from miscreen.tables.joined import join_sources
+
+    share = replace(resources, memory_bytes=max(1, resources.memory_bytes // len(paths)))
+    opened: list[TableSource] = []
+    try:
+        for path in paths:
+            opened.append(_open_path(path, {**settings, "resources": share}))  # noqa: PERF401  (closed on error)
+        return join_sources(opened, str(source))
+    except BaseException:
+        for table in opened:
+            table.close()
+        raise
+
+
+def _expand(source: str) -> list[Path]:
+    """The files meant by a path: itself, what a directory holds, or what a glob matches; in order of name."""
+    path = Path(source)
+    if path.is_dir():
+        found = sorted(p for p in path.iterdir() if p.is_file() and _suffix(p) in _known_suffixes())
+        if not found:
+            raise InputError(f"the directory {source!r} holds no table", f"Known: {', '.join(_known_suffixes())}")
+        return found
+    if path.exists():
+        return [path]
+    if glob.has_magic(source):
+        found = sorted(Path(p) for p in glob.glob(source)  # noqa: PTH207 if Path(p).is_file())
+        if found:
+            return found
+        raise InputError(f"no file matches {source!r}", "Check the pattern and the directory")
+    parent = path.parent
+    if not parent.is_dir():
+        raise InputError(f"there is no file {source!r}: the directory {str(parent)!r} does not exist", "Check the path")
+    import difflib
+
+    near = difflib.get_close_matches(path.name, [p.name for p in parent.iterdir()], n=3)
+    raise InputError(f"there is no file {source!r}", f"Did you mean {' or '.join(near)}?" if near else "Check the path")
+
+
+def _known_suffixes() -> list[str]:
+    return [suffix for known in FORMATS.values() for suffix in known.suffixes]
+
+
+def _suffix(path: Path) -> str:
+    suffixes = [s.lower() for s in path.suffixes[-2:]]
+    if suffixes and suffixes[-1] in _COMPRESSED_SUFFIXES:
+        suffixes.pop()
+    return suffixes[-1] if suffixes else ""
+
+
+def _open_path(path: Path, settings: dict[str, Any]) -> TableSource:
+    label = str(path)
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise InputError(f"cannot open {label!r}: {error.strerror}", "Check the path and its permissions") from error
+    mode = os.fstat(file.fileno()).st_mode
+    if not stat.S_ISREG(mode):
+        return _open_stream(file, label, _suffix(path), settings)
+    try:
+        head = file.read(_SNIFF)
+        file.seek(0)
+    except OSError as error:
+        raise DataError(f"cannot read {label!r}: {error.strerror}", "Check the disk") from error
+    size = os.fstat(file.fileno()).st_size
+    return _dispatch(file, label, _suffix(path), head, size, settings)
+
+
+def _open_stream(stream: BinaryIO, label: str, suffix: str, settings: dict[str, Any]) -> TableSource:
+    buffered = stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(stream)  # type: ignore[type-var]
+    head = buffered.peek(_SNIFF)[:_SNIFF]
+    return _dispatch(buffered, label, suffix, head, None, settings)
+
+
+def _dispatch(
+    file: BinaryIO, label: str, suffix: str, head: bytes, size: int | None, settings: dict[str, Any]
+) -> TableSource:
+    if not head:
+        raise DataError(f"{label} is empty", "Give a table with a header and at least one row")
+    compression = next((c for magic, c in COMPRESSIONS.items() if head.startswith(magic)), None)
+    chosen = _recognise(head, suffix, label, compressed=compression is not None)
+    if size is None and not chosen.streams:
+        file = _spool(file, settings["resources"].scratch_dir)
+    module, _, function = chosen.opener.partition(":")
+    opening = Opening(file=file, label=label, suffix=suffix, compression=compression, size=size, **settings)
+    opened: TableSource = getattr(import_module(module), function)(opening)
+    return opened
+
+
+def _recognise(head: bytes, suffix: str, label: str, *, compressed: bool) -> Format:
+    """The format by first bytes, checked against the name."""
+    claimed = next((f for f in FORMATS.values() if suffix in f.suffixes), None)
+    binary = min(head) < 9  # text holds no such bytes; a header may well begin with the letters PAR1
+    found = next((f for f in FORMATS.values() if f.magic and head.startswith(f.magic) and binary), None)
+    if found is not None:
+        return found
+    if claimed is not None and claimed.magic:
+        shown = "compressed" if compressed else f"it begins with {head[:6]!r}"
+        raise DataError(
+            f"{label} is named {suffix} but is no such file: {shown}",
+            "Decompress it first" if compressed else "Check that it was written to its end, or give it its proper name",
+        )
+    return claimed or FORMATS["csv"]
+
+
+def _spool(stream: BinaryIO, scratch_dir: Path) -> BinaryIO:
+    """Copy a pipe to an unnamed scratch file, for formats that must be read out of order."""
+    try:
+        copy = tempfile.TemporaryFile(dir=scratch_dir)  # noqa: SIM115  (lives as long as the table)
+        shutil.copyfileobj(stream, copy, 1 << 20)
+        copy.seek(0)
+    except OSError as error:
+        raise ResourceError(
+            f"cannot copy standard input to {str(scratch_dir)!r}: {error.strerror}",
+            "Name a directory with more space with --scratch",
+        ) from error
+    return copy
+
+
+@contextmanager
+def library_threads(threads: int) -> Iterator[None]:
+    """Hold Arrow's pool to the run's threads; ours is the only other one that is used."""
+    import pyarrow as pa
+
+    before = pa.cpu_count()
+    pa.set_cpu_count(threads)
+    try:
+        yield
+    finally:
+        pa.set_cpu_count(before)

@@ -1,0 +1,191 @@
+"""What a table holds, and what ranking it would cost here."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from miscreen.estimators import estimator_class
+from miscreen.model import Batch, ColumnType, FeatureBlock, Floats, Kind, ScreenSpec, Target
+from miscreen.resources import BYTES_PER_COLUMN, FLOOR_BYTES, Resources, plan_blocks
+from miscreen.screening import decide_kinds, make_spec, run_blocks
+from miscreen.tables import Progress, library_threads, open_table
+from miscreen.tables.columns import NameIndex
+from miscreen.tables.source import TableSource
+
+if TYPE_CHECKING:
+    from miscreen.tables.delimited import ReadOptions
+
+_TRIED = ("auto", "bin", "pearson", "ksg")
+_TRIAL_FEATURES = 128
+
+
+@dataclass(frozen=True)
+class Description:
+    """What `describe` found.
+
+    Attributes
+    ----------
+    label : str
+    n_samples, n_columns : int
+    types, kinds : dict of str to int
+        How many columns hold each type, and would be treated as each kind.
+    n_missing : int
+        Missing values in the whole table.
+    n_columns_missing, n_columns_infinite, n_constant : int
+        Columns with missing values, with infinite values, with one value at most.
+    read_seconds : float
+        What reading all columns took.
+    memory_bytes : int
+        Most that a run would hold with these resources.
+    costs : dict of str to float
+        Seconds that scoring all columns by a method would take, from a trial on some of them; empty without
+        a column that could serve as target.
+    """
+
+    label: str
+    n_samples: int
+    n_columns: int
+    types: dict[str, int]
+    kinds: dict[str, int]
+    n_missing: int
+    n_columns_missing: int
+    n_columns_infinite: int
+    n_constant: int
+    read_seconds: float
+    memory_bytes: int
+    costs: dict[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as a plain dictionary."""
+        return asdict(self)
+
+
+def describe(
+    source: Any,
+    *,
+    target: str | None = None,
+    names: Sequence[str] | None = None,
+    max_levels: int = 20,
+    read: ReadOptions | None = None,
+    threads: int | None = None,
+    memory: int | str | None = None,
+    scratch_dir: str | None = None,
+    on_progress: Progress | None = None,
+) -> Description:
+    """Look at every column once: shape, kinds, missing values, and what a run would cost.
+
+    Parameters
+    ----------
+    source : path, Polars, pandas or pyarrow table, or NumPy array
+        What `miscreen.tables.open_table` takes.
+    target : str, optional
+        The target of the trial runs; otherwise the first column that could be one stands in for it.
+    names, max_levels, read, threads, memory, scratch_dir, on_progress
+        As in `miscreen.rank`.
+
+    Returns
+    -------
+    Description
+
+    Raises
+    ------
+    InputError, DataError, ResourceError
+        As in `miscreen.rank`.
+
+    Notes
+    -----
+    Costs one pass over the table, and a trial of each method on at most 128 columns.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> found = miscreen.describe(np.eye(50), names=[f"x{i}" for i in range(50)])
+    >>> found.n_samples, found.kinds
+    (50, {'continuous': 50, 'discrete': 0})
+    """
+    resources = Resources.detect(threads, memory, scratch_dir)
+    spec = make_spec("auto", {}, max_levels=max_levels)
+    with (
+        library_threads(resources.threads),
+        open_table(source, resources=resources, names=names, read=read, on_progress=on_progress) as table,
+    ):
+        if target is not None:
+            NameIndex(table.names, table.label).one(target, "the target")
+        columns = np.arange(len(table.names))
+        plan = plan_blocks(len(columns), max(1, table.n_samples), table.value_bytes, resources.memory_bytes)
+        surveyor = _Surveyor(spec, len(columns))
+        start = time.perf_counter()
+        run_blocks(table, columns, plan, surveyor, resources.threads, on_progress)
+        read_seconds = time.perf_counter() - start
+        kinds = Counter(surveyor.kinds.tolist())
+        block_bytes = 4 * plan.block_features * table.n_samples * table.value_bytes
+        return Description(
+            label=table.label,
+            n_samples=table.n_samples,
+            n_columns=len(columns),
+            types={t.label: int(c) for t in ColumnType if (c := np.count_nonzero(table.types == t))},
+            kinds={k.label: kinds[int(k)] for k in Kind},
+            n_missing=int(len(columns) * table.n_samples - surveyor.n_present.sum()),
+            n_columns_missing=int(np.count_nonzero(surveyor.n_present < table.n_samples)),
+            n_columns_infinite=int(np.count_nonzero(surveyor.n_infinite)),
+            n_constant=int(np.count_nonzero(surveyor.constant | (surveyor.n_present == 0))),
+            read_seconds=read_seconds,
+            memory_bytes=FLOOR_BYTES + BYTES_PER_COLUMN * len(columns) + block_bytes,
+            costs=_costs(table, surveyor, target, resources.threads),
+        )
+
+
+class _Surveyor:
+    """Counts what each column holds; takes slices of blocks as the scorer of a screen does."""
+
+    def __init__(self, spec: ScreenSpec, n_columns: int) -> None:
+        self._spec = spec
+        self.kinds = np.zeros(n_columns, dtype=np.uint8)
+        self.n_present = np.zeros(n_columns, dtype=np.int64)
+        self.n_infinite = np.zeros(n_columns, dtype=np.int64)
+        self.constant = np.zeros(n_columns, dtype=np.bool_)
+
+    def __call__(self, block: FeatureBlock, start: int, stop: int) -> None:
+        from miscreen.kernels.survey import mask_infinities, presence
+
+        span = slice(block.first + start, block.first + stop)
+        values = block.values[start:stop].astype(np.float64)
+        mask_infinities(values, self.n_infinite[span])
+        presence(values, self.n_present[span], self.constant[span])
+        unforced = np.full(stop - start, -1, dtype=np.int8)
+        self.kinds[span] = decide_kinds(values, block.types[start:stop], unforced, self._spec.max_levels)
+
+
+def _costs(table: TableSource, surveyor: _Surveyor, target: str | None, threads: int) -> dict[str, float]:
+    """Seconds each method would take for all columns, from the second of two trials on some of them."""
+    usable = (surveyor.n_present == table.n_samples) & ~surveyor.constant & (surveyor.n_infinite == 0)
+    candidates = np.flatnonzero(usable & (surveyor.kinds == Kind.CONTINUOUS))
+    if target is None and not len(candidates):
+        return {}
+    chosen = int(candidates[0]) if target is None else list(table.names).index(target)
+    trial_columns = candidates[candidates != chosen][:_TRIAL_FEATURES]
+    outcome = table.values(np.array([chosen]))[0].astype(np.float64)
+    rows = np.flatnonzero(np.isfinite(outcome))
+    if not len(trial_columns) or len(np.unique(outcome[rows])) < 2 or len(rows) < 10:
+        return {}
+    values = np.ascontiguousarray(table.values(trial_columns).astype(np.float64)[:, rows])
+    bound = Target(table.names[chosen], outcome[rows], Kind(surveyor.kinds[chosen]), False, rows)
+    return {name: _trial(name, bound, values) * surveyor.kinds.size / threads for name in _TRIED}
+
+
+def _trial(name: str, target: Target, values: Floats) -> float:
+    """Seconds a column of one thread."""
+    method = estimator_class(name)
+    estimator = method(target, method.make_options({}))
+    nominal: NDArray[np.bool_] = np.zeros(len(values), dtype=np.bool_)
+    estimator.score(Batch(values[:1], Kind.CONTINUOUS, nominal[:1]))  # compiles
+    start = time.perf_counter()
+    estimator.score(Batch(values, Kind.CONTINUOUS, nominal))
+    return (time.perf_counter() - start) / len(values)

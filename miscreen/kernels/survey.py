@@ -1,0 +1,97 @@
+"""One look at each column before it is scored: what is missing, constant, infinite; and a fingerprint."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from miscreen.kernels._jit import inner, kernel
+
+_M1 = np.uint64(0x9E3779B97F4A7C15)
+_M2 = np.uint64(0xC2B2AE3D27D4EB4F)
+_NAN = np.uint64(0x7FF8000000000000)
+_SHIFT = np.uint64(29)
+
+
+@inner
+def _mix(state: Any, bits: Any) -> Any:
+    state = (state ^ bits) * _M1
+    return state ^ (state >> _SHIFT)
+
+
+@kernel
+def fingerprints(values: NDArray[np.float64], out: NDArray[np.uint64]) -> None:
+    """Fill `out` (n_features,) with a 64-bit hash of each row of `values` (n_features, n_samples).
+
+    Every NaN counts as the same; four interleaved chains hide the latency of the multiplication.
+    """
+    n_features, n = values.shape
+    bits = values.view(np.uint64)
+    for f in range(n_features):
+        a, b, c, d = _M1, _M2, ~_M1, ~_M2
+        for i in range(0, n - 3, 4):
+            row = bits[f]
+            a = _mix(a, row[i] if values[f, i] == values[f, i] else _NAN)
+            b = _mix(b, row[i + 1] if values[f, i + 1] == values[f, i + 1] else _NAN)
+            c = _mix(c, row[i + 2] if values[f, i + 2] == values[f, i + 2] else _NAN)
+            d = _mix(d, row[i + 3] if values[f, i + 3] == values[f, i + 3] else _NAN)
+        for i in range(n - n % 4, n):
+            a = _mix(a, bits[f, i] if values[f, i] == values[f, i] else _NAN)
+        out[f] = _mix(_mix(_mix(_mix(_M2, a), b), c), d)
+
+
+@kernel
+def mask_infinities(values: NDArray[np.float64], n_infinite: NDArray[np.int64]) -> None:
+    """Turn infinities in `values` (n_features, n_samples) into NaN; count them in `n_infinite` (n_features,)."""
+    n_features, n = values.shape
+    for f in range(n_features):
+        found = 0
+        for i in range(n):
+            if np.isinf(values[f, i]):
+                values[f, i] = np.nan
+                found += 1
+        n_infinite[f] = found
+
+
+@kernel
+def presence(values: NDArray[np.float64], n_present: NDArray[np.int64], constant: NDArray[np.bool_]) -> None:
+    """Count what is not NaN in each row of `values` (n_features, n_samples); tell which rows have one value.
+
+    A row without any value is not constant; it has `n_present` 0.
+    """
+    n_features, n = values.shape
+    for f in range(n_features):
+        found = 0
+        low, high = np.inf, -np.inf
+        for i in range(n):
+            v = values[f, i]
+            if v == v:
+                found += 1
+                low = min(low, v)
+                high = max(high, v)
+        n_present[f] = found
+        constant[f] = low == high
+
+
+@kernel
+def count_levels(values: NDArray[np.float64], most: int) -> int:
+    """Count the distinct values of `values` (n,), NaN aside, giving up at `most` + 1."""
+    levels = np.empty(most + 1)
+    found = 0
+    for i in range(len(values)):
+        v = values[i]
+        if v != v:
+            continue
+        known = False
+        for j in range(found):
+            if levels[j] == v:
+                known = True
+                break
+        if not known:
+            levels[found] = v
+            found += 1
+            if found > most:
+                break
+    return found

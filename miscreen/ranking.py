@@ -1,0 +1,263 @@
+"""The ranking: an ordered table of features and what was found out about each."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from miscreen.errors import DataError, InputError
+from miscreen.model import Floats, Kind, Status
+
+if TYPE_CHECKING:
+    import polars as pl
+    import pyarrow as pa
+
+UNITS = {"nats": 1.0, "bits": 1.0 / math.log(2.0)}
+
+
+def ranking_order(scores: Floats, statuses: NDArray[np.uint8]) -> NDArray[np.intp]:
+    """Positions from the best feature to the worst.
+
+    Larger scores come first, equal ones in order of position, and features without a score last.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> ranking_order(np.array([0.1, np.nan, 0.4, 0.1]), np.array([0, 1, 0, 0], dtype=np.uint8))
+    array([2, 0, 3, 1])
+    """
+    scored = statuses == Status.OK
+    keys = np.where(scored, scores, -np.inf)
+    return np.lexsort((np.arange(len(keys)), -keys, ~scored))
+
+
+class Ranking:
+    """Every feature with its score, best first; several targets one after the other.
+
+    Attributes
+    ----------
+    metadata : dict
+        Version, options, seed, shape and a fingerprint of the input.
+    """
+
+    def __init__(self, table: pa.Table, metadata: Mapping[str, Any]) -> None:
+        self._table = table
+        self.metadata = dict(metadata)
+
+    @classmethod
+    def from_scores(
+        cls,
+        names: Sequence[str],
+        target: str | None,
+        *,
+        scores: Floats,
+        mi: Floats,
+        n: NDArray[np.int64],
+        kinds: NDArray[np.uint8],
+        methods: Sequence[str],
+        statuses: NDArray[np.uint8],
+        extras: Mapping[str, Floats],
+        metadata: Mapping[str, Any],
+        unit: str = "nats",
+    ) -> Ranking:
+        """Rank features by their scores.
+
+        Parameters
+        ----------
+        names : sequence of str, length n_features
+        target : str, optional
+            Fills a first column ``target``; without it there is no such column.
+        scores, mi : float64 arrays, shape (n_features,)
+            In nats; NaN without a score.
+        n, kinds, statuses : arrays, shape (n_features,)
+            Samples used, `Kind` and `Status` of each feature.
+        methods : sequence of str, length n_features
+        extras : mapping of str to float64 array
+            Further columns.
+        metadata : mapping
+        unit : str
+            ``nats`` or ``bits``.
+        """
+        import pyarrow as pa
+
+        order = ranking_order(scores, statuses)
+        factor = UNITS[unit]
+
+        def number(values: Floats) -> pa.Array:
+            return pa.array(values[order], from_pandas=True)  # NaN becomes null
+
+        def words(labels: Sequence[str], codes: NDArray[Any]) -> pa.Array:
+            return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(labels)).cast(pa.string())
+
+        columns: dict[str, Any] = {} if target is None else {"target": pa.array([target] * len(names), pa.string())}
+        columns |= {
+            "rank": pa.array(np.arange(1, len(names) + 1)),
+            "feature": pa.array(names, pa.string()).take(pa.array(order)),
+            "score": number(scores * factor),
+            f"mi_{unit}": number(mi * factor),
+            "n": pa.array(n[order]),
+            "kind": words([k.label for k in Kind], kinds[order]),
+            "method": pa.array(methods, pa.string()).take(pa.array(order)),
+            "status": words([s.label for s in Status], statuses[order]),
+        }
+        columns |= {name: number(values) for name, values in extras.items()}
+        return cls(pa.table(columns), metadata)
+
+    @classmethod
+    def concat(cls, rankings: Sequence[Ranking], metadata: Mapping[str, Any]) -> Ranking:
+        """Rankings of several targets in one, in the order given."""
+        import pyarrow as pa
+
+        return cls(pa.concat_tables([r._table for r in rankings]).combine_chunks(), metadata)
+
+    @classmethod
+    def read(cls, path: str | PathLike[str]) -> Ranking:
+        """Read a ranking that was written in any of the formats.
+
+        Raises
+        ------
+        InputError
+            When there is no such file.
+        DataError
+            When the file is damaged or holds no ranking.
+        """
+        import polars as pl
+        import pyarrow as pa
+
+        from miscreen.tables.write import METADATA_KEY, WRITERS, find_writer
+
+        path = Path(path)
+        if not path.is_file():
+            raise InputError(f"there is no ranking {str(path)!r}", "Make one with: miscreen rank ... -o ranked.parquet")
+        writer = find_writer(None, path)
+        name = next(n for n, w in WRITERS.items() if w is writer)
+        metadata: dict[str, Any] = {}
+        try:
+            if writer.embeds:
+                import pyarrow.parquet as pq
+
+                table = pq.read_table(path) if name == "parquet" else pa.ipc.open_file(path.read_bytes()).read_all()
+                metadata = json.loads((table.schema.metadata or {}).get(METADATA_KEY, b"{}"))
+            else:
+                if name in ("json", "ndjson"):
+                    frame = pl.read_json(path) if name == "json" else pl.read_ndjson(path)
+                else:
+                    frame = pl.read_csv(
+                        path,
+                        separator="\t" if name == "tsv" else ",",
+                        infer_schema_length=None,
+                        schema_overrides={"target": pl.String, "feature": pl.String},  # 007 is a name
+                    )
+                table = frame.to_arrow()
+                sidecar = path.with_name(path.name + ".meta.json")
+                if sidecar.is_file():
+                    metadata = json.loads(sidecar.read_text())
+        except (pa.ArrowException, pl.exceptions.PolarsError, ValueError, OSError) as error:
+            raise DataError(f"{str(path)!r} cannot be read as a ranking: {error}", "Rank the table again") from error
+        if not {"rank", "feature", "score"} <= set(table.column_names):
+            raise DataError(
+                f"{str(path)!r} is no ranking: it has no columns rank, feature and score", "Make one with miscreen rank"
+            )
+        names = table.column("feature").cast(pa.string())
+        return cls(table.set_column(table.column_names.index("feature"), "feature", names), metadata)
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def __repr__(self) -> str:
+        return f"<Ranking of {len(self):,} features: {', '.join(self.names[:3])}{', ...' if len(self) > 3 else ''}>"
+
+    @property
+    def names(self) -> list[str]:
+        """The features, best first."""
+        names: list[str] = self._table.column("feature").to_pylist()
+        return names
+
+    @property
+    def targets(self) -> list[str]:
+        """The targets, in the order in which they were asked for."""
+        if "target" in self._table.column_names:
+            return list(dict.fromkeys(self._table.column("target").to_pylist()))
+        return list(self.metadata.get("target", []))
+
+    def _keep(self, mask: Any) -> Ranking:
+        return Ranking(self._table.filter(mask), self.metadata)
+
+    def for_target(self, target: str) -> Ranking:
+        """The ranking for one of several targets; `InputError` when it is not among them."""
+        if "target" not in self._table.column_names and self.targets in ([], [target]):
+            return self
+        if target not in self.targets:
+            raise InputError(f"the ranking has no target {target!r}", f"It has {', '.join(self.targets)}")
+        import pyarrow.compute as pc
+
+        return self._keep(pc.equal(self._table.column("target"), target))
+
+    def scored(self) -> Ranking:
+        """Only the features that have a score."""
+        import pyarrow.compute as pc
+
+        return self._keep(pc.is_valid(self._table.column("score")))
+
+    def top(self, k: int) -> Ranking:
+        """The best `k` features of each target."""
+        import pyarrow.compute as pc
+
+        return self._keep(pc.less_equal(self._table.column("rank"), k))
+
+    def above(self, min_mi: float) -> Ranking:
+        """The features whose mutual information is at least `min_mi`, in the unit of the ranking."""
+        import pyarrow.compute as pc
+
+        column = next((c for c in self._table.column_names if c.startswith("mi_")), None)
+        if column is None:
+            raise DataError("the ranking has no column of mutual information", "Rank the table again")
+        return self._keep(pc.fill_null(pc.greater_equal(self._table.column(column), min_mi), False))
+
+    def to_arrow(self) -> pa.Table:
+        """The ranking as a pyarrow table."""
+        return self._table
+
+    def to_polars(self) -> pl.DataFrame:
+        """The ranking as a Polars table."""
+        import polars as pl
+
+        frame = pl.from_arrow(self._table)
+        assert isinstance(frame, pl.DataFrame)
+        return frame
+
+    def summary(self) -> dict[str, int]:
+        """How many rows have each status other than ok, and how many features held infinite values."""
+        counts = Counter(self._table.column("status").to_pylist())
+        found = {s.label: counts[s.label] for s in Status if s != Status.OK and counts[s.label]}
+        if infinite := self.metadata.get("n_features_with_infinite_values"):
+            found["with infinite values"] = infinite
+        return found
+
+    def write(self, path: str | PathLike[str], format: str | None = None, force: bool = False) -> None:
+        """Write the ranking with its metadata; the format follows the extension unless it is given.
+
+        Raises
+        ------
+        InputError
+            When the directory is missing, the format unknown, or the file exists and `force` is not set.
+        ResourceError
+            When the disk is full.
+        """
+        from miscreen.tables.write import Destination
+
+        Destination(Path(path), format, force).write(self._table, self.metadata)
+
+    def write_text(self, stream: BinaryIO, format: str = "csv") -> None:
+        """Write the ranking to an open binary stream, such as standard output."""
+        from miscreen.tables.write import find_writer, write_stream
+
+        write_stream(self._table, stream, find_writer(format), self.metadata)

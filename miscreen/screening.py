@@ -1,0 +1,526 @@
+"""Where tables, estimators and rankings meet: blocks of columns in, one ranking out."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from miscreen._version import __version__
+from miscreen.errors import DataError, InputError, MiscreenError
+from miscreen.estimators import estimator_class
+from miscreen.model import Batch, ColumnType, FeatureBlock, Floats, Kind, ScreenSpec, Status, Target
+from miscreen.ranking import UNITS, Ranking
+from miscreen.resources import Resources, plan_blocks
+from miscreen.tables import Progress, library_threads, open_table
+from miscreen.tables.columns import NameIndex, expand_patterns, name_matcher
+from miscreen.tables.source import TableSource
+
+if TYPE_CHECKING:
+    from miscreen.estimators.estimator import Estimator
+    from miscreen.tables.delimited import ReadOptions
+
+SLICE_BYTES = 512 << 10  # columns scored in one call: enough to hide the call, few enough for the L2 cache
+_PROGRESS_SECONDS = 0.1
+
+
+def rank(
+    source: Any,
+    target: str | Sequence[str],
+    method: str = "auto",
+    *,
+    names: Sequence[str] | None = None,
+    features: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    discrete: Sequence[str] = (),
+    continuous: Sequence[str] = (),
+    target_kind: str | None = None,
+    max_levels: int = 20,
+    min_samples: int = 10,
+    unit: str = "nats",
+    read: ReadOptions | None = None,
+    threads: int | None = None,
+    memory: int | str | None = None,
+    scratch_dir: str | None = None,
+    on_progress: Progress | None = None,
+    **options: Any,
+) -> Ranking:
+    """Rank the columns of a table by their mutual information with a target, in nats unless `unit` says bits.
+
+    Parameters
+    ----------
+    source : path, Polars, pandas or pyarrow table, or NumPy array
+        What `miscreen.tables.open_table` takes; one sample a row.
+    target : str or sequence of str
+        Column to explain; several are ranked in one pass over the data. Targets are no features.
+    method : str
+        ``auto``, ``bin``, ``kde``, ``ksg``, ``pearson``, ``spearman`` or ``copula``.
+    names : sequence of str, optional
+        Column names of a NumPy array.
+    features, exclude : sequences of str
+        Names, globs or ``@file``: the columns to screen (all when empty), and columns to leave out.
+    discrete, continuous : sequences of str
+        Names, globs or ``@file``: columns whose kind is not to be guessed.
+    target_kind : str, optional
+        ``continuous`` or ``discrete``: the kind of every target.
+    max_levels : int
+        Integers with at most so many distinct values are discrete.
+    min_samples : int
+        Features with fewer samples (where both they and the target are present) get no score.
+    unit : str
+        ``nats`` or ``bits``, for scores and mutual information.
+    read : ReadOptions, optional
+        How delimited text is read.
+    threads : int, optional
+        Compute threads; default: what the machine and the job allow.
+    memory : int or str, optional
+        Bytes, or a text such as ``"2GB"``; default: half of what the machine and the job allow.
+    scratch_dir : str, optional
+        Where text that exceeds the memory is laid out by columns.
+    on_progress : callable, optional
+        Called with a phase (``read``, ``score``), how much is done and how much there is, or None.
+    **options
+        Options of the method.
+
+    Returns
+    -------
+    Ranking
+        Every feature, best first; those without a score last, with the reason in ``status``.
+
+    Raises
+    ------
+    InputError
+        When a name, an option or the file does not exist.
+    DataError
+        When the data are damaged, or a target has no two different values.
+    ResourceError
+        When the memory does not hold a single block of columns.
+
+    Notes
+    -----
+    Missing and infinite values are deleted pair by pair. A feature's score depends on its own column, the
+    target and the options alone.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(1)
+    >>> table = rng.standard_normal((200, 3))
+    >>> table[:, 2] += table[:, 0]
+    >>> miscreen.rank(table, target="y", names=["a", "b", "y"]).names
+    ['a', 'b']
+    """
+    given = [target] if isinstance(target, str) else list(target)
+    spec = make_spec(
+        method, options, discrete=discrete, continuous=continuous, target_kind=target_kind,
+        max_levels=max_levels, min_samples=min_samples,
+    )  # fmt: skip
+    if unit not in UNITS:
+        raise InputError(f"there is no unit {unit!r}", f"Choose one of {', '.join(UNITS)}")
+    resources = Resources.detect(threads, memory, scratch_dir)
+    with (
+        library_threads(resources.threads),
+        open_table(
+            source, resources=resources, names=names, read=read,
+            text_columns=name_matcher(discrete), on_progress=on_progress,
+        ) as table,
+    ):  # fmt: skip
+        return screen(
+            table,
+            given,
+            spec,
+            resources,
+            features=features,
+            exclude=exclude,
+            unit=unit,
+            on_progress=on_progress,
+        )
+
+
+def make_spec(
+    method: str,
+    options: dict[str, Any],
+    *,
+    discrete: Sequence[str] = (),
+    continuous: Sequence[str] = (),
+    target_kind: str | None = None,
+    max_levels: int = 20,
+    min_samples: int = 10,
+) -> ScreenSpec:
+    """Check what was asked for, before any data are touched; `InputError` says what does not fit."""
+    if max_levels < 2:
+        raise InputError(f"max_levels must be at least 2, not {max_levels}")
+    if min_samples < 2:
+        raise InputError(f"min_samples must be at least 2, not {min_samples}")
+    if target_kind not in (None, *(k.label for k in Kind)):
+        raise InputError(f"there is no target kind {target_kind!r}", "Choose continuous or discrete")
+    return ScreenSpec(
+        method=method,
+        options=estimator_class(method).make_options(options),
+        discrete=tuple(expand_patterns(discrete)),
+        continuous=tuple(expand_patterns(continuous)),
+        target_kind=None if target_kind is None else Kind[target_kind.upper()],
+        max_levels=max_levels,
+        min_samples=min_samples,
+    )
+
+
+def screen(
+    source: TableSource,
+    target_names: Sequence[str],
+    spec: ScreenSpec,
+    resources: Resources,
+    *,
+    features: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    unit: str = "nats",
+    on_progress: Progress | None = None,
+) -> Ranking:
+    """Score every feature of an open table against every target, block by block; see `rank`."""
+    index = NameIndex(source.names, source.label)
+    columns, target_columns, forced = _choose(source, index, target_names, spec, features, exclude)
+    if source.n_samples == 0:
+        raise DataError(f"{source.label} has no rows", "Give a table with at least one sample a row")
+    plan = plan_blocks(len(columns), source.n_samples, source.value_bytes, resources.memory_bytes)
+    digests = _Digests(source, columns, target_columns)
+    estimator = estimator_class(spec.method)
+    targets = []
+    for column in target_columns:
+        raw = source.values(np.array([column]))[0].astype(np.float64)
+        digests.add_target(raw)
+        targets.append(read_target(source.names[column], raw, ColumnType(source.types[column]), forced[column], spec))
+    tallies = [_Tally(t, estimator(t, spec.options), len(columns)) for t in targets]
+    scorer = _Scorer(spec, tallies, forced[columns], digests)
+    run_blocks(source, columns, plan, scorer, resources.threads, on_progress)
+    metadata = {
+        "version": __version__,
+        "target": list(target_names),
+        "method": spec.method,
+        "options": asdict(spec.options) if fields(spec.options) else {},
+        "discrete": list(spec.discrete),
+        "continuous": list(spec.continuous),
+        "target_kind": None if spec.target_kind is None else spec.target_kind.label,
+        "max_levels": spec.max_levels,
+        "min_samples": spec.min_samples,
+        "unit": unit,
+        "seed": spec.seed,
+        "n_samples": source.n_samples,
+        "n_features": len(columns),
+        "n_features_with_infinite_values": int(np.count_nonzero(scorer.n_infinite)),
+        "fingerprint": digests.hexdigest(),
+    }
+    names = [source.names[c] for c in columns]
+    several = len(tallies) > 1
+    rankings = [t.ranking(names, scorer.kinds, metadata, unit, named=several) for t in tallies]
+    return Ranking.concat(rankings, metadata) if several else rankings[0]
+
+
+def _choose(
+    source: TableSource,
+    index: NameIndex,
+    target_names: Sequence[str],
+    spec: ScreenSpec,
+    features: Sequence[str],
+    exclude: Sequence[str],
+) -> tuple[NDArray[np.intp], list[int], NDArray[np.int8]]:
+    """Positions of the features and the targets, and for every column the kind the user forced, or -1."""
+    if not target_names:
+        raise InputError("no target was named", "Name the outcome column with --target")
+    target_columns = [index.one(name, "the target") for name in target_names]
+    if len(set(target_columns)) < len(target_columns):
+        raise InputError("a target was named twice", "Name each target once")
+    forced = np.full(len(source.names), -1, dtype=np.int8)
+    for patterns, kind in ((spec.discrete, Kind.DISCRETE), (spec.continuous, Kind.CONTINUOUS)):
+        chosen = index.many(patterns, f"--{kind.label}")
+        clash = chosen[forced[chosen] >= 0]
+        if len(clash):
+            raise InputError(
+                f"column {source.names[clash[0]]!r} is named both discrete and continuous",
+                "Name it in one of them",
+            )
+        text = chosen[source.types[chosen] == ColumnType.TEXT]
+        if kind == Kind.CONTINUOUS and len(text):
+            raise DataError(
+                f"column {source.names[text[0]]!r} holds text, so it cannot be continuous",
+                "Leave it out of --continuous",
+            )
+        forced[chosen] = int(kind)
+    wanted = np.ones(len(source.names), dtype=bool)
+    if features:
+        wanted[:] = False
+        wanted[index.many(features, "--features")] = True
+    if exclude:
+        wanted[index.many(exclude, "--exclude")] = False
+    wanted[target_columns] = False
+    columns = np.flatnonzero(wanted)
+    if not len(columns):
+        raise InputError(
+            f"no feature is left to screen: {source.label} has {len(source.names):,} columns, "
+            f"{len(target_columns)} of them targets",
+            "Check --features and --exclude",
+        )
+    return columns, target_columns, forced
+
+
+def read_target(name: str, raw: Floats, held: ColumnType, forced: int, spec: ScreenSpec) -> Target:
+    """Make a target of a column's values; `DataError` when it has no two different values."""
+    from miscreen.kernels.survey import count_levels
+
+    if held == ColumnType.UNSUPPORTED:
+        raise DataError(f"the target {name!r} is of a type that cannot be scored", "Choose a column of numbers or text")
+    rows = np.flatnonzero(np.isfinite(raw))
+    values = np.ascontiguousarray(raw[rows])
+    if not len(values):
+        raise DataError(f"the target {name!r} is missing in all {len(raw):,} rows", "Choose another target")
+    if spec.target_kind is not None and spec.target_kind == Kind.CONTINUOUS and held == ColumnType.TEXT:
+        raise DataError(f"the target {name!r} holds text, so it cannot be continuous", "Leave out --target-kind")
+    kind = _kind(held, forced if spec.target_kind is None else int(spec.target_kind))
+    if kind is None:
+        kind = Kind.DISCRETE if count_levels(values, spec.max_levels) <= spec.max_levels else Kind.CONTINUOUS
+    if np.all(values == values[0]):
+        what = "a single class" if kind == Kind.DISCRETE else f"the single value {values[0]:g}"
+        raise DataError(
+            f"the target {name!r} has {what} in its {len(values):,} rows that are not missing",
+            "Choose another target",
+        )
+    if len(values) < spec.min_samples:
+        raise DataError(
+            f"the target {name!r} is present in {len(values)} rows, fewer than the {spec.min_samples} a score needs",
+            "Lower --min-samples, or choose another target",
+        )
+    levels = len(np.unique(values))
+    if kind == Kind.DISCRETE and levels > len(values) // 2:
+        raise DataError(
+            f"the target {name!r} is discrete with {levels:,} levels in {len(values):,} rows: too many for classes",
+            "Choose another target, or --target-kind continuous if its values are numbers",
+        )
+    return Target(name, values, kind, held == ColumnType.TEXT and levels > 2, rows)
+
+
+def _kind(held: ColumnType, forced: int) -> Kind | None:
+    """The kind of a column, or None when it takes a look at its levels."""
+    if forced >= 0:
+        return Kind(forced)
+    if held in (ColumnType.TEXT, ColumnType.BOOLEAN):
+        return Kind.DISCRETE
+    return None if held == ColumnType.INTEGER else Kind.CONTINUOUS
+
+
+def decide_kinds(
+    values: Floats, types: NDArray[np.uint8], forced: NDArray[np.int8], max_levels: int
+) -> NDArray[np.uint8]:
+    """The kind of each feature: forced, by its type, or for integers by the number of levels.
+
+    Parameters
+    ----------
+    values : float64 array, shape (n_features, n_samples)
+        NaN where missing.
+    types, forced : arrays, shape (n_features,)
+        `ColumnType`, and the `Kind` the user wants or -1.
+    max_levels : int
+    """
+    from miscreen.kernels.survey import count_levels
+
+    kinds = np.empty(len(values), dtype=np.uint8)
+    for i, row in enumerate(values):
+        kind = _kind(ColumnType(types[i]), int(forced[i]))
+        if kind is None:
+            kind = Kind.DISCRETE if count_levels(row, max_levels) <= max_levels else Kind.CONTINUOUS
+        kinds[i] = kind
+    return kinds
+
+
+class _Digests:
+    """A fingerprint of names and values that is the same for any format, block size and number of threads."""
+
+    def __init__(self, source: TableSource, columns: NDArray[np.intp], targets: Sequence[int]) -> None:
+        self.features = np.zeros(len(columns), dtype=np.uint64)
+        self._targets: list[int] = []
+        self._head = hashlib.sha256()
+        for c in (*targets, *columns):
+            name = source.names[c].encode()
+            self._head.update(len(name).to_bytes(4, "little") + name)
+
+    def add_target(self, raw: Floats) -> None:
+        from miscreen.kernels.survey import fingerprints
+
+        out = np.empty(1, dtype=np.uint64)
+        fingerprints(raw[np.newaxis], out)
+        self._targets.append(int(out[0]))
+
+    def hexdigest(self) -> str:
+        digest = self._head.copy()
+        digest.update(np.array(self._targets, dtype="<u8").tobytes() + self.features.astype("<u8").tobytes())
+        return digest.hexdigest()[:32]
+
+
+@dataclass
+class _Tally:
+    """What is known so far of every feature with regard to one target."""
+
+    target: Target
+    estimator: Estimator
+    n_features: int
+
+    def __post_init__(self) -> None:
+        size = self.n_features
+        self.score = np.full(size, np.nan)
+        self.mi = np.full(size, np.nan)
+        self.n = np.zeros(size, dtype=np.int64)
+        self.status = np.zeros(size, dtype=np.uint8)
+        self.method = np.full(size, "", dtype=object)
+        self.extras = {name: np.full(size, np.nan) for name in self.estimator.extra_columns}
+
+    def ranking(
+        self,
+        names: Sequence[str],
+        kinds: NDArray[np.uint8],
+        metadata: dict[str, Any],
+        unit: str,
+        *,
+        named: bool,
+    ) -> Ranking:
+        return Ranking.from_scores(
+            names,
+            self.target.name if named else None,
+            scores=self.score,
+            mi=self.mi,
+            n=self.n,
+            kinds=kinds,
+            methods=self.method.tolist(),
+            statuses=self.status,
+            extras=self.extras,
+            metadata=metadata,
+            unit=unit,
+        )
+
+
+class _Scorer:
+    """Scores slices of blocks; every slice writes to its own part of the tallies, so threads need no lock."""
+
+    def __init__(
+        self, spec: ScreenSpec, tallies: Sequence[_Tally], forced: NDArray[np.int8], digests: _Digests
+    ) -> None:
+        self._spec = spec
+        self._tallies = tallies
+        self._forced = forced
+        self._digests = digests
+        self.kinds = np.zeros(len(forced), dtype=np.uint8)
+        self.n_infinite = np.zeros(len(forced), dtype=np.int64)
+
+    def __call__(self, block: FeatureBlock, start: int, stop: int) -> None:
+        from miscreen.kernels.survey import fingerprints, mask_infinities
+
+        span = slice(block.first + start, block.first + stop)
+        values = block.values[start:stop].astype(np.float64)  # a copy: infinities are masked in it
+        fingerprints(values, self._digests.features[span])
+        mask_infinities(values, self.n_infinite[span])
+        types = block.types[start:stop]
+        kinds = decide_kinds(values, types, self._forced[span], self._spec.max_levels)
+        self.kinds[span] = kinds
+        for tally in self._tallies:
+            complete = len(tally.target.rows) == values.shape[1]
+            present = values if complete else np.ascontiguousarray(values[:, tally.target.rows])
+            self._score(tally, span, present, types, kinds, self._forced[span])
+
+    def _score(
+        self,
+        tally: _Tally,
+        span: slice,
+        values: Floats,
+        types: NDArray[np.uint8],
+        kinds: NDArray[np.uint8],
+        forced: NDArray[np.int8],
+    ) -> None:
+        from miscreen.kernels.survey import presence
+
+        n = tally.n[span]
+        constant = np.empty(len(values), dtype=np.bool_)
+        presence(values, n, constant)
+        status = tally.status[span]
+        status[constant] = Status.CONSTANT
+        status[n < self._spec.min_samples] = Status.TOO_FEW_SAMPLES
+        status[n == 0] = Status.ALL_MISSING
+        status[types == ColumnType.UNSUPPORTED] = Status.UNSUPPORTED_TYPE
+        nominal = types == ColumnType.TEXT
+        for i in np.flatnonzero((kinds == Kind.DISCRETE) & (status == Status.OK)):
+            few = types[i] == ColumnType.BOOLEAN or (types[i] == ColumnType.INTEGER and forced[i] < 0)
+            if few and self._spec.max_levels <= n[i] // 2:
+                continue
+            levels = len(np.unique(values[i, ~np.isnan(values[i])]))
+            if levels > n[i] // 2:
+                status[i] = Status.TOO_MANY_LEVELS
+            nominal[i] &= levels > 2
+        for kind in Kind:
+            chosen = np.flatnonzero((kinds == kind) & (status == Status.OK))
+            if not len(chosen):
+                continue
+            whole = len(chosen) == len(values)
+            batch = Batch(values if whole else values[chosen], kind, nominal[chosen])
+            scores = tally.estimator.score(batch)
+            at = chosen + span.start
+            tally.mi[at] = scores.mi
+            tally.score[at] = scores.mi if scores.score is None else scores.score
+            tally.method[at] = scores.method
+            for name, extra in scores.extras.items():
+                tally.extras[name][at] = extra
+            tally.status[at[np.isnan(tally.score[at])]] = Status.NO_ESTIMATE
+
+
+def run_blocks(
+    source: TableSource,
+    columns: NDArray[np.intp],
+    plan: Any,
+    scorer: Callable[[FeatureBlock, int, int], None],
+    threads: int,
+    on_progress: Progress | None,
+) -> None:
+    """Hand slices of all blocks to a pool of threads, reading ahead on one more.
+
+    `scorer` is called with a block and a range of its features; an error in it names the features it had.
+    """
+    step = max(1, SLICE_BYTES // (8 * source.n_samples))
+    done, last = 0, 0.0
+    with ThreadPoolExecutor(threads) as workers, _read_ahead(source.blocks(columns, plan)) as blocks:
+        for block in blocks:
+            size = len(block.names)
+            pending: list[tuple[Future[None], int, int]] = []
+            for start in range(0, size, step):
+                stop = min(start + step, size)
+                pending.append((workers.submit(scorer, block, start, stop), start, stop))
+            try:
+                for future, start, stop in pending:
+                    future.result()
+                    done += stop - start
+                    if on_progress is not None and (now := time.monotonic()) - last > _PROGRESS_SECONDS:
+                        on_progress("score", done, len(columns))
+                        last = now
+            except BaseException as error:
+                for future, _, _ in pending:
+                    future.cancel()
+                if isinstance(error, Exception) and not isinstance(error, MiscreenError):
+                    error.add_note(f"while scoring features {block.names[start]!r} to {block.names[stop - 1]!r}")
+                raise
+    if on_progress is not None:
+        on_progress("score", len(columns), len(columns))
+
+
+@contextmanager
+def _read_ahead(blocks: Iterator[FeatureBlock]) -> Iterator[Iterator[FeatureBlock]]:
+    """Draw the next block on a thread of its own while the current one is in use."""
+    with ThreadPoolExecutor(1) as reader:
+
+        def follow() -> Iterator[FeatureBlock]:
+            upcoming = reader.submit(next, blocks, None)
+            while (block := upcoming.result()) is not None:
+                upcoming = reader.submit(next, blocks, None)
+                yield block
+
+        yield follow()

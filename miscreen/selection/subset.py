@@ -1,0 +1,216 @@
+"""From a ranking to a table of the chosen columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+
+from miscreen.errors import DataError, InputError
+from miscreen.ranking import UNITS, Ranking
+from miscreen.resources import Resources
+from miscreen.screening import make_spec, screen
+from miscreen.tables import Progress, library_threads, open_table
+from miscreen.tables.columns import NameIndex, name_matcher
+
+if TYPE_CHECKING:
+    import polars as pl
+    import pyarrow as pa
+
+    from miscreen.tables.delimited import ReadOptions
+    from miscreen.tables.wide import WideTable
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Chosen columns of a table.
+
+    Attributes
+    ----------
+    names : list of str
+        The chosen features, best first.
+    ranking : Ranking
+        The ranking that they were chosen from.
+    """
+
+    names: list[str]
+    ranking: Ranking
+    _wide: WideTable
+
+    def to_arrow(self) -> pa.Table:
+        """The columns kept and chosen as a pyarrow table, as the file has them."""
+        return self._wide.table
+
+    def to_polars(self) -> pl.DataFrame:
+        """The columns kept and chosen as a Polars table."""
+        import polars as pl
+
+        frame = pl.from_arrow(self._wide.table)
+        assert isinstance(frame, pl.DataFrame)
+        return frame
+
+    def write(self, path: str | PathLike[str], format: str | None = None, force: bool = False) -> None:
+        """Write the columns; see `Ranking.write` for the errors."""
+        from miscreen.tables.write import Destination
+
+        Destination(Path(path), format, force).write(self._wide.table, self._metadata(), self._wide.on_bytes)
+
+    def write_text(self, stream: BinaryIO, format: str = "csv") -> None:
+        """Write the columns to an open binary stream, such as standard output."""
+        from miscreen.tables.write import find_writer, write_stream
+
+        write_stream(self._wide.table, stream, find_writer(format), self._metadata(), self._wide.on_bytes)
+
+    def _metadata(self) -> dict[str, Any]:
+        return {"n_selected": len(self.names), "ranking": self.ranking.metadata}
+
+
+def select(
+    source: Any,
+    target: str | Sequence[str] | None = None,
+    *,
+    ranking: Ranking | str | PathLike[str] | None = None,
+    top: int | None = None,
+    min_mi: float | None = None,
+    keep: Sequence[str] = (),
+    method: str = "auto",
+    names: Sequence[str] | None = None,
+    features: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    discrete: Sequence[str] = (),
+    continuous: Sequence[str] = (),
+    target_kind: str | None = None,
+    max_levels: int = 20,
+    min_samples: int = 10,
+    unit: str = "nats",
+    read: ReadOptions | None = None,
+    threads: int | None = None,
+    memory: int | str | None = None,
+    scratch_dir: str | None = None,
+    on_progress: Progress | None = None,
+    **options: Any,
+) -> Selection:
+    """Choose the columns of a table that tell most about a target.
+
+    Parameters
+    ----------
+    source : path, Polars, pandas or pyarrow table, or NumPy array
+        What `miscreen.tables.open_table` takes.
+    target : str or sequence of str, optional
+        What to rank by. With `ranking` it names the target to use of several. The choices for several targets
+        are united.
+    ranking : Ranking or path, optional
+        An earlier ranking of the same table; without it the table is ranked first.
+    top : int, optional
+        The best so many features.
+    min_mi : float, optional
+        Features with at least this mutual information, in the ranking's unit.
+    keep : sequence of str
+        Names or globs of further columns, such as the target; they come first.
+    method, names, features, exclude, discrete, continuous, target_kind, max_levels, min_samples, unit, read, \
+threads, memory, scratch_dir, on_progress, **options
+        As in `miscreen.rank`.
+
+    Returns
+    -------
+    Selection
+        Columns kept, then features, best first.
+
+    Raises
+    ------
+    InputError
+        When neither `top` nor `min_mi` is given, or neither `target` nor `ranking`.
+    DataError
+        When no feature is left, or a feature of the ranking is not in the table.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(1)
+    >>> table = rng.standard_normal((200, 3))
+    >>> table[:, 2] += table[:, 0]
+    >>> miscreen.select(table, "y", names=["a", "b", "y"], top=1, keep=["y"]).to_arrow().column_names
+    ['y', 'a']
+    """
+    if top is None and min_mi is None:
+        raise InputError("nothing says how many features to select", "Give --top, --min-mi or both")
+    if top is not None and top < 1:
+        raise InputError(f"--top must be at least 1, not {top}")
+    if ranking is None and not target:
+        raise InputError(
+            "there is neither a target nor a ranking", "Give --target, or --ranking with an earlier result"
+        )
+    if unit not in UNITS:
+        raise InputError(f"there is no unit {unit!r}", f"Choose one of {', '.join(UNITS)}")
+    if ranking is not None and (options or features or exclude or method != "auto"):
+        raise InputError(
+            "a ranking was given, so nothing is ranked and options of ranking have no effect",
+            "Leave them out, or leave out --ranking",
+        )
+    given = [] if target is None else [target] if isinstance(target, str) else list(target)
+    earlier = Ranking.read(ranking) if isinstance(ranking, str | PathLike) else ranking
+    spec = make_spec(
+        method, options, discrete=discrete, continuous=continuous, target_kind=target_kind,
+        max_levels=max_levels, min_samples=min_samples,
+    )  # fmt: skip
+    resources = Resources.detect(threads, memory, scratch_dir)
+    with (
+        library_threads(resources.threads),
+        open_table(
+            source, resources=resources, names=names, read=read,
+            text_columns=name_matcher(discrete), on_progress=on_progress,
+        ) as table,
+    ):  # fmt: skip
+        if earlier is None:
+            earlier = screen(
+                table,
+                given,
+                spec,
+                resources,
+                features=features,
+                exclude=exclude,
+                unit=unit,
+                on_progress=on_progress,
+            )
+        chosen = choose(earlier, given, top, min_mi)
+        columns = _columns(table.names, table.label, chosen, keep)
+        from miscreen.tables.wide import assemble
+
+        return Selection(chosen, earlier, assemble(table, columns, resources, on_progress))
+
+
+def choose(ranking: Ranking, targets: Sequence[str], top: int | None, min_mi: float | None) -> list[str]:
+    """The features that a ranking's best rows name, each once; `DataError` when there is none."""
+    names: dict[str, None] = {}
+    for one in targets or ranking.targets or [""]:
+        rows = ranking.for_target(one).scored() if one else ranking.scored()
+        if top is not None:
+            rows = rows.top(top)
+        if min_mi is not None:
+            rows = rows.above(min_mi)
+        names |= dict.fromkeys(rows.names)
+    if not names:
+        scored = ranking.scored()
+        if not len(scored):
+            raise DataError("no feature of the ranking has a score", "See the status column of the ranking")
+        raise DataError(f"no feature reaches a mutual information of {min_mi}", "Lower --min-mi, or use --top")
+    return list(names)
+
+
+def _columns(names: Sequence[str], label: str, chosen: Sequence[str], keep: Sequence[str]) -> np.ndarray:
+    index = NameIndex(names, label)
+    kept = index.many(keep, "--keep") if keep else np.empty(0, dtype=np.intp)
+    known = set(names)
+    missing = [name for name in chosen if name not in known]
+    if missing:
+        shown = ", ".join(repr(m) for m in missing[:3])
+        raise DataError(
+            f"{len(missing):,} of the {len(chosen):,} chosen features are not in {label}: {shown}",
+            "Use the ranking of this very table",
+        )
+    positions = np.array([index.one(name, "the selection") for name in chosen], dtype=np.intp)
+    return np.concatenate([kept, positions[~np.isin(positions, kept)]])

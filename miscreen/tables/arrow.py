@@ -1,0 +1,125 @@
+"""Arrow IPC: Feather and Arrow files, and Arrow streams, mapped into memory."""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from miscreen.errors import DataError
+from miscreen.tables import Opening
+from miscreen.tables.encoding import check_names, encode, schema_types, widest_value
+from miscreen.tables.source import TableSource
+
+_FILE_PREFIX = 8  # "ARROW1" padded; an Arrow file is that, a stream, and a footer
+_RECORD_BATCH = 3  # MessageHeader in Arrow's format/Message.fbs
+
+
+class ArrowSource(TableSource):
+    """An Arrow file or stream.
+
+    Uncompressed batches are used where they lie in the mapped file, and pages that were read are given back
+    after each block. Compressed batches would have to be decompressed whole, so there each block decodes its
+    own columns alone.
+    """
+
+    def __init__(self, file: BinaryIO, label: str, *, stream: bool) -> None:
+        self.label = label
+        self._stream = stream
+        try:
+            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            self._buffer = pa.py_buffer(self._map)
+            schema = self._open(None).schema
+            lengths, compressed = self._survey()
+            self._table = None if compressed else pa.Table.from_batches(self._batches(None), schema)
+        except (pa.ArrowException, OSError, ValueError, struct.error) as error:
+            raise self._damaged(error) from error
+        self.n_samples = sum(lengths)
+        self.names = schema.names
+        self.types = schema_types(schema)
+        self.value_bytes = widest_value(schema)
+        check_names(self.names, label)
+
+    def _open(self, columns: list[int] | None) -> Any:
+        options = pa.ipc.IpcReadOptions(included_fields=columns)
+        return (pa.ipc.open_stream if self._stream else pa.ipc.open_file)(self._buffer, options=options)
+
+    def _batches(self, columns: list[int] | None) -> Iterator[pa.RecordBatch]:
+        reader = self._open(columns)
+        if self._stream:
+            yield from reader
+        else:
+            for i in range(reader.num_record_batches):
+                yield reader.get_batch(i)
+
+    def _survey(self) -> tuple[list[int], bool]:
+        """Rows of each batch, and whether any is compressed, without decoding one."""
+        lengths, compressed = [], False
+        start = 0 if self._stream else _FILE_PREFIX
+        for message in pa.ipc.MessageReader.open_stream(self._buffer.slice(start)):
+            metadata = memoryview(message.metadata)
+            root = struct.unpack_from("<I", metadata, 0)[0]
+            header_type = _table_field(metadata, root, 1)
+            if header_type is None or metadata[header_type] != _RECORD_BATCH:
+                continue
+            pointer = _table_field(metadata, root, 2)
+            if pointer is None:
+                raise ValueError("a record batch has no header")
+            batch = pointer + struct.unpack_from("<I", metadata, pointer)[0]
+            length = _table_field(metadata, batch, 0)
+            lengths.append(0 if length is None else struct.unpack_from("<q", metadata, length)[0])
+            compressed |= _table_field(metadata, batch, 3) is not None
+        return lengths, compressed
+
+    def values(self, columns: NDArray[np.intp]) -> NDArray[Any]:
+        """See `TableSource.values`."""
+        encoded = encode(self.table(columns))
+        if hasattr(mmap, "MADV_DONTNEED"):
+            self._map.madvise(mmap.MADV_DONTNEED)
+        return encoded
+
+    def table(self, columns: NDArray[np.intp]) -> pa.Table:
+        """See `TableSource.table`."""
+        if self._table is not None:
+            return self._table.select(columns.tolist())
+        chosen = np.unique(columns)
+        try:
+            read = pa.Table.from_batches(self._batches(chosen.tolist()))
+        except (pa.ArrowException, OSError) as error:
+            raise self._damaged(error) from error
+        return read.select(np.searchsorted(chosen, columns).tolist())
+
+    def close(self) -> None:
+        """Forget the table; the mapping goes with the last array that looks at it."""
+        self._table = None
+        self._buffer = None
+
+    def _damaged(self, error: Exception) -> DataError:
+        return DataError(
+            f"{self.label} cannot be read as Arrow data: {str(error).splitlines()[0]}",
+            "The file is damaged or was not written to its end; write or copy it again",
+        )
+
+
+def _table_field(metadata: memoryview, table: int, field: int) -> int | None:
+    """Where a field of a FlatBuffers table lies; None when it is absent."""
+    vtable = table - struct.unpack_from("<i", metadata, table)[0]
+    size = struct.unpack_from("<H", metadata, vtable)[0]
+    entry = 4 + 2 * field
+    offset = struct.unpack_from("<H", metadata, vtable + entry)[0] if entry + 2 <= size else 0
+    return table + offset if offset else None
+
+
+def open_arrow_file(opening: Opening) -> ArrowSource:
+    """Open an Arrow or Feather file for `miscreen.tables.open_table`."""
+    return ArrowSource(opening.file, opening.label, stream=False)
+
+
+def open_arrow_stream(opening: Opening) -> ArrowSource:
+    """Open an Arrow stream for `miscreen.tables.open_table`."""
+    return ArrowSource(opening.file, opening.label, stream=True)

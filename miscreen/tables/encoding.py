@@ -1,0 +1,151 @@
+"""From Arrow columns to rows of numbers: what each type means to a screen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as pt
+from numpy.typing import NDArray
+
+from miscreen.errors import DataError
+from miscreen.model import ColumnType
+
+_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+
+
+def column_type(arrow_type: pa.DataType) -> ColumnType:
+    """What a column of that Arrow type holds."""
+    if pt.is_floating(arrow_type) or pt.is_decimal(arrow_type) or pt.is_null(arrow_type):
+        return ColumnType.FLOAT
+    if pt.is_integer(arrow_type):
+        return ColumnType.INTEGER
+    if pt.is_boolean(arrow_type):
+        return ColumnType.BOOLEAN
+    if pt.is_temporal(arrow_type) and not pt.is_interval(arrow_type):
+        return ColumnType.TEMPORAL
+    held = arrow_type.value_type if pt.is_dictionary(arrow_type) else arrow_type
+    if pt.is_string(held) or pt.is_large_string(held) or pt.is_string_view(held):
+        return ColumnType.TEXT
+    if pt.is_dictionary(arrow_type) and column_type(held) != ColumnType.UNSUPPORTED:
+        return ColumnType.TEXT
+    return ColumnType.UNSUPPORTED
+
+
+def schema_types(schema: pa.Schema) -> NDArray[np.uint8]:
+    """`ColumnType` of every column of a schema."""
+    known: dict[pa.DataType, int] = {}
+    types = np.empty(len(schema), dtype=np.uint8)
+    for i, arrow_type in enumerate(schema.types):
+        code = known.get(arrow_type)
+        if code is None:
+            code = known[arrow_type] = int(column_type(arrow_type))
+        types[i] = code
+    return types
+
+
+def widest_value(schema: pa.Schema) -> int:
+    """4 when every column fits float32 exactly, else 8."""
+    narrow = {pa.float32(), pa.float16(), pa.int8(), pa.uint8(), pa.int16(), pa.uint16(), pa.bool_()}
+    return 4 if set(schema.types) <= narrow else 8
+
+
+def check_names(names: Sequence[str], label: str) -> None:
+    """Raise `DataError` when columns share a name."""
+    if len(set(names)) == len(names):
+        return
+    seen: dict[str, int] = {}
+    doubled: list[str] = []
+    for position, name in enumerate(names, start=1):
+        if name in seen and len(doubled) < 3:
+            doubled.append(f"{name!r} (columns {seen[name]} and {position})")
+        seen.setdefault(name, position)
+    raise DataError(
+        f"{label} has columns with the same name: {', '.join(doubled)}", "Rename them, so that each is unique"
+    )
+
+
+def encode(table: pa.Table) -> NDArray[Any]:
+    """Turn the columns of an Arrow table into rows of numbers, NaN where missing.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+
+    Returns
+    -------
+    float32 or float64 array, shape (n_columns, n_rows), C-contiguous
+        Encoded as `miscreen.model.FeatureBlock` says; float32 only if no column needs more.
+    """
+    dtype = np.dtype(np.float32 if widest_value(table.schema) == 4 else np.float64)
+    groups: dict[pa.DataType, list[int]] = {}
+    for i, arrow_type in enumerate(table.schema.types):
+        groups.setdefault(arrow_type, []).append(i)
+    whole = len(groups) == 1
+    values = None
+    for arrow_type, members in groups.items():
+        part = table if whole else table.select(members)
+        if (pt.is_integer(arrow_type) or pt.is_floating(arrow_type)) and len(table):
+            rows = _numeric_rows(part)
+        else:
+            rows = np.stack([_encode_column(column, arrow_type) for column in part.columns])
+        if whole:
+            return np.ascontiguousarray(rows, dtype=dtype)
+        if values is None:
+            values = np.empty((table.num_columns, len(table)), dtype=dtype)
+        values[members] = rows
+    return np.empty((0, len(table)), dtype=dtype) if values is None else values
+
+
+def _numeric_rows(table: pa.Table) -> NDArray[Any]:
+    """All columns of one numeric type, transposed in one compiled pass a batch."""
+    batches = table.to_batches() if len(table) else []
+    if len(batches) > 8:  # many row groups: one copy to a single batch is cheaper than many narrow transposes
+        batches = table.combine_chunks().to_batches()
+    parts = [b.to_tensor(null_to_nan=True, row_major=False).to_numpy().T for b in batches]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+
+def _encode_column(column: pa.ChunkedArray, arrow_type: pa.DataType) -> NDArray[np.float64]:
+    kind = column_type(arrow_type)
+    if kind == ColumnType.UNSUPPORTED or pt.is_null(arrow_type):
+        return np.full(len(column), np.nan)
+    if kind == ColumnType.TEXT:
+        if pt.is_dictionary(arrow_type):
+            column = column.cast(arrow_type.value_type)
+        codes = column.combine_chunks().dictionary_encode().indices
+        return _as_floats(codes.cast(pa.float64()))
+    if kind == ColumnType.TEMPORAL:
+        return _seconds(column, arrow_type)
+    if kind == ColumnType.BOOLEAN:
+        column = column.cast(pa.uint8())
+    return _as_floats(column.cast(pa.float64(), safe=False))
+
+
+def _as_floats(column: pa.Array | pa.ChunkedArray) -> NDArray[np.float64]:
+    if column.null_count:
+        column = pc.fill_null(column, float("nan"))
+    return np.asarray(column.to_numpy(zero_copy_only=False) if isinstance(column, pa.Array) else column.to_numpy())
+
+
+def _seconds(column: pa.ChunkedArray, arrow_type: pa.DataType) -> NDArray[np.float64]:
+    """Seconds since 1970-01-01 UTC (dates, timestamps), since midnight (times), or of a duration."""
+    if pt.is_date(arrow_type):
+        column, per_second = column.cast(pa.date32()).cast(pa.int32()).cast(pa.int64()), None
+    else:
+        per_second = _PER_SECOND[arrow_type.unit]
+        column = column.cast(pa.int32() if pt.is_time32(arrow_type) else pa.int64()).cast(pa.int64())
+    present = ~np.asarray(column.is_null())
+    ticks = np.asarray(pc.fill_null(column, 0), dtype=np.int64)
+    seconds: NDArray[np.float64]
+    if per_second is None:
+        seconds = ticks * 86400.0
+    elif per_second > 1_000_000 and not np.any(ticks % 1000):
+        seconds = (ticks // 1000) / 1e6  # microseconds are exact in a float64 where nanoseconds are not
+    else:
+        seconds = ticks / float(per_second)
+    seconds[~present] = np.nan
+    return seconds

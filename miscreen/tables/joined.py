@@ -1,0 +1,141 @@
+"""Several files as one table: stacked (they share their columns) or side by side (they share their rows)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from miscreen.errors import DataError
+from miscreen.model import ColumnType
+from miscreen.tables.encoding import check_names, encode
+from miscreen.tables.source import TableSource
+
+
+def join_sources(sources: Sequence[TableSource], label: str) -> TableSource:
+    """Join files by what they share.
+
+    Files with the same columns (in any order) are stacked in the order given; files with the same number of
+    rows and no column in common are set side by side.
+
+    Raises
+    ------
+    DataError
+        When the files share neither.
+    """
+    if len(sources) == 1:
+        return sources[0]
+    first = sources[0]
+    if all(len(s.names) == len(first.names) and set(s.names) == set(first.names) for s in sources[1:]):
+        return StackedSource(sources, label)
+    for other in sources[1:]:
+        if other.n_samples != first.n_samples:
+            raise DataError(
+                f"{label} holds files that share neither their columns nor their rows: {first.label} has "
+                f"{first.n_samples:,} rows x {len(first.names):,} columns, {other.label} has "
+                f"{other.n_samples:,} x {len(other.names):,}",
+                "Give files with the same columns (they are stacked) or the same rows (they are set side by side)",
+            )
+    return SideBySideSource(sources, label)
+
+
+class StackedSource(TableSource):
+    """Files with the same columns, one below the other."""
+
+    arrangement = "stacked"
+
+    def __init__(self, sources: Sequence[TableSource], label: str) -> None:
+        self.label = label
+        self._sources = sources
+        first = sources[0]
+        self.names = first.names
+        self.n_samples = sum(s.n_samples for s in sources)
+        self.value_bytes = max(s.value_bytes for s in sources)
+        self.types = first.types.copy()
+        position = {name: i for i, name in enumerate(self.names)}
+        self._columns: list[NDArray[np.intp]] = []
+        for source in sources:
+            where = np.empty(len(self.names), dtype=np.intp)
+            where[[position[name] for name in source.names]] = np.arange(len(self.names))
+            self._columns.append(where)
+            types = source.types[where]
+            numbers = {int(ColumnType.FLOAT), int(ColumnType.INTEGER)}
+            for i in np.flatnonzero(types != self.types).tolist():
+                if {int(types[i]), int(self.types[i])} != numbers:
+                    found, expected = ColumnType(types[i]).label, ColumnType(self.types[i]).label
+                    raise DataError(
+                        f"column {self.names[i]!r} is {found} in {source.label} but {expected} in {first.label}",
+                        "Give the column the same type in every file",
+                    )
+                self.types[i] = ColumnType.FLOAT
+
+    def values(self, columns: NDArray[np.intp]) -> NDArray[Any]:
+        """See `TableSource.values`."""
+        out = np.empty((len(columns), self.n_samples), dtype=np.float32 if self.value_bytes == 4 else np.float64)
+        text = self.types[columns] == ColumnType.TEXT
+        row = 0
+        for source, where in zip(self._sources, self._columns, strict=True):
+            out[~text, row : row + source.n_samples] = source.values(where[columns[~text]])
+            row += source.n_samples
+        if text.any():  # labels are numbered over all files together
+            out[text] = encode(self.table(columns[text]))
+        return out
+
+    def table(self, columns: NDArray[np.intp]) -> pa.Table:
+        """See `TableSource.table`."""
+        pairs = zip(self._sources, self._columns, strict=True)
+        tables = [source.table(where[columns]) for source, where in pairs]
+        return pa.concat_tables(tables, promote_options="permissive").unify_dictionaries()
+
+    def close(self) -> None:
+        """See `TableSource.close`."""
+        for source in self._sources:
+            source.close()
+
+
+class SideBySideSource(TableSource):
+    """Files with the same rows, one beside the other."""
+
+    arrangement = "side by side"
+
+    def __init__(self, sources: Sequence[TableSource], label: str) -> None:
+        self.label = label
+        self._sources = sources
+        self.n_samples = sources[0].n_samples
+        self.names = [name for source in sources for name in source.names]
+        self.types = np.concatenate([source.types for source in sources])
+        self.value_bytes = max(s.value_bytes for s in sources)
+        self._starts = np.cumsum([0] + [len(s.names) for s in sources])
+        check_names(self.names, label)
+
+    def _parts(self, columns: NDArray[np.intp]) -> list[tuple[TableSource, NDArray[np.intp], NDArray[np.intp]]]:
+        """For each file that is needed: itself, which of the columns asked for it has, and where it has them."""
+        owner = np.searchsorted(self._starts, columns, side="right") - 1
+        parts = []
+        for i in np.unique(owner):
+            asked = np.flatnonzero(owner == i)
+            parts.append((self._sources[i], asked, columns[asked] - self._starts[i]))
+        return parts
+
+    def values(self, columns: NDArray[np.intp]) -> NDArray[Any]:
+        """See `TableSource.values`."""
+        out = np.empty((len(columns), self.n_samples), dtype=np.float32 if self.value_bytes == 4 else np.float64)
+        for source, asked, local in self._parts(columns):
+            out[asked] = source.values(local)
+        return out
+
+    def table(self, columns: NDArray[np.intp]) -> pa.Table:
+        """See `TableSource.table`."""
+        arrays: list[Any] = [None] * len(columns)
+        for source, asked, local in self._parts(columns):
+            for i, column in zip(asked, source.table(local).columns, strict=True):
+                arrays[i] = column
+        return pa.Table.from_arrays(arrays, names=[self.names[c] for c in columns])
+
+    def close(self) -> None:
+        """See `TableSource.close`."""
+        for source in self._sources:
+            source.close()

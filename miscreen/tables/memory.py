@@ -1,0 +1,104 @@
+"""Tables that are in memory already: Polars, pandas and pyarrow tables, NumPy arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from miscreen.errors import DataError, InputError
+from miscreen.model import ColumnType
+from miscreen.tables.encoding import check_names, encode, schema_types, widest_value
+from miscreen.tables.source import TableSource
+
+
+class ArrowTableSource(TableSource):
+    """A pyarrow table, or whatever exports itself as one through the Arrow C interface."""
+
+    def __init__(self, table: pa.Table, label: str = "the table") -> None:
+        self.label = label
+        self.n_samples = len(table)
+        self.names = table.column_names
+        self.types = schema_types(table.schema)
+        self.value_bytes = widest_value(table.schema)
+        self._table = table
+        check_names(self.names, label)
+
+    def values(self, columns: NDArray[np.intp]) -> NDArray[Any]:
+        """See `TableSource.values`."""
+        return encode(self._table.select(columns.tolist()))
+
+    def table(self, columns: NDArray[np.intp]) -> pa.Table:
+        """See `TableSource.table`."""
+        return self._table.select(columns.tolist())
+
+
+class MatrixSource(TableSource):
+    """A NumPy array with one sample a row, and names for its columns."""
+
+    def __init__(self, matrix: NDArray[Any], names: Sequence[str], label: str = "the array") -> None:
+        self.label = label
+        self.n_samples, n_columns = matrix.shape
+        self.names = list(names)
+        self._matrix = matrix
+        kind = matrix.dtype.kind
+        code = {
+            "f": ColumnType.FLOAT,
+            "i": ColumnType.INTEGER,
+            "u": ColumnType.INTEGER,
+            "b": ColumnType.BOOLEAN,
+        }[kind]
+        self.types = np.full(n_columns, int(code), dtype=np.uint8)
+        exact = kind == "b" or matrix.dtype.itemsize <= (4 if kind == "f" else 2)
+        self.value_bytes = 4 if exact else 8
+        check_names(self.names, label)
+
+    def values(self, columns: NDArray[np.intp]) -> NDArray[Any]:
+        """See `TableSource.values`."""
+        dtype = np.float32 if self.value_bytes == 4 else np.float64
+        return np.array(self._matrix[:, columns].T, dtype=dtype, order="C")
+
+    def table(self, columns: NDArray[np.intp]) -> pa.Table:
+        """See `TableSource.table`."""
+        arrays = [pa.array(self._matrix[:, c]) for c in columns]
+        return pa.Table.from_arrays(arrays, names=[self.names[c] for c in columns])
+
+
+def open_object(data: Any, names: Sequence[str] | None) -> TableSource:
+    """Wrap a dataframe or an array.
+
+    Raises
+    ------
+    InputError
+        When it is neither, or when an array comes without a name for each column.
+    """
+    if isinstance(data, np.ndarray):
+        if data.ndim != 2 or data.dtype.kind not in "fiub":
+            raise InputError(
+                f"the array has shape {data.shape} and type {data.dtype}",
+                "Give a 2-D array of numbers or booleans, one sample a row; for other columns use a dataframe",
+            )
+        if data.dtype.kind == "f" and data.dtype.itemsize > 8:
+            raise InputError(f"arrays of {data.dtype} are not supported", "Convert it to float64 or float32")
+        if names is None or len(names) != data.shape[1]:
+            found = "no names" if names is None else f"{len(names):,} names"
+            raise InputError(f"the array has {data.shape[1]:,} columns and {found}", "Give names=, one a column")
+        return MatrixSource(data, names)
+    if names is not None:
+        raise InputError("names= goes with a NumPy array only", "Leave it out; the table has names of its own")
+    try:
+        if isinstance(data, pa.RecordBatch):
+            return ArrowTableSource(pa.Table.from_batches([data]))
+        if type(data).__module__.partition(".")[0] == "pandas":  # the index is no feature
+            return ArrowTableSource(pa.Table.from_pandas(data, preserve_index=False))
+        if isinstance(data, pa.Table) or hasattr(data, "__arrow_c_stream__"):
+            return ArrowTableSource(pa.table(data))
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+        raise DataError(f"the table cannot be read as Arrow data: {error}", "Give each column a single type") from error
+    raise InputError(
+        f"cannot read a table from {type(data).__name__}",
+        "Give a path, a Polars, pandas or pyarrow table, or a NumPy array with names=",
+    )

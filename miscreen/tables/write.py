@@ -1,0 +1,279 @@
+"""Writing tables: aside first, then under the final name, so that nothing half-written is ever seen."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from miscreen.errors import InputError, MiscreenError, ResourceError
+
+# pyarrow and polars are imported where they write: paths are checked long before, at the start of a run.
+
+METADATA_KEY = b"miscreen"
+_ROWS_OF_TEXT_BYTES = 64 << 20  # text is written some rows at a time, so that wide tables need no second copy
+
+
+def _text(separator: str) -> Callable[[Any, BinaryIO], None]:
+    def write(table: Any, file: BinaryIO) -> None:
+        import polars as pl
+
+        for start, piece in _row_slices(table):
+            pl.from_arrow(piece).write_csv(file, separator=separator, include_header=start == 0)  # type: ignore[union-attr]
+
+    return write
+
+
+def _ndjson(table: Any, file: BinaryIO) -> None:
+    import polars as pl
+
+    for _, piece in _row_slices(table):
+        pl.from_arrow(piece).write_ndjson(file)  # type: ignore[union-attr]
+
+
+def _json(table: Any, file: BinaryIO) -> None:
+    import polars as pl
+
+    pl.from_arrow(table).write_json(file)  # type: ignore[union-attr, call-overload]
+
+
+def _parquet(table: Any, file: BinaryIO) -> None:
+    import pyarrow.parquet as pq
+    import pyarrow.types as pt
+
+    # Dictionaries and statistics of floats make wide footers several times larger and help no reader.
+    text = [f.name for f in table.schema if pt.is_string(f.type) or pt.is_large_string(f.type)]
+    pq.write_table(table, file, use_dictionary=text, write_statistics=False, compression="zstd")
+
+
+def _arrow(table: Any, file: BinaryIO) -> None:
+    import pyarrow as pa
+
+    with pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table.combine_chunks() if _is_small(table) else table)
+
+
+def _is_small(table: Any) -> bool:
+    return bool(table.nbytes < _ROWS_OF_TEXT_BYTES)
+
+
+def _row_slices(table: Any) -> Iterator[tuple[int, Any]]:
+    rows = max(1, _ROWS_OF_TEXT_BYTES * max(1, len(table)) // max(1, table.nbytes))
+    for start in range(0, max(1, len(table)), rows):
+        yield start, table.slice(start, rows)
+
+
+@dataclass(frozen=True)
+class Writer:
+    """A format that can be written; `embeds` tells that it carries metadata itself."""
+
+    suffixes: tuple[str, ...]
+    write: Callable[[Any, BinaryIO], None]
+    embeds: bool = False
+
+
+WRITERS = {
+    "csv": Writer((".csv",), _text(",")),
+    "tsv": Writer((".tsv", ".tab"), _text("\t")),
+    "parquet": Writer((".parquet", ".pq"), _parquet, embeds=True),
+    "arrow": Writer((".arrow", ".feather", ".ipc"), _arrow, embeds=True),
+    "json": Writer((".json",), _json),
+    "ndjson": Writer((".ndjson", ".jsonl"), _ndjson),
+}
+
+
+def find_writer(format: str | None, path: Path | None = None) -> Writer:
+    """The writer for a format's name, or for a path's extension when no name is given."""
+    if format is not None:
+        if format not in WRITERS:
+            raise InputError(f"there is no output format {format!r}", f"Choose one of {', '.join(WRITERS)}")
+        return WRITERS[format]
+    suffix = path.suffix.lower() if path is not None else ""
+    for writer in WRITERS.values():
+        if suffix in writer.suffixes:
+            return writer
+    known = ", ".join(s for w in WRITERS.values() for s in w.suffixes)
+    raise InputError(
+        f"cannot tell the format of {str(path)!r} from its extension", f"Use one of {known}, or give --format"
+    )
+
+
+@dataclass(frozen=True)
+class Destination:
+    """A place to write to, checked before the work begins.
+
+    Raises
+    ------
+    InputError
+        On creation: the format is unknown, the directory is missing or not writable, or there is a file
+        already and `force` is not set.
+    """
+
+    path: Path
+    format: str | None = None
+    force: bool = False
+
+    def __post_init__(self) -> None:
+        writer = find_writer(self.format, self.path)
+        parent = self.path.parent
+        if not parent.is_dir():
+            raise InputError(f"the output directory {str(parent)!r} does not exist", "Create it first")
+        if self.path.is_dir():
+            raise InputError(f"the output {str(self.path)!r} is a directory", "Name a file in it")
+        if not os.access(parent, os.W_OK):
+            raise InputError(f"the output directory {str(parent)!r} is not writable", "Choose another one")
+        if not self.force:
+            for path in [self.path] if writer.embeds else [self.path, self._sidecar]:
+                if path.exists():
+                    raise InputError(f"{str(path)!r} exists already", "Choose another name, or overwrite with --force")
+
+    @property
+    def _sidecar(self) -> Path:
+        return self.path.with_name(self.path.name + ".meta.json")
+
+    def write(self, table: Any, metadata: dict[str, Any] | None, on_bytes: Callable[[int], None] | None = None) -> None:
+        """Write a pyarrow table and what is known of it.
+
+        Parameters
+        ----------
+        table : pyarrow.Table
+        metadata : dict, optional
+            Goes into the key-value metadata of Parquet and Arrow, or into ``NAME.meta.json`` beside text.
+        on_bytes : callable, optional
+            Told how many bytes each write put out.
+
+        Raises
+        ------
+        ResourceError
+            When the disk is full or fails. Nothing is left behind.
+        """
+        writer = find_writer(self.format, self.path)
+        text = None if metadata is None else metadata_json(metadata)
+        try:
+            with ExitStack() as stack:
+                if text is not None and not writer.embeds:
+                    stack.enter_context(_aside(self._sidecar, self.force)).write(text + b"\n")
+                file = stack.enter_context(_aside(self.path, self.force))
+                write_stream(table, file, writer, metadata, on_bytes)
+        except OSError as error:
+            raise _write_error(self.path, error) from error
+
+
+def metadata_json(metadata: dict[str, Any]) -> bytes:
+    """Metadata as UTF-8 JSON with sorted keys."""
+    return json.dumps(metadata, sort_keys=True, ensure_ascii=False).encode()
+
+
+def write_stream(
+    table: Any,
+    file: BinaryIO,
+    writer: Writer,
+    metadata: dict[str, Any] | None = None,
+    on_bytes: Callable[[int], None] | None = None,
+) -> None:
+    """Write a table to an open file, such as standard output."""
+    if writer.embeds and metadata is not None:
+        table = table.replace_schema_metadata({METADATA_KEY: metadata_json(metadata)})
+    writer.write(table, file if on_bytes is None else _Counting(file, on_bytes))  # type: ignore[arg-type]
+
+
+class _Counting:
+    """A file that tells how much was written to it."""
+
+    closed = False
+
+    def __init__(self, file: BinaryIO, on_bytes: Callable[[int], None]) -> None:
+        self._file = file
+        self._on_bytes = on_bytes
+
+    def write(self, data: bytes) -> int:
+        written = self._file.write(data)
+        self._on_bytes(written)
+        return written
+
+    def writable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return False
+
+    def seekable(self) -> bool:
+        return False
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def close(self) -> None:
+        self.flush()
+
+
+@contextmanager
+def _aside(path: Path, force: bool) -> Iterator[BinaryIO]:
+    """A file without a name that gets `path` as its name when all went well.
+
+    Where the file system has unnamed files (Linux), even SIGKILL leaves nothing behind; elsewhere a hidden
+    temporary file is removed on every exception.
+    """
+    mode = 0o666
+    temporary: str | None = None
+    try:
+        flags = os.O_TMPFILE | os.O_RDWR | getattr(os, "O_CLOEXEC", 0)
+        descriptor = os.open(path.parent, flags, mode)
+    except (AttributeError, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in (
+            errno.EOPNOTSUPP,
+            errno.EISDIR,
+            errno.EINVAL,
+            errno.ENOENT,
+        ):
+            raise
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(descriptor, mode & ~umask)
+    try:
+        with open(descriptor, "wb", closefd=False) as file:
+            yield file
+        os.fsync(descriptor)
+        if temporary is None:
+            _name(descriptor, path, force)
+        elif force:
+            os.replace(temporary, path)
+        else:
+            os.link(temporary, path)
+    finally:
+        os.close(descriptor)
+        if temporary is not None and Path(temporary).exists():
+            Path(temporary).unlink()
+
+
+def _name(descriptor: int, path: Path, force: bool) -> None:
+    """Give an unnamed file its name; replacing another one takes a rename."""
+    unnamed = f"/proc/self/fd/{descriptor}"
+    if not force or not path.exists():
+        os.link(unnamed, path, follow_symlinks=True)
+        return
+    hidden = path.with_name(f".{path.name}.{os.getpid()}.new")
+    hidden.unlink(missing_ok=True)
+    os.link(unnamed, hidden, follow_symlinks=True)
+    os.replace(hidden, path)
+
+
+def _write_error(path: Path, error: OSError) -> MiscreenError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return ResourceError(f"the disk is full: {str(path)!r} could not be written", "Free space or write elsewhere")
+    if error.errno == errno.EEXIST:
+        return InputError(
+            f"{str(path)!r} was written by someone else meanwhile",
+            "Choose another name, or overwrite with --force",
+        )
+    return ResourceError(f"cannot write {str(path)!r}: {error.strerror or error}", "Check the disk and permissions")
