@@ -73,24 +73,30 @@ from llvmlite import ir  # noqa: E402
 from numba.extending import intrinsic  # noqa: E402
 
 if CACHE_DIR is not None:
-    numba.config.CACHE_DIR = str(CACHE_DIR)  # for a process that had imported Numba already
+    numba.config.CACHE_DIR = str(CACHE_DIR)  # type: ignore[attr-defined]  # for a process that had imported Numba already
 
 
 def kernel(function: _F) -> _F:
     """Compile a serial kernel that releases the GIL. Called from Python; no fastmath."""
-    compiled: _F = numba.njit(nogil=True, cache=CACHE_DIR is not None, error_model="numpy")(function)
+    compiled: Any = numba.njit(nogil=True, cache=CACHE_DIR is not None, error_model="numpy")(function)
     return compiled
 
 
 def inner(function: _F) -> _F:
     """Compile a piece of other kernels, inlined by LLVM; it has no cache entry of its own."""
-    compiled: _F = numba.njit(nogil=True, error_model="numpy")(function)
+    compiled: Any = numba.njit(nogil=True, error_model="numpy")(function)
+    return compiled
+
+
+def inlined(function: _F) -> _F:
+    """Like `inner`, but inlined whatever its size: for the one long piece that a loop calls per element."""
+    compiled: Any = numba.njit(nogil=True, error_model="numpy", forceinline=True)(function)
     return compiled
 
 
 def contracted(function: _F) -> _F:
     """Like `kernel`, but a product and a sum may fuse (FMA): last bits then differ between processors."""
-    compiled: _F = numba.njit(
+    compiled: Any = numba.njit(
         nogil=True, cache=CACHE_DIR is not None, error_model="numpy", fastmath={"contract"}
     )(function)
     return compiled

@@ -165,7 +165,7 @@ def _expand(source: str) -> list[Path]:
     if path.exists():
         return [path]
     if glob.has_magic(source):
-        found = sorted(Path(p) for p in glob.glob(source)  # noqa: PTH207 if Path(p).is_file())
+        found = sorted(Path(p) for p in glob.glob(source) if Path(p).is_file())  # noqa: PTH207
         if found:
             return found
         raise InputError(f"no file matches {source!r}", "Check the pattern and the directory")
@@ -217,14 +217,19 @@ def _dispatch(
     file: BinaryIO, label: str, suffix: str, head: bytes, size: int | None, settings: dict[str, Any]
 ) -> TableSource:
     if not head:
+        file.close()
         raise DataError(f"{label} is empty", "Give a table with a header and at least one row")
     compression = next((c for magic, c in COMPRESSIONS.items() if head.startswith(magic)), None)
-    chosen = _recognise(head, suffix, label, compressed=compression is not None)
-    if size is None and not chosen.streams:
-        file = _spool(file, settings["resources"].scratch_dir)
-    module, _, function = chosen.opener.partition(":")
-    opening = Opening(file=file, label=label, suffix=suffix, compression=compression, size=size, **settings)
-    opened: TableSource = getattr(import_module(module), function)(opening)
+    try:
+        chosen = _recognise(head, suffix, label, compressed=compression is not None)
+        if size is None and not chosen.streams:
+            file = _spool(file, settings["resources"].scratch_dir)
+        module, _, function = chosen.opener.partition(":")
+        opening = Opening(file=file, label=label, suffix=suffix, compression=compression, size=size, **settings)
+        opened: TableSource = getattr(import_module(module), function)(opening)
+    except BaseException:
+        file.close()
+        raise
     return opened
 
 

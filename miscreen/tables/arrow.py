@@ -33,6 +33,7 @@ class ArrowSource(TableSource):
         self._stream = stream
         try:
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            file.close()  # the mapping lives on
             self._buffer = pa.py_buffer(self._map)
             schema = self._open(None).schema
             lengths, compressed = self._survey()

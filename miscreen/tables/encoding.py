@@ -114,15 +114,24 @@ def _encode_column(column: pa.ChunkedArray, arrow_type: pa.DataType) -> NDArray[
     if kind == ColumnType.UNSUPPORTED or pt.is_null(arrow_type):
         return np.full(len(column), np.nan)
     if kind == ColumnType.TEXT:
-        if pt.is_dictionary(arrow_type):
-            column = column.cast(arrow_type.value_type)
-        codes = column.combine_chunks().dictionary_encode().indices
+        codes = _labels(column, arrow_type).dictionary_encode().indices
         return _as_floats(codes.cast(pa.float64()))
     if kind == ColumnType.TEMPORAL:
         return _seconds(column, arrow_type)
     if kind == ColumnType.BOOLEAN:
         column = column.cast(pa.uint8())
     return _as_floats(column.cast(pa.float64(), safe=False))
+
+
+def _labels(column: pa.ChunkedArray, arrow_type: pa.DataType) -> pa.Array:
+    """Text as one plain array; views and dictionaries are not supported by every Arrow function."""
+    if not pt.is_dictionary(arrow_type):
+        return column.cast(pa.large_string()).combine_chunks()
+    coded = column.unify_dictionaries().combine_chunks()
+    labels = coded.dictionary
+    if pt.is_string_view(labels.type):
+        labels = labels.cast(pa.large_string())
+    return labels.take(coded.indices)
 
 
 def _as_floats(column: pa.Array | pa.ChunkedArray) -> NDArray[np.float64]:
@@ -140,12 +149,10 @@ def _seconds(column: pa.ChunkedArray, arrow_type: pa.DataType) -> NDArray[np.flo
         column = column.cast(pa.int32() if pt.is_time32(arrow_type) else pa.int64()).cast(pa.int64())
     present = ~np.asarray(column.is_null())
     ticks = np.asarray(pc.fill_null(column, 0), dtype=np.int64)
-    seconds: NDArray[np.float64]
     if per_second is None:
         seconds = ticks * 86400.0
-    elif per_second > 1_000_000 and not np.any(ticks % 1000):
-        seconds = (ticks // 1000) / 1e6  # microseconds are exact in a float64 where nanoseconds are not
+    elif per_second > 1_000_000:  # microseconds are exact in a float64 where nanoseconds are not
+        seconds = np.where(ticks % 1000 == 0, (ticks // 1000) / 1e6, ticks / 1e9)
     else:
-        seconds = ticks / float(per_second)
-    seconds[~present] = np.nan
-    return seconds
+        seconds = ticks / np.float64(per_second)
+    return np.where(present, seconds, np.nan)

@@ -26,6 +26,7 @@ class ParquetSource(TableSource):
 
     def __init__(self, file: Path | BinaryIO, label: str) -> None:
         self.label = label
+        self._input = file
         try:
             self._file = pq.ParquetFile(file)
             schema = self._file.schema_arrow
@@ -62,6 +63,8 @@ class ParquetSource(TableSource):
     def close(self) -> None:
         """See `TableSource.close`."""
         self._file.close(force=True)
+        if not isinstance(self._input, Path):
+            self._input.close()
 
 
 def _damaged(label: str, error: Exception) -> DataError:
