@@ -142,7 +142,7 @@ def _report(error: BaseException) -> int:
         return 1
     say(
         "error",
-        f"internal error: {type(error).__name__}: {error}",
+        "\n".join([f"internal error: {type(error).__name__}: {error}", *getattr(error, "__notes__", [])]),
         "This is a bug in miscreen. Set MISCREEN_DEBUG=1 and run again to see where",
     )
     return INTERNAL_ERROR

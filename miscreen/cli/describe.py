@@ -37,9 +37,7 @@ def describe(
     import miscreen
 
     with running.progress() as progress:
-        description = miscreen.describe(
-            source, target=target, read=reading.options(), **limits, on_progress=progress
-        )
+        description = miscreen.describe(source, target=target, read=reading.options(), **limits, on_progress=progress)
     if as_json:
         typer.echo(json.dumps(description.to_dict(), indent=2))
     else:
@@ -50,18 +48,15 @@ def _lines(description: Description) -> list[tuple[str, str]]:
     def counts(of: dict[str, int]) -> str:
         return ", ".join(f"{number:,} {what}" for what, number in of.items() if number)
 
+    d = description
     lines = [
-        ("table", printable(description.label)),
-        ("format", description.format),
-        ("shape", f"{description.n_samples:,} rows x {description.n_columns:,} columns"),
-        ("types", counts(description.types)),
-        ("kinds", counts(description.kinds)),
-        ("missing", f"{description.n_missing:,} values in {description.n_columns_missing:,} columns"),
-        ("infinite", f"{description.n_infinite:,} values"),
-        ("constant", f"{description.n_constant:,} columns"),
-        ("fingerprint", description.fingerprint),
+        ("table", printable(d.label)),
+        ("shape", f"{d.n_samples:,} rows x {d.n_columns:,} columns"),
+        ("types", counts(d.types)),
+        ("kinds", counts(d.kinds)),
+        ("missing", f"{d.n_missing:,} values in {d.n_columns_missing:,} columns"),
+        ("infinite", f"in {d.n_columns_infinite:,} columns"),
+        ("constant", f"{d.n_constant:,} columns"),
+        ("to rank it", f"{format_bytes(d.memory_bytes)} at most, {d.read_seconds:.1f} s to read and, by method:"),
     ]
-    for i, (method, seconds, memory) in enumerate(description.costs):
-        label = "cost of rank" if i == 0 else ""
-        lines.append((label, f"{method:<10}{seconds:>8.1f} s   {format_bytes(memory):>10}"))
-    return lines
+    return lines + [("", f"{method:<10}{seconds:>10.1f} s") for method, seconds in d.costs.items()]

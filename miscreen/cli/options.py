@@ -57,12 +57,8 @@ def _print_version(wanted: bool) -> None:
 
 # ---- options of single verbs -------------------------------------------------------------------------------
 
-Version = Annotated[
-    bool, Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
-]
-Source = Annotated[
-    str, Argument(metavar="SOURCE", help="File, directory, quoted glob, or - for standard input.")
-]
+Version = Annotated[bool, Option("--version", help="Print the version.", is_eager=True, callback=_print_version)]
+Source = Annotated[str, Argument(metavar="SOURCE", help="File, directory, quoted glob, or - for standard input.")]
 Targets = Annotated[
     list[str],
     Option("--target", "-t", metavar="NAME", help="Target column; repeat it for several, read once."),
@@ -87,9 +83,7 @@ FromRanking = Annotated[
 ]
 Keep = Annotated[
     list[str] | None,
-    Option(
-        "--keep", metavar="NAMES", help="Further columns, written first: names, globs or @FILE; repeatable."
-    ),
+    Option("--keep", metavar="NAMES", help="Further columns, written first: names, globs or @FILE; repeatable."),
 ]
 Names = Annotated[bool, Option("--names", help="Print the chosen names, one a line, instead of the columns.")]
 Json = Annotated[bool, Option("--json", help="Print JSON.")]
@@ -112,9 +106,9 @@ class Screening:
         list[str] | None,
         Option("--features", metavar="NAMES", help="Rank these alone: names, globs or @FILE; repeatable."),
     ] = None
-    exclude: Annotated[
-        list[str] | None, Option("--exclude", metavar="NAMES", help="Leave these out; repeatable.")
-    ] = None
+    exclude: Annotated[list[str] | None, Option("--exclude", metavar="NAMES", help="Leave these out; repeatable.")] = (
+        None
+    )
     discrete: Annotated[
         list[str] | None, Option("--discrete", metavar="NAMES", help="Treat these as classes; repeatable.")
     ] = None
@@ -125,11 +119,11 @@ class Screening:
         Literal["continuous", "discrete"] | None, Option("--target-kind", help="Treat the target so.")
     ] = None
     max_levels: Annotated[
-        int, Option("--max-levels", min=1, metavar="N", help="Integers of at most N values are classes.")
+        int, Option("--max-levels", metavar="N", help="Integers of at most N values are classes.")
     ] = 20
     min_samples: Annotated[
         int,
-        Option("--min-samples", min=1, metavar="N", help="Rows that a column must share with the target."),
+        Option("--min-samples", metavar="N", help="Rows that a column must share with the target."),
     ] = 10
     unit: Annotated[Literal["nats", "bits"], Option("--unit", help="Unit of mutual information.")] = "nats"
     bins: Annotated[
@@ -141,27 +135,21 @@ class Screening:
             help="bin: a number, or birge-rozenholc, freedman-diaconis, doane, scott, sturges, sqrt.",
         ),
     ] = None
-    binning: Annotated[
-        str | None, Option("--binning", metavar="WORD", help="bin: equal-width or equal-frequency.")
-    ] = None
-    correction: Annotated[
-        str | None, Option("--correction", metavar="WORD", help="bin: none or miller-madow.")
-    ] = None
+    binning: Annotated[str | None, Option("--binning", metavar="WORD", help="bin: equal-width or equal-frequency.")] = (
+        None
+    )
+    correction: Annotated[str | None, Option("--correction", metavar="WORD", help="bin: none or miller-madow.")] = None
     kernel: Annotated[
         str | None, Option("--kernel", metavar="WORD", help="kde: gaussian, epa, box, tri, and others.")
     ] = None
     bandwidth: Annotated[
         Any,
-        Option(
-            "--bandwidth", parser=_number, metavar="H|RULE", help="kde: a number, or silverman, scott, isj."
-        ),
+        Option("--bandwidth", parser=_number, metavar="H|RULE", help="kde: a number, or silverman, scott, isj."),
     ] = None
     bandwidth_multiplier: Annotated[
         float | None, Option("--bandwidth-multiplier", metavar="X", help="kde: multiplies the bandwidth.")
     ] = None
-    grid: Annotated[
-        int | None, Option("--grid", metavar="N", help="kde: points of the grid along each axis.")
-    ] = None
+    grid: Annotated[int | None, Option("--grid", metavar="N", help="kde: points of the grid along each axis.")] = None
     scale: Annotated[
         str | None,
         Option("--scale", metavar="WORD", help="kde, ksg: scale of the values: raw, rank; ksg: standard."),
@@ -201,9 +189,9 @@ class Reading:
     no_header: Annotated[
         bool, Option("--no-header", help="The first row of a CSV holds data; columns are numbered.")
     ] = False
-    null: Annotated[
-        list[str] | None, Option("--null", metavar="TEXT", help="Text that means missing; repeatable.")
-    ] = None
+    null: Annotated[list[str] | None, Option("--null", metavar="TEXT", help="Text that means missing; repeatable.")] = (
+        None
+    )
 
     def options(self) -> ReadOptions | None:
         """What the library calls `ReadOptions`; None when nothing was given."""
@@ -211,9 +199,7 @@ class Reading:
             return None
         from miscreen import ReadOptions
 
-        return ReadOptions(
-            delimiter=self.delimiter, header=not self.no_header, null_values=tuple(self.null or ())
-        )
+        return ReadOptions(delimiter=self.delimiter, header=not self.no_header, null_values=tuple(self.null or ()))
 
 
 @dataclass(frozen=True)
@@ -259,9 +245,7 @@ class Running:
         str | None,
         Option("--scratch", metavar="DIR", help="For tables larger than the memory (default: $TMPDIR)."),
     ] = None
-    quiet: Annotated[bool, Option("--quiet", "-q", help="Write nothing but errors on standard error.")] = (
-        False
-    )
+    quiet: Annotated[bool, Option("--quiet", "-q", help="Write nothing but errors on standard error.")] = False
 
     def start(self) -> dict[str, Any]:
         """Hold every library's pool to the run's threads, then give the keywords of the library's call.
@@ -307,9 +291,7 @@ def flat(verb: Callable[..., None]) -> Callable[..., None]:
             spread = [(parameter.name, hint, parameter.default)]
         for name, annotation, default in spread:
             parameters.append(
-                inspect.Parameter(
-                    name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
-                )
+                inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
             )
 
     @wraps(verb)

@@ -55,10 +55,12 @@ class Progress:
 
         if self._bar is None:
             console = Console(file=self._stream, highlight=False)
-            self._bar = Bar(BarColumn(), TextColumn("{task.description}"), console=console, transient=True)
+            self._bar = Bar(
+                BarColumn(), TextColumn("{task.description}"), console=console, transient=True, auto_refresh=False
+            )
             self._bar.add_task("")
             self._bar.start()
-        self._bar.update(self._bar.task_ids[0], description=text, completed=done, total=total)
+        self._bar.update(self._bar.task_ids[0], description=text, completed=done, total=total, refresh=True)
 
     def __enter__(self) -> Progress:
         return self

@@ -53,9 +53,7 @@ def select(
     if names and writing.output is not None:
         raise InputError("--names prints names and -o writes columns", "Give one of them")
     if not names and writing.format is None and writing.to_terminal:
-        raise InputError(
-            "the chosen columns are no text for a terminal", "Name a file with -o, or give --names"
-        )
+        raise InputError("the chosen columns are no text for a terminal", "Name a file with -o, or give --names")
     limits = running.start()
 
     import miscreen

@@ -1,0 +1,600 @@
+"""The command line: the exact call of the library, a clean standard output, and the exit code."""
+
+from __future__ import annotations
+
+import inspect
+import io
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import miscreen
+from miscreen.cli import main
+from miscreen.cli import progress as progress_module
+from miscreen.cli.progress import Progress
+from miscreen.errors import DataError, InputError, ResourceError
+from miscreen.ranking import Ranking
+
+SAMPLES = Path(__file__).parent.parent / "data" / "samples"
+POOLS = ("POLARS_MAX_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+VERBS = ("rank", "select", "describe", "convert")
+LIMITS = {"threads": None, "memory": None, "scratch_dir": None}
+SCREENING = {
+    "method": "auto",
+    "features": (),
+    "exclude": (),
+    "discrete": (),
+    "continuous": (),
+    "target_kind": None,
+    "max_levels": 20,
+    "min_samples": 10,
+    "unit": "nats",
+    "read": None,
+}
+
+
+@pytest.fixture(autouse=True)
+def _unchanged_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A command sets the environment and the signals of its process; undo both."""
+    handlers = {s: signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGHUP)}
+    for pool in POOLS:
+        monkeypatch.setenv(pool, "7")
+        monkeypatch.delenv(pool)
+    for variable, value in (("NO_COLOR", "1"), ("TERM", "dumb"), ("COLUMNS", "120")):
+        monkeypatch.setenv(variable, value)
+    monkeypatch.delenv("MISCREEN_DEBUG", raising=False)
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+def make_ranking(names: list[str], constant: int = 0, target: list[str] | None = None) -> Ranking:
+    size = len(names)
+    statuses = np.zeros(size, dtype=np.uint8)
+    statuses[size - constant :] = 1
+    scores = np.where(statuses == 0, 0.123456 / np.arange(1, size + 1), np.nan)
+    return Ranking.from_scores(
+        names,
+        None,
+        scores=scores,
+        mi=scores,
+        n=np.full(size, 50),
+        kinds=np.zeros(size, dtype=np.uint8),
+        methods=["kde"] * size,
+        statuses=statuses,
+        extras={},
+        metadata={"target": target or ["y"]},
+    )
+
+
+class Library:
+    """Stands in for a verb of the library and remembers how it was called."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, verb: str, answer: Any) -> None:
+        self.calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+        self.pools: dict[str, str | None] = {}
+        self._answer = answer
+        monkeypatch.setattr(miscreen, verb, self, raising=False)
+
+    def __call__(self, *args: Any, **keywords: Any) -> Any:
+        assert isinstance(keywords.pop("on_progress"), Progress)
+        self.calls.append((args, keywords))
+        self.pools = {pool: os.environ.get(pool) for pool in POOLS}
+        if isinstance(self._answer, BaseException):
+            raise self._answer
+        return self._answer
+
+
+def call(line: str) -> int:
+    return main(shlex.split(line))
+
+
+def on_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+
+
+# ---- the call ----------------------------------------------------------------------------------------------
+
+
+def test_rank_passes_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    library = Library(monkeypatch, "rank", make_ranking(["a"]))
+    assert main(["rank", "table.csv", "--target", "y"]) == 0
+    assert library.calls == [(("table.csv", "y"), SCREENING | LIMITS)]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_defaults_and_names_are_those_of_the_library(verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    parameters = inspect.signature(getattr(miscreen, verb)).parameters
+    library = Library(monkeypatch, verb, DataError("enough"))
+    assert main({"rank": ["rank", "t", "-t", "y"], "convert": ["convert", "t", "u.csv"]}.get(verb, [verb, "t"])) == 1
+    (_, keywords), *_ = library.calls
+    assert set(keywords) <= set(parameters)
+    for name in set(keywords) - {"target"}:
+        assert keywords[name] == parameters[name].default, name
+
+
+def test_rank_passes_every_option(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    library = Library(monkeypatch, "rank", make_ranking(["a"]))
+    line = """rank - -t y -t z --method kde --features x* --features @list --exclude id --discrete d
+        --continuous c1 --continuous c2 --target-kind discrete --max-levels 5 --min-samples 30 --unit bits
+        --bins 12 --binning equal-width --correction none --kernel epa --bandwidth 0.5
+        --bandwidth-multiplier 2 --grid 32 --scale raw --k 4 --delimiter tab --no-header --null NA --null -
+        --threads 3 --memory 1GB"""
+    assert call(f"{line} --scratch {tmp_path}") == 0
+    options = miscreen.ReadOptions(delimiter="\t", header=False, null_values=("NA", "-"))
+    expected = {
+        "method": "kde",
+        "features": ("x*", "@list"),
+        "exclude": ("id",),
+        "discrete": ("d",),
+        "continuous": ("c1", "c2"),
+        "target_kind": "discrete",
+        "max_levels": 5,
+        "min_samples": 30,
+        "unit": "bits",
+        "bins": 12,
+        "binning": "equal-width",
+        "correction": "none",
+        "kernel": "epa",
+        "bandwidth": 0.5,
+        "bandwidth_multiplier": 2.0,
+        "grid": 32,
+        "scale": "raw",
+        "k": 4,
+        "read": options,
+        "threads": 3,
+        "memory": "1GB",
+        "scratch_dir": str(tmp_path),
+    }
+    assert library.calls == [(("-", ["y", "z"]), expected)]
+    assert library.pools == dict.fromkeys(POOLS, "3")
+
+
+@pytest.mark.parametrize(("text", "value"), [("isj", "isj"), ("2", 2), ("1e-2", 0.01)])
+def test_bandwidth_is_a_word_or_a_number(text: str, value: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    library = Library(monkeypatch, "rank", make_ranking(["a"]))
+    assert main(["rank", "t", "-t", "y", "--bandwidth", text]) == 0
+    assert library.calls[0][1]["bandwidth"] == value
+    assert type(library.calls[0][1]["bandwidth"]) is type(value)
+
+
+def test_select_passes_its_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    library = Library(monkeypatch, "select", SimpleNamespace(names=["b", "a"]))
+    assert call("select t -t y --top 5 --min-mi 0.02 --keep id --keep y --method bin --bins 4 --names") == 0
+    own = {"ranking": None, "top": 5, "min_mi": 0.02, "keep": ("id", "y")}
+    assert library.calls == [(("t", "y"), SCREENING | LIMITS | own | {"method": "bin", "bins": 4})]
+
+
+def test_select_takes_a_ranking_without_a_target(monkeypatch: pytest.MonkeyPatch) -> None:
+    library = Library(monkeypatch, "select", SimpleNamespace(names=[]))
+    assert call("select t --ranking r.parquet --top 5 --names") == 0
+    own = {"ranking": "r.parquet", "top": 5, "min_mi": None, "keep": ()}
+    assert library.calls == [(("t", None), SCREENING | LIMITS | own)]
+
+
+def test_describe_and_convert_pass_their_options(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    described = Library(monkeypatch, "describe", DataError("enough"))
+    assert call("describe t --target y --null NA --threads 1") == 1
+    options = miscreen.ReadOptions(null_values=("NA",))
+    assert described.calls == [(("t",), LIMITS | {"target": "y", "read": options, "threads": 1})]
+    converted = Library(monkeypatch, "convert", None)
+    output = str(tmp_path / "u.bin")
+    assert main(["convert", "t", output, "--format", "arrow", "--force"]) == 0
+    own = {"format": "arrow", "force": True, "read": None}
+    assert converted.calls == [(("t", output), LIMITS | own)]
+
+
+# ---- what is written ---------------------------------------------------------------------------------------
+
+
+def test_a_pipe_gets_csv_and_nothing_else(monkeypatch: pytest.MonkeyPatch, capfdbinary: Any) -> None:
+    Library(monkeypatch, "rank", make_ranking([f"x{i}" for i in range(30)]))
+    assert main(["rank", "t", "-t", "y"]) == 0
+    out, err = capfdbinary.readouterr()
+    lines = out.decode().splitlines()
+    assert lines[0] == "rank,feature,score,mi_nats,n,kind,method,status"
+    assert lines[1] == "1,x0,0.123456,0.123456,50,continuous,kde,ok"
+    assert len(lines) == 31
+    assert err == b""
+
+
+def test_top_and_format_shape_what_a_pipe_gets(monkeypatch: pytest.MonkeyPatch, capfdbinary: Any) -> None:
+    Library(monkeypatch, "rank", make_ranking(["a", "b", "c"]))
+    assert call("rank t -t y --top 2 --format ndjson") == 0
+    rows = [json.loads(line) for line in capfdbinary.readouterr().out.splitlines()]
+    assert [row["feature"] for row in rows] == ["a", "b"]
+
+
+def test_features_without_a_score_are_counted_on_stderr(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    Library(monkeypatch, "rank", make_ranking([f"x{i}" for i in range(1200)], constant=3))
+    assert main(["rank", "t", "-t", "y"]) == 0
+    assert capfd.readouterr().err == "warning: 1,200 features, 3 constant\n"
+    assert main(["rank", "t", "-t", "y", "--quiet"]) == 0
+    assert capfd.readouterr().err == ""
+
+
+def test_output_file_leaves_stdout_empty(monkeypatch: pytest.MonkeyPatch, capfd: Any, tmp_path: Path) -> None:
+    Library(monkeypatch, "rank", make_ranking(["a", "b", "c"], constant=1))
+    path = tmp_path / "ranked.parquet"
+    assert main(["rank", "t", "-t", "y", "-o", str(path)]) == 0
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.startswith("done: 3 features, 1 constant in ")
+    assert err.endswith(f" s -> {path}\n")
+    assert Ranking.read(path).names == ["a", "b", "c"]
+    assert main(["rank", "t", "-t", "y", "-o", str(path), "--force", "--top", "1", "--quiet"]) == 0
+    assert capfd.readouterr() == ("", "")
+    assert Ranking.read(path).names == ["a"]
+
+
+def test_terminal_gets_a_table_of_twenty(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    Library(monkeypatch, "rank", make_ranking([f"x{i}" for i in range(30)], constant=1))
+    on_terminal(monkeypatch)
+    assert main(["rank", "t", "-t", "y"]) == 0
+    out, err = capsys.readouterr()
+    lines = [line.split() for line in out.splitlines() if line.strip()]
+    assert lines[0] == ["rank", "feature", "score", "mi_nats", "n", "kind", "method"]
+    assert lines[2] == ["1", "x0", "0.1235", "0.1235", "50", "continuous", "kde"]
+    assert lines[21][:2] == ["20", "x19"]
+    assert [" ".join(words) for words in lines[22:]] == ["10 more rows: --top N shows more, -o FILE keeps all"]
+    assert err == "warning: 30 features, 1 constant\n"
+
+
+def test_terminal_table_shows_a_status_that_is_not_ok(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    Library(monkeypatch, "rank", make_ranking(["a", "b"], constant=1))
+    on_terminal(monkeypatch)
+    assert main(["rank", "t", "-t", "y"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines() if line.strip()]
+    assert lines[0][-1] == "status"
+    assert lines[3] == ["2", "b", "50", "continuous", "kde", "constant"]
+    assert len(lines) == 4
+
+
+def test_names_are_no_markup_and_no_control_sequences(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    Library(monkeypatch, "rank", make_ranking(["[red]a[/red]", "b\x1b[31m", "c\nd"]))
+    on_terminal(monkeypatch)
+    assert main(["rank", "t", "-t", "y"]) == 0
+    out = capsys.readouterr().out
+    assert "[red]a[/red]" in out
+    assert "b\\x1b[31m" in out
+    assert "c\\nd" in out
+    assert "\x1b" not in out
+
+
+def test_a_terminal_is_not_flooded(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    ranked = Library(monkeypatch, "rank", make_ranking(["a"]))
+    selected = Library(monkeypatch, "select", SimpleNamespace(names=["a"]))
+    on_terminal(monkeypatch)
+    assert call("rank t -t y --format parquet") == 2
+    assert call("select t -t y --top 3") == 2
+    assert ranked.calls == selected.calls == []
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("hint: Name a file with -o") == 2
+
+
+def test_select_prints_names(monkeypatch: pytest.MonkeyPatch, capfdbinary: Any) -> None:
+    Library(monkeypatch, "select", SimpleNamespace(names=["b c", "[bold]", "d\udcff"]))
+    assert call("select t -t y --top 3 --names") == 0
+    assert capfdbinary.readouterr() == (b"b c\n[bold]\nd\xff\n", b"")
+
+
+def test_select_refuses_to_print_a_name_with_a_line_break(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    Library(monkeypatch, "select", SimpleNamespace(names=["a", "b\nc"]))
+    assert call("select t -t y --top 3 --names") == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "'b\\nc'" in err
+    assert "-o names.json" in err
+
+
+def test_select_writes_columns(monkeypatch: pytest.MonkeyPatch, capfdbinary: Any, tmp_path: Path) -> None:
+    written: list[tuple[str, str | None, bool]] = []
+
+    def write(path: str, format: str | None, force: bool) -> None:
+        written.append((path, format, force))
+
+    selection = SimpleNamespace(
+        names=["a"], write=write, write_text=lambda stream, format: stream.write(format.encode())
+    )
+    Library(monkeypatch, "select", selection)
+    path = str(tmp_path / "out.parquet")
+    assert main(["select", "t", "-t", "y", "--top", "1", "-o", path]) == 0
+    out, err = capfdbinary.readouterr()
+    assert (out, written) == (b"", [(path, None, False)])
+    assert err.startswith(b"done: 1 columns in ")
+    assert call("select t -t y --top 1") == 0
+    assert capfdbinary.readouterr() == (b"csv", b"")
+
+
+def test_names_and_output_exclude_each_other(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: Any) -> None:
+    library = Library(monkeypatch, "select", SimpleNamespace(names=["a"]))
+    assert main(["select", "t", "-t", "y", "--top", "1", "--names", "-o", str(tmp_path / "a.csv")]) == 2
+    assert library.calls == []
+
+
+def test_describe_tells_people_and_programs(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    facts = {
+        "label": "table.csv",
+        "n_samples": 50,
+        "n_columns": 1200,
+        "types": {"float": 1198, "text": 2, "boolean": 0},
+        "kinds": {"continuous": 1198, "discrete": 2},
+        "n_missing": 7,
+        "n_columns_missing": 3,
+        "n_columns_infinite": 1,
+        "n_constant": 4,
+        "read_seconds": 0.25,
+        "memory_bytes": 3 << 20,
+        "costs": {"auto": 1.25, "ksg": 60.0},
+    }
+    Library(monkeypatch, "describe", SimpleNamespace(**facts, to_dict=lambda: facts))
+    assert main(["describe", "t"]) == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert [" ".join(line.split()) for line in lines] == [
+        "table table.csv",
+        "shape 50 rows x 1,200 columns",
+        "types 1,198 float, 2 text",
+        "kinds 1,198 continuous, 2 discrete",
+        "missing 7 values in 3 columns",
+        "infinite in 1 columns",
+        "constant 4 columns",
+        "to rank it 3.0 MB at most, 0.2 s to read and, by method:",
+        "auto 1.2 s",
+        "ksg 60.0 s",
+    ]
+    assert main(["describe", "t", "--json"]) == 0
+    assert json.loads(capfd.readouterr().out) == json.loads(json.dumps(facts))
+
+
+# ---- what goes wrong ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "text"),
+    [
+        (InputError("no such column", "Look again"), 2, "error: no such column\nhint: Look again\n"),
+        (DataError("row 3 is ragged"), 1, "error: row 3 is ragged\n"),
+        (ResourceError("too little", "Give more"), 1, "error: too little\nhint: Give more\n"),
+        (MemoryError(), 1, "error: the machine has no memory left for this run\nhint: Give"),
+        (OSError(28, "No space left on device", "x.csv"), 1, "error: No space left on device: x.csv\n"),
+        (KeyboardInterrupt(), 130, "error: interrupted\n"),
+        (BrokenPipeError(), 0, ""),
+        (ZeroDivisionError("oh"), 70, "error: internal error: ZeroDivisionError: oh\nhint: This is a bug"),
+    ],
+)
+def test_errors_become_messages_and_exit_codes(
+    error: BaseException, code: int, text: str, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    Library(monkeypatch, "rank", error)
+    monkeypatch.setattr("miscreen.cli._abandon_stdout", lambda: None)
+    assert main(["rank", "t", "-t", "y"]) == code
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(text)
+    assert "Traceback" not in err
+
+
+def test_debugging_shows_the_traceback(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    error = ZeroDivisionError("oh")
+    error.add_note("while scoring features 'a' to 'b'")
+    Library(monkeypatch, "rank", error)
+    monkeypatch.setenv("MISCREEN_DEBUG", "1")
+    assert main(["rank", "t", "-t", "y"]) == 70
+    err = capsys.readouterr().err
+    assert "Traceback" in err
+    assert "internal error: ZeroDivisionError: oh\n  while scoring features 'a' to 'b'\nhint:" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["rank", "t"], "Missing option '--target'"),
+        (["rank", "-t", "y"], "Missing argument 'SOURCE'"),
+        (["rank", "t", "-t", "y", "--targetkind", "discrete"], "--target-kind"),
+        (["rank", "t", "-t", "y", "--unit", "bit"], "'nats', 'bits'"),
+        (["rank", "t", "-t", "y", "--top", "0"], "x>=1"),
+        (["rank", "t", "-t", "y", "--k", "few"], "'few'"),
+        (["rank", "t", "-t", "y", "--memory", "lots"], "'lots' is not a size"),
+        (["rank", "t", "-t", "y", "--format", "xls"], "csv, tsv, parquet, arrow, json, ndjson"),
+        (["rank", "t", "-t", "y", "-o", "ranked"], "cannot tell the format"),
+        (["rank", "t", "-t", "y", "-o", "nowhere/r.csv"], "'nowhere' does not exist"),
+        (["convert", "t", "nowhere/r.csv"], "'nowhere' does not exist"),
+        (["rnak", "t"], "Did you mean 'rank'?"),
+    ],
+)
+def test_a_request_that_is_not_understood(
+    arguments: list[str], expected: str, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    libraries = [Library(monkeypatch, verb, None) for verb in VERBS]
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error: ")
+    assert expected in err
+    assert all(library.calls == [] for library in libraries)
+
+
+def test_an_existing_file_is_refused_before_the_work(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path
+) -> None:
+    libraries = {verb: Library(monkeypatch, verb, None) for verb in ("rank", "select", "convert")}
+    path = tmp_path / "here.parquet"
+    path.write_text("mine")
+    for arguments in (["rank", "t", "-t", "y", "-o"], ["select", "t", "-t", "y", "-o"], ["convert", "t"]):
+        assert main([*arguments, str(path)]) == 2
+        assert "--force" in capsys.readouterr().err
+    assert all(library.calls == [] for library in libraries.values())
+    assert path.read_text() == "mine"
+
+
+# ---- help --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_of_a_verb(verb: str, capsys: Any) -> None:
+    assert main([verb, "--help"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    for wanted in (f"\n  miscreen {verb} ", "Time ", "memory", "Exit codes:", "--quiet"):
+        assert wanted in out
+
+
+def test_no_arguments_show_the_help(capsys: Any) -> None:
+    assert main([]) == 0
+    out = capsys.readouterr().out
+    assert all(f"\n  {verb} " in out for verb in VERBS)
+
+
+def test_version(capsys: Any) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"miscreen {miscreen.__version__}\n"
+
+
+def test_help_loads_no_heavy_library() -> None:
+    code = f"""
+import sys
+from miscreen.cli import main
+for verb in {VERBS}:
+    main([verb, "--help"])
+heavy = {{"numpy", "numba", "scipy", "polars", "pyarrow", "rich", "pandas"}} & set(sys.modules)
+sys.exit(f"loaded: {{heavy}}" if heavy else 0)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert done.returncode == 0
+
+
+# ---- progress ----------------------------------------------------------------------------------------------
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(progress_module, "time", clock)
+    return clock
+
+
+def test_progress_is_a_line_now_and_then(clock: Clock) -> None:
+    stream = io.StringIO()
+    with Progress(stream) as progress:
+        for second in range(25):
+            clock.now = 100.0 + second
+            progress("score", 1000 * second, 100_000)
+    assert stream.getvalue().splitlines() == [
+        "scored 10,000 of 100,000 columns, 1,000/s, 90 s left",
+        "scored 20,000 of 100,000 columns, 1,000/s, 80 s left",
+    ]
+
+
+def test_progress_is_silent_when_quiet(clock: Clock) -> None:
+    stream = io.StringIO()
+    with Progress(stream, quiet=True) as progress:
+        progress("score", 0, 10)
+        clock.now += 1000
+        progress("score", 5, 10)
+    assert stream.getvalue() == ""
+
+
+def test_progress_is_a_bar_on_a_terminal(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr(stream, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    with Progress(stream) as progress:
+        progress("read", 0, None)
+        assert stream.getvalue() == ""
+        clock.now += 1
+        progress("read", 1 << 20, None)
+        progress("score", 50, 100)
+    assert "read 1.0 MB" in stream.getvalue()
+    assert "scored 50 of 100 columns" in stream.getvalue()
+
+
+# ---- processes ---------------------------------------------------------------------------------------------
+
+WAITING = """
+import sys, time, miscreen
+from miscreen.cli import main
+def wait(*args, **keywords):
+    try:
+        print("ready", file=sys.stderr, flush=True)
+        time.sleep(60)
+    finally:
+        print("cleaned up", file=sys.stderr, flush=True)
+miscreen.rank = wait
+sys.exit(main(["rank", "t", "-t", "y"]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "word"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated"), (signal.SIGHUP, "terminated")]
+)
+def test_signals_end_a_run_cleanly(number: signal.Signals, word: str) -> None:
+    with subprocess.Popen([sys.executable, "-c", WAITING], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == "ready\n"
+        process.send_signal(number)
+        assert process.stderr.read() == f"cleaned up\nerror: {word}\n"
+    assert process.returncode == 128 + number
+
+
+def run(*arguments: str, **keywords: Any) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "miscreen", *arguments]
+    return subprocess.run(command, stderr=subprocess.PIPE, check=False, **keywords)
+
+
+def test_a_reader_that_leaves_is_no_error() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = run("rank", str(SAMPLES / "pbmc.parquet"), "-t", "phase", "-m", "pearson", "--quiet", stdout=writer)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_an_error() -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = run("rank", str(SAMPLES / "pbmc.parquet"), "-t", "phase", "-m", "pearson", "--quiet", stdout=full)
+    assert done.returncode == 1
+    assert done.stderr == b"error: No space left on device\n"
+
+
+def test_csv_by_pipe_and_parquet_by_name_rank_alike() -> None:
+    by_name = run("rank", str(SAMPLES / "pbmc.parquet"), "-t", "cell_type", stdout=subprocess.PIPE)
+    with (SAMPLES / "pbmc.csv").open("rb") as file:
+        by_pipe = run("rank", "-", "-t", "cell_type", "--threads", "1", stdin=file, stdout=subprocess.PIPE)
+    assert by_name.returncode == by_pipe.returncode == 0
+    assert by_name.stderr == by_pipe.stderr == b"warning: 772 features, 1 too many levels\n"
+    assert by_name.stdout == by_pipe.stdout
+    lines = by_name.stdout.decode().splitlines()
+    assert len(lines) == 773
+    assert lines[-1].split(",")[:3] == ["772", "cell", ""]
+
+
+def test_errors_of_the_binary() -> None:
+    done = run("rank", str(SAMPLES / "pbmc.parquet"), "-t", "cell_typ", stdout=subprocess.PIPE)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"'cell_typ'" in done.stderr
+    assert b"cell_type" in done.stderr
+    missing = run("describe", str(SAMPLES / "pbmc.parq"), stdout=subprocess.PIPE)
+    assert (missing.returncode, missing.stdout) == (2, b"")
+    assert b"pbmc.parquet" in missing.stderr
