@@ -59,6 +59,20 @@ class Status(IntEnum):
         return self.name.lower().replace("_", " ")
 
 
+def codes_by_appearance(values: NDArray[Any]) -> NDArray[np.int64]:
+    """Number the distinct values of a 1-D array without missing ones in order of first appearance.
+
+    Examples
+    --------
+    >>> codes_by_appearance(np.array([7.0, 2.0, 7.0, 5.0]))
+    array([0, 1, 0, 2])
+    """
+    levels, first, inverse = np.unique(values, return_index=True, return_inverse=True)
+    renumber = np.empty(len(levels), dtype=np.int64)
+    renumber[np.argsort(first)] = np.arange(len(levels))
+    return renumber[inverse]
+
+
 @dataclass(frozen=True)
 class FeatureBlock:
     """Neighbouring features of a table, in memory.
@@ -112,10 +126,7 @@ class Target:
     @cached_property
     def codes(self) -> NDArray[np.int64]:
         """For a discrete target, its levels numbered in order of first appearance."""
-        levels, first, inverse = np.unique(self.values, return_index=True, return_inverse=True)
-        renumber = np.empty(len(levels), dtype=np.int64)
-        renumber[np.argsort(first)] = np.arange(len(levels))
-        return renumber[inverse]
+        return codes_by_appearance(self.values)
 
     @property
     def n_levels(self) -> int:

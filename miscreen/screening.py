@@ -16,7 +16,17 @@ from numpy.typing import NDArray
 from miscreen._version import __version__
 from miscreen.errors import DataError, InputError, MiscreenError
 from miscreen.estimators import estimator_class
-from miscreen.model import Batch, ColumnType, FeatureBlock, Floats, Kind, ScreenSpec, Status, Target
+from miscreen.model import (
+    Batch,
+    ColumnType,
+    FeatureBlock,
+    Floats,
+    Kind,
+    ScreenSpec,
+    Status,
+    Target,
+    codes_by_appearance,
+)
 from miscreen.ranking import UNITS, Ranking
 from miscreen.resources import Resources, plan_blocks
 from miscreen.tables import Progress, library_threads, open_table
@@ -426,9 +436,19 @@ class _Scorer:
         kinds = decide_kinds(values, types, self._forced[span], self._spec.max_levels)
         self.kinds[span] = kinds
         for tally in self._tallies:
-            complete = len(tally.target.rows) == values.shape[1]
-            present = values if complete else np.ascontiguousarray(values[:, tally.target.rows])
+            present = self._present(values, types, tally.target)
             self._score(tally, span, present, types, kinds, self._forced[span])
+
+    @staticmethod
+    def _present(values: Floats, types: NDArray[np.uint8], target: Target) -> Floats:
+        """The samples in which the target is present, as if the table had no others."""
+        if len(target.rows) == values.shape[1]:
+            return values
+        present = np.ascontiguousarray(values[:, target.rows])
+        for i in np.flatnonzero(types == ColumnType.TEXT):
+            here = ~np.isnan(present[i])
+            present[i, here] = codes_by_appearance(present[i, here])
+        return present
 
     def _score(
         self,

@@ -258,13 +258,17 @@ def _aside(path: Path, force: bool) -> Iterator[BinaryIO]:
 
 def _name(descriptor: int, path: Path, force: bool) -> None:
     """Give an unnamed file its name; replacing another one takes a rename."""
-    unnamed = f"/proc/self/fd/{descriptor}"
+
+    def link(name: Path) -> None:
+        # Only with a directory's descriptor does Python call linkat, which follows /proc's link to the file.
+        os.link(f"/proc/self/fd/{descriptor}", name, src_dir_fd=descriptor, follow_symlinks=True)
+
     if not force or not path.exists():
-        os.link(unnamed, path, follow_symlinks=True)
+        link(path)
         return
     hidden = path.with_name(f".{path.name}.{os.getpid()}.new")
     hidden.unlink(missing_ok=True)
-    os.link(unnamed, hidden, follow_symlinks=True)
+    link(hidden)
     os.replace(hidden, path)
 
 

@@ -1,0 +1,309 @@
+"""The pipeline: kinds, statuses, missing values, and the same answer however the work is cut."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import miscreen
+from miscreen import screening
+from miscreen.errors import DataError, InputError, ResourceError
+from miscreen.estimators import ESTIMATORS
+from miscreen.model import Batch, Scores
+
+METHOD = "correlation"  # the stand-in of conftest.py
+
+
+def columns(ranking: miscreen.Ranking, *names: str) -> dict[str, list[Any]]:
+    frame = ranking.to_polars()
+    return {row["feature"]: [row[n] for n in names] for row in frame.iter_rows(named=True)}
+
+
+def mixed_frame(n: int = 60) -> pl.DataFrame:
+    rng = np.random.default_rng(5)
+    y = rng.standard_normal(n)
+    noisy = y + rng.standard_normal(n)
+    missing = [None if i % 7 == 2 else float(v) for i, v in enumerate(noisy)]
+    start = dt.date(2020, 1, 1)
+    return pl.DataFrame(
+        {
+            "y": y,
+            "near": y + 0.1 * rng.standard_normal(n),
+            "missing": missing,
+            "infinite": [float("inf") if i % 10 == 0 else float(v) for i, v in enumerate(noisy)],
+            "sex": ["f" if v > 0 else "m" for v in noisy],
+            "site": [f"site {int(v)}" for v in np.abs(noisy) * 2],
+            "flag": noisy > 0,
+            "visits": rng.integers(0, 5, n),
+            "count": rng.integers(0, 1000, n),
+            "day": [start + dt.timedelta(days=int(10 * v)) for v in noisy],
+            "constant": np.full(n, 3.5),
+            "same word": ["x"] * n,
+            "empty": pl.Series([None] * n, dtype=pl.Float64),
+            "few": [1.0, 2.0, 3.0] + [None] * (n - 3),
+            "id": [f"subject {i}" for i in range(n)],
+            "vector": [[1, 2]] * n,
+        }
+    )
+
+
+def test_a_mixed_table_ranks_without_options() -> None:
+    found = columns(miscreen.rank(mixed_frame(), "y", METHOD), "n", "kind", "status")
+    assert found["near"] == [60, "continuous", "ok"]
+    assert found["missing"] == [51, "continuous", "ok"]
+    assert found["infinite"] == [54, "continuous", "ok"]
+    assert found["sex"] == [60, "discrete", "ok"]
+    assert found["site"] == [60, "discrete", "ok"]
+    assert found["flag"] == [60, "discrete", "ok"]
+    assert found["visits"] == [60, "discrete", "ok"]
+    assert found["count"] == [60, "continuous", "ok"]
+    assert found["day"] == [60, "continuous", "ok"]
+    assert found["constant"] == [60, "continuous", "constant"]
+    assert found["same word"] == [60, "discrete", "constant"]
+    assert found["empty"] == [0, "continuous", "all missing"]
+    assert found["few"] == [3, "continuous", "too few samples"]
+    assert found["id"] == [60, "discrete", "too many levels"]
+    assert found["vector"] == [0, "continuous", "unsupported type"]
+
+
+def test_order_of_the_result() -> None:
+    ranking = miscreen.rank(mixed_frame(), "y", METHOD)
+    frame = ranking.to_polars()
+    assert frame.columns == ["rank", "feature", "score", "mi_nats", "n", "kind", "method", "status"]
+    assert frame["rank"].to_list() == list(range(1, 16))
+    assert frame["feature"][0] == "near"
+    scored = frame.filter(pl.col("status") == "ok")["score"]
+    assert scored.to_list() == sorted(scored, reverse=True)
+    # Those without a score come last, in the order of the file.
+    assert frame["feature"].to_list()[-6:] == ["constant", "same word", "empty", "few", "id", "vector"]
+    assert frame["score"][-6:].null_count() == 6
+    assert ranking.summary() == {
+        "constant": 2,
+        "too few samples": 1,
+        "all missing": 1,
+        "too many levels": 1,
+        "unsupported type": 1,
+        "with infinite values": 1,
+    }
+
+
+def test_equal_scores_keep_the_order_of_the_file() -> None:
+    x = np.random.default_rng(0).standard_normal((30, 2))
+    table = np.column_stack([x[:, 0], x[:, 1], x[:, 0], x[:, 1], x[:, 0]])
+    ranking = miscreen.rank(table, "y", METHOD, names=["b", "y", "a", "z", "c"])
+    assert ranking.names == ["z", "b", "a", "c"]
+
+
+def test_nominal_means_more_than_two_labels() -> None:
+    found = columns(miscreen.rank(mixed_frame(), "y", METHOD), "method")
+    assert found["sex"] == found["flag"] == found["visits"] == ["discrete"]
+    assert found["site"] == ["discrete!"]
+
+
+def test_kinds_can_be_forced(tmp_path: Path) -> None:
+    (tmp_path / "names").write_text("count\nday\n")
+    frame = mixed_frame()
+    options = {"exclude": ["id", "vec*"], "min_samples": 2}
+    found = columns(
+        miscreen.rank(
+            frame, "y", METHOD, discrete=[f"@{tmp_path}/names"], continuous=["vis*", "flag"], max_levels=1000, **options
+        ),
+        "kind",
+        "status",
+    )
+    assert found["day"][0] == "discrete"
+    assert found["count"] == ["discrete", "too many levels"]
+    assert found["visits"] == ["continuous", "ok"]
+    assert found["flag"] == ["continuous", "ok"]
+    assert "id" not in found and "vector" not in found
+    found = columns(miscreen.rank(frame, "y", METHOD, max_levels=4), "kind")
+    assert found["visits"] == ["continuous"]
+
+
+@pytest.mark.parametrize("kind", ["continuous", "discrete"])
+def test_target_kind(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    class Spy(screening.estimator_class(METHOD)):  # type: ignore[misc]
+        def __init__(self, target: Any, options: Any) -> None:
+            super().__init__(target, options)
+            seen.append(target)
+
+    monkeypatch.setattr(screening, "estimator_class", lambda name: Spy)
+    miscreen.rank(mixed_frame(), "visits", METHOD, features=["near"], target_kind=kind)
+    miscreen.rank(mixed_frame(), ["visits", "flag", "site", "y"], METHOD, features=["near"])
+    assert seen[0].kind.label == kind
+    assert [t.kind.label for t in seen[1:]] == ["discrete", "discrete", "discrete", "continuous"]
+    assert [t.nominal for t in seen[1:]] == [False, False, True, False]
+
+
+def test_missing_target_rows_are_left_out() -> None:
+    frame = mixed_frame()
+    holes = frame.with_columns(y=pl.when(pl.int_range(pl.len()) % 6 > 0).then("y"))
+    deleted = holes.filter(pl.col("y").is_not_null())
+    a = columns(miscreen.rank(holes, "y", METHOD), "score", "n", "status")
+    b = columns(miscreen.rank(deleted, "y", METHOD), "score", "n", "status")
+    assert a["near"][1] == 50
+    assert a == b
+
+
+def test_several_targets_are_ranked_in_one_pass() -> None:
+    frame = mixed_frame()
+    both = miscreen.rank(frame, ["y", "count"], METHOD)
+    assert both.targets == ["y", "count"]
+    assert both.to_polars().columns[0] == "target"
+    for target, other in (("y", "count"), ("count", "y")):
+        alone = miscreen.rank(frame, target, METHOD, exclude=[other]).to_polars()
+        part = both.for_target(target).to_polars()
+        assert part.drop("target").equals(alone)
+        assert set(part["target"]) == {target}
+
+
+def wide_table(tmp_path: Path) -> tuple[pa.Table, list[Any]]:
+    """300 columns of several kinds, and the same values as files of several formats."""
+    rng = np.random.default_rng(9)
+    n, p = 50, 300
+    y = rng.standard_normal(n).astype(np.float32)
+    data: dict[str, Any] = {"y": y.astype(np.float64)}
+    for j in range(p):
+        x = (rng.standard_normal(n) + y * rng.uniform(0, 1)).astype(np.float32).astype(np.float64)
+        if j % 3 == 0:
+            x[rng.random(n) < 0.2] = np.nan
+        data[f"x{j}"] = np.round(x * 2) if j % 5 == 0 else x
+    table = pa.table({name: pa.array(v, from_pandas=True) for name, v in data.items()})
+    pq.write_table(table, tmp_path / "t.parquet", row_group_size=17)
+    narrow = table.cast(pa.schema([(n, pa.float32()) for n in table.column_names]))
+    with pa.ipc.new_file(tmp_path / "t.arrow", table.schema) as writer:
+        writer.write_table(table)
+    pl.from_arrow(table).write_csv(tmp_path / "t.csv")
+    return table, [table, narrow, pl.from_arrow(table), *(tmp_path / f for f in ("t.parquet", "t.arrow", "t.csv"))]
+
+
+@pytest.mark.parametrize("method", ["correlation", "auto", "bin", "kde", "ksg", "pearson", "spearman", "copula"])
+def test_the_same_bytes_however_the_work_is_cut(
+    method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, sources = wide_table(tmp_path)
+    miscreen.rank(sources[0], "y", method, threads=1).write(tmp_path / "first.parquet")
+    expected = (tmp_path / "first.parquet").read_bytes()
+    trials = [(s, 2, "1GB") for s in sources] + [(sources[3], t, m) for t in (1, 3) for m in ("5KB", "40KB")]
+    for i, (source, threads, memory) in enumerate(trials):
+        monkeypatch.setattr(screening, "SLICE_BYTES", 1000 * (1 + 3 * i))
+        miscreen.rank(source, "y", method, threads=threads, memory=memory).write(tmp_path / "t.out.parquet", force=True)
+        assert (tmp_path / "t.out.parquet").read_bytes() == expected, (source, threads, memory)
+
+
+def test_a_score_does_not_depend_on_the_neighbours(tmp_path: Path) -> None:
+    table, _ = wide_table(tmp_path)
+    for method in ("auto", "bin", "kde", "ksg", "pearson", "spearman", "copula"):
+        whole = columns(miscreen.rank(table, "y", method), "score", "method")
+        for some in (["x0"], ["x1", "x7"], [f"x{j}" for j in range(250, 300)]):
+            part = columns(miscreen.rank(table, "y", method, features=some), "score", "method")
+            assert part == {name: whole[name] for name in some}
+
+
+def test_fingerprint_follows_values_and_names() -> None:
+    def fingerprint(frame: pl.DataFrame, **options: Any) -> str:
+        return str(miscreen.rank(frame, "y", METHOD, **options).metadata["fingerprint"])
+
+    frame = mixed_frame().select("y", "near", "missing", "count")
+    first = fingerprint(frame)
+    assert fingerprint(frame.clone()) == first
+    assert fingerprint(frame.rename({"near": "nearer"})) != first
+    assert fingerprint(frame.with_columns(near=pl.col("near").reverse())) != first
+    assert fingerprint(frame.with_columns(y=pl.col("y") + 1e-9)) != first
+    assert fingerprint(frame.with_columns(missing=pl.col("missing").fill_null(0))) != first
+    assert fingerprint(frame, exclude=["count"]) != first
+    swapped = frame.select("y", near=pl.col("missing"), missing=pl.col("near"), count="count")
+    assert fingerprint(swapped) != first
+
+
+def test_metadata_name_what_a_result_depends_on() -> None:
+    found = miscreen.rank(mixed_frame(), "y", "ksg", k=5, max_levels=7, discrete=["vis*"], unit="bits").metadata
+    assert found["version"] == miscreen.__version__
+    assert found["method"] == "ksg" and found["options"]["k"] == 5
+    assert (found["target"], found["max_levels"], found["discrete"]) == (["y"], 7, ["vis*"])
+    assert (found["n_samples"], found["n_features"], found["unit"], found["seed"]) == (60, 15, "bits", 0)
+    assert not {"threads", "memory", "path", "time"} & set(found)
+
+
+def test_bits_are_rescaled_nats() -> None:
+    nats = miscreen.rank(mixed_frame(), "y", METHOD).to_polars()
+    bits = miscreen.rank(mixed_frame(), "y", METHOD, unit="bits").to_polars()
+    assert "mi_bits" in bits.columns and "mi_nats" not in bits.columns
+    np.testing.assert_allclose(bits["mi_bits"][:9], nats["mi_nats"][:9] / np.log(2), rtol=1e-15)
+    assert bits["feature"].to_list() == nats["feature"].to_list()
+
+
+def test_progress_counts_every_column() -> None:
+    calls: list[tuple[str, int, int | None]] = []
+    miscreen.rank(mixed_frame(), "y", METHOD, on_progress=lambda *call: calls.append(call))
+    assert calls[-1] == ("score", 15, 15)
+
+
+def test_an_error_in_a_worker_names_the_features(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken(screening.estimator_class(METHOD)):  # type: ignore[misc]
+        def score(self, batch: Batch) -> Scores:
+            raise ZeroDivisionError("by design")
+
+    monkeypatch.setattr(screening, "estimator_class", lambda name: Broken)
+    with pytest.raises(ZeroDivisionError, match="by design") as error:
+        miscreen.rank(mixed_frame().select("y", "near", "count"), "y", METHOD)
+    assert error.value.__notes__ == ["while scoring features 'near' to 'count'"]
+
+
+class TestBadRequests:
+    @pytest.mark.parametrize(
+        ("error", "message", "hint", "request_"),
+        [
+            (InputError, "no column 'Y' for the target", "'y'", {"target": "Y"}),
+            (InputError, "no column 'nera'", "'near'", {"features": ["nera"]}),
+            (InputError, "--exclude 'q*' matches no column", "pattern", {"exclude": ["q*"]}),
+            (InputError, "no method 'mi'", "auto, bin, kde", {"method": "mi"}),
+            (InputError, "has no option 'q'", "It takes k", {"method": "ksg", "q": 3}),
+            (InputError, "no unit 'bans'", "nats, bits", {"unit": "bans"}),
+            (InputError, "no target kind 'x'", "continuous or discrete", {"target_kind": "x"}),
+            (InputError, "named twice", "once", {"target": ["y", "y"]}),
+            (InputError, "no target was named", "--target", {"target": []}),
+            (InputError, "no feature is left", "--exclude", {"features": ["near"], "exclude": ["*"]}),
+            (InputError, "both discrete and continuous", "one", {"discrete": ["near"], "continuous": ["near"]}),
+            (InputError, "cannot read the list of names '/no'", "UTF-8", {"features": ["@/no"]}),
+            (InputError, "min_samples must be at least 2", "", {"min_samples": 1}),
+            (InputError, "'lots' is not a size", "800MB", {"memory": "lots"}),
+            (InputError, "threads must be at least 1", "", {"threads": 0}),
+            (InputError, "scratch directory '/no' does not exist", "Create", {"scratch_dir": "/no"}),
+            (ResourceError, "one column of 60 rows takes", "--memory", {"memory": "1KB"}),
+            (DataError, "'site' holds text", "--continuous", {"continuous": ["site"]}),
+            (DataError, "'site' holds text", "--target-kind", {"target": "site", "target_kind": "continuous"}),
+            (DataError, "'constant' has the single value 3.5", "another", {"target": "constant"}),
+            (DataError, "'same word' has a single class", "another", {"target": "same word"}),
+            (DataError, "'empty' is missing in all 60 rows", "another", {"target": "empty"}),
+            (DataError, "'few' is present in 3 rows", "--min-samples", {"target": "few"}),
+            (DataError, "'id' is discrete with 60 levels", "too many", {"target": "id"}),
+            (DataError, "'vector' is of a type", "numbers", {"target": "vector"}),
+        ],
+    )
+    def test_says_what_is_wrong(
+        self, error: type[Exception], message: str, hint: str, request_: dict[str, Any]
+    ) -> None:
+        arguments = {"target": "y", "method": METHOD, **request_}
+        with pytest.raises(error) as raised:
+            miscreen.rank(mixed_frame(), **arguments)
+        assert message in str(raised.value)
+        assert hint in str(raised.value)
+
+    def test_no_rows(self) -> None:
+        with pytest.raises(DataError, match="has no rows"):
+            miscreen.rank(mixed_frame().head(0), "y", METHOD)
+
+
+def test_every_registered_method_exists() -> None:
+    for name in ESTIMATORS:
+        assert issubclass(screening.estimator_class(name), screening.estimator_class(METHOD).__mro__[1])
