@@ -24,7 +24,7 @@ $(VENV)/.ready: pyproject.toml
 	fi
 	@echo "setting up $(VENV) with $(PYTHON) (a minute or two, once)" >&2
 	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -e '.[dev]'
 	@touch $@
 
 demo: setup
