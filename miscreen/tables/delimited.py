@@ -1,0 +1,247 @@
+"""Delimited text (CSV, TSV): streamed once, by several threads, into a column store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import BinaryIO
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from miscreen.errors import DataError, InputError, ResourceError
+from miscreen.kernels.delimited import MAX_TEXT
+from miscreen.model import ColumnType, Floats
+from miscreen.resources import Resources, format_bytes
+from miscreen.tables import Opening
+from miscreen.tables.encoding import check_names
+from miscreen.tables.labels import Meaning, interpret
+from miscreen.tables.loading import Loader
+from miscreen.tables.records import Records
+from miscreen.tables.source import TableSource
+from miscreen.tables.store import ColumnStore
+
+NULL_TOKENS = (
+    "", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NaT", "null", "NULL", "Null", "None", "none",
+)  # fmt: skip
+
+_BLOCK_BYTES = 8 << 20  # larger blocks are no faster
+_BYTES_PER_BYTE = 13  # text, row positions and results of the densest table: two empty cells a row
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How delimited text is read.
+
+    Attributes
+    ----------
+    delimiter : str, optional
+        One ASCII character between cells. When absent: a comma if the first line has one outside quotes, else
+        the most frequent of tab, semicolon and bar.
+    header : bool
+        Whether the first row holds names; else columns are called ``column_1`` and so on.
+    null_values : tuple of str
+        What means missing beside `NULL_TOKENS` and ``nan`` in any case. Compared with the text of a cell
+        without the spaces around it, so ``-9`` is not ``-9.0``.
+
+    Examples
+    --------
+    >>> ReadOptions(delimiter=";", null_values=("-9",)).header
+    True
+    """
+
+    delimiter: str | None = None
+    header: bool = True
+    null_values: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.delimiter is None:
+            return
+        usable = len(self.delimiter) == 1 and self.delimiter.isascii() and self.delimiter not in '\0\r\n"+-.'
+        if not usable or self.delimiter.isalnum():
+            raise InputError(
+                f"{self.delimiter!r} cannot be a delimiter",
+                "Give one ASCII character that occurs neither in numbers nor in line ends, such as ; or a tab",
+            )
+
+
+class DelimitedSource(TableSource):
+    """A table of delimited text, parsed once when it is opened.
+
+    Quoting follows RFC 4180; lines end in LF or CR LF; blank lines are skipped; the text is UTF-8, with or
+    without a byte order mark.
+
+    Parameters
+    ----------
+    stream : binary file
+        Decompressed; only ``read(n)`` is used.
+    label : str
+        What messages call it.
+    options : ReadOptions
+    resources : Resources
+        Half of the memory holds the table (the rest of which goes to scratch space), half what is being read.
+    text_columns : callable
+        Tells of a name whether its cells are labels even when the first is a number.
+    on_progress : callable, optional
+        Called with the bytes read and the bytes in all, or None.
+    total_bytes : int, optional
+    where : callable, optional
+        Tells the bytes read, where the stream does not know: the position in a compressed file.
+    block_bytes : int, optional
+        Text a task, for tests; nothing but speed depends on it.
+
+    Raises
+    ------
+    DataError
+        When the stream is damaged, empty, not UTF-8, or no table: a ragged row, a quote that is not closed,
+        text in a column of numbers, two columns of one name.
+    ResourceError
+        When a row does not fit into memory, or the table not into scratch space.
+
+    Notes
+    -----
+    Numbers are ``[+-]? (digits [. digits*] | . digits) ([eE] [+-]? digits)?`` and infinities, exactly rounded
+    to float64. A column's first present cell decides whether it holds numbers or text. Numbers are integers
+    when all are integer literals of at most 2^53. Text whose labels are all true or false, ISO 8601 dates or
+    times, or (where `text_columns` says so) numbers, is taken as that. Cost: O(bytes) on
+    `resources.threads` threads; text cells cost about 0.2 us each on one thread, and a dictionary of labels.
+
+    Examples
+    --------
+    >>> import io, tempfile
+    >>> from pathlib import Path
+    >>> resources = Resources(threads=1, memory_bytes=1 << 24, scratch_dir=Path(tempfile.gettempdir()))
+    >>> text = io.BytesIO(b"sex,age\\nf,40\\nm,NA\\n")
+    >>> with DelimitedSource(text, "people.csv", ReadOptions(), resources) as table:
+    ...     table.names, table.values(np.arange(2))
+    (['sex', 'age'], array([[ 0., 1.], [40., nan]]))
+    """
+
+    value_bytes = 8
+
+    def __init__(
+        self,
+        stream: BinaryIO,
+        label: str,
+        options: ReadOptions,
+        resources: Resources,
+        text_columns: Callable[[str], bool] = lambda name: False,
+        on_progress: Callable[[int, int | None], None] | None = None,
+        total_bytes: int | None = None,
+        where: Callable[[], int] | None = None,
+        block_bytes: int | None = None,
+    ) -> None:
+        self.label = label
+        # Half of the budget is for the store. The other half must take the tasks in flight (one a thread
+        # and one being stored) at their densest, and the next text, twice while its parts are joined.
+        share = resources.memory_bytes // 2
+        if block_bytes is None:
+            dense = _BYTES_PER_BYTE * (resources.threads + 1) + 2
+            block_bytes = max(1, min(_BLOCK_BYTES, share // dense))
+
+        def report(n_read: int) -> None:
+            if on_progress is not None:
+                on_progress(where() if where else n_read, total_bytes)
+
+        records = Records(stream, label, block_bytes, min(share // 2, MAX_TEXT), report)
+        first = self._read_header(records, options, share)
+        captured = np.fromiter((text_columns(name) for name in self.names), np.bool_, len(self.names))
+        self._store = ColumnStore(len(self.names), share, resources.scratch_dir)
+        try:
+            loader = Loader(label, self.names, captured, (*NULL_TOKENS, *options.null_values), self._store)
+            loader.load(records, first, resources.threads, share)
+        except BaseException:
+            self.close()
+            raise
+        self.n_samples = self._store.n_rows
+        self.types = np.where(loader.has_fraction | ~loader.has_number, ColumnType.FLOAT, ColumnType.INTEGER)
+        self.types = self.types.astype(np.uint8)
+        self._meanings: dict[int, Meaning] = {}
+        for column, codes in loader.codes.items():
+            labels = [label.decode("utf-8") for label in codes]
+            meaning = interpret(labels, numbers=bool(captured[column]))
+            self._meanings[column] = meaning
+            self.types[column] = meaning.type
+
+    @property
+    def held_bytes(self) -> int:
+        """What of the memory allowed the table takes for as long as it is open."""
+        return self._store.held_bytes
+
+    def _read_header(self, records: Records, options: ReadOptions, share: int) -> bytes:
+        """Find delimiter and names; the first row of data."""
+        records.delimiter = ord(options.delimiter) if options.delimiter else records.sniff()
+        header = records.first()
+        if not header:
+            raise DataError(f"{self.label} is empty", "Give a table with a header and at least one row")
+        cells = records.split(header)
+        if options.header:
+            self.names = [name or f"column_{i}" for i, name in enumerate(cells, start=1)]
+            check_names(self.names, self.label)
+            records.line += header.count(b"\n")
+        else:
+            self.names = [f"column_{i}" for i in range(1, len(cells) + 1)]
+        if len(header) + 8 * len(cells) > share:
+            raise ResourceError(
+                f"{self.label}: one row of {len(cells):,} columns takes {format_bytes(len(header) + 8 * len(cells))}, "
+                f"and {format_bytes(share)} are for it",
+                "Give more --memory",
+            )
+        first = records.first() if options.header else header
+        if not first:
+            raise DataError(f"{self.label} has a header and no rows", "Give a table with at least one row")
+        return first
+
+    def values(self, columns: NDArray[np.intp]) -> Floats:
+        """See `TableSource.values`."""
+        out = self._store.read(columns)
+        for row, meaning in zip(out, map(self._meanings.get, columns.tolist()), strict=True):
+            if meaning is not None and meaning.values is not None:
+                present = ~np.isnan(row)
+                row[present] = meaning.values[row[present].astype(np.intp)]
+        return out
+
+    def table(self, columns: NDArray[np.intp]) -> pa.Table:
+        """See `TableSource.table`."""
+        arrays = []
+        for column, row in zip(columns.tolist(), self._store.read(columns), strict=True):
+            missing = np.isnan(row)
+            meaning = self._meanings.get(column)
+            if meaning is not None:
+                codes = pa.array(np.where(missing, 0, row).astype(np.int64), mask=missing)
+                arrays.append(meaning.arrow.take(codes))
+            elif self.types[column] == ColumnType.INTEGER:
+                arrays.append(pa.array(np.where(missing, 0, row).astype(np.int64), mask=missing))
+            else:
+                arrays.append(pa.array(row, mask=missing))
+        return pa.Table.from_arrays(arrays, names=[self.names[c] for c in columns.tolist()])
+
+    def close(self) -> None:
+        """Let go of the table, in memory and in scratch space."""
+        self._store.close()
+
+
+def open_delimited(opening: Opening) -> DelimitedSource:
+    """Parse the delimited text of an input; a name that ends in .tsv or .tab means tabs unless told otherwise."""
+    options = opening.read or ReadOptions()
+    if options.delimiter is None and opening.suffix in (".tsv", ".tab"):
+        options = replace(options, delimiter="\t")
+    stream = opening.file
+    if opening.compression is not None:
+        stream = pa.CompressedInputStream(pa.PythonFile(opening.file, "r"), opening.compression)
+    progress = opening.on_progress
+    try:
+        return DelimitedSource(
+            stream,
+            opening.label,
+            options,
+            opening.resources,
+            opening.text_columns,
+            (lambda done, total: progress("read", done, total)) if progress is not None else None,
+            opening.size,
+            opening.file.tell if opening.size is not None else None,
+        )
+    finally:
+        if opening.size is not None:  # a file of ours; a pipe belongs to whoever handed it over
+            opening.file.close()

@@ -1,0 +1,143 @@
+"""What the labels of a column of text turn out to be: truth values, dates, times, numbers, or just labels."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from miscreen.model import ColumnType, Floats
+
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_TIME = re.compile(r"\d\d:\d\d(:\d\d(\.\d{1,6})?)?", re.ASCII)
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d(:?\d\d)?)?", re.ASCII)
+_NUMBER = re.compile(
+    r"[ \t]*([+-]?(?:(\d+)|(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|inf(?:inity)?))[ \t]*", re.ASCII | re.IGNORECASE
+)
+_LARGEST_INTEGER = 2**53
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_TICK = timedelta(microseconds=1)
+
+
+def read_number(text: str) -> tuple[float, bool] | None:
+    """The number that a cell spells, exactly rounded, and whether it is an integer up to 2^53; else None.
+
+    The grammar is that of `miscreen.kernels.decimal.read_number`, with spaces around it and infinities.
+
+    Examples
+    --------
+    >>> read_number(" 12"), read_number("1e3"), read_number("0x10")
+    ((12.0, True), (1000.0, False), None)
+    """
+    match = _NUMBER.fullmatch(text)
+    if match is None:
+        return None
+    literal, digits = match.groups()
+    significant = digits.lstrip("0") if digits else ""
+    integer = digits is not None and len(significant) <= 16 and int(significant or 0) <= _LARGEST_INTEGER
+    return float(literal), integer
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What the labels of a column stand for.
+
+    Attributes
+    ----------
+    type : ColumnType
+    values : float64 array, shape (n_labels,), optional
+        The number each label stands for, in order of code; None for text, whose codes are its numbers.
+    arrow : pyarrow.Array
+        Each label as the file has it, in order of code.
+    """
+
+    type: ColumnType
+    values: Floats | None
+    arrow: pa.Array
+
+
+def interpret(labels: list[str], *, numbers: bool) -> Meaning:
+    """Decide what labels stand for. One that does not fit makes all of them text.
+
+    Parameters
+    ----------
+    labels : list of str
+        Distinct, none missing.
+    numbers : bool
+        Whether they may be numbers; else a label that looks like one is a label.
+
+    Notes
+    -----
+    Dates are ``YYYY-MM-DD``; dates with a time may have an offset, and are UTC without; times are ``HH:MM``
+    with or without seconds. Microseconds are the finest. Cost: O(labels), and little for the first misfit.
+
+    Examples
+    --------
+    >>> interpret(["1970-01-02", "1970-01-01"], numbers=False).values
+    array([86400., 0.])
+    >>> interpret(["True", "FALSE"], numbers=False).type.label
+    'boolean'
+    """
+    if not labels:
+        return Meaning(ColumnType.FLOAT, np.empty(0), pa.array([], pa.float64()))
+    if all(label.lower() in ("true", "false") for label in labels):
+        truth = np.array([label.lower() == "true" for label in labels])
+        return Meaning(ColumnType.BOOLEAN, truth.astype(np.float64), pa.array(truth))
+    if numbers and (found := _each(labels, read_number)):
+        values = np.array([value for value, _ in found])
+        if all(integer for _, integer in found):
+            return Meaning(ColumnType.INTEGER, values, pa.array(values.astype(np.int64)))
+        return Meaning(ColumnType.FLOAT, values, pa.array(values))
+    if days := _each(labels, _read_date):
+        ordinals = np.array([day.toordinal() - _EPOCH.toordinal() for day in days], dtype=np.int32)
+        return Meaning(ColumnType.TEMPORAL, ordinals * 86400.0, pa.array(ordinals).cast(pa.date32()))
+    if times := _each(labels, _read_time):
+        midnight = datetime.min
+        return _ticks([datetime.combine(midnight, clock) - midnight for clock in times], pa.time64("us"))
+    if moments := _each(labels, _read_moment):
+        zone = "UTC" if any(moment.tzinfo is not None for moment in moments) else None
+        aware = [moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC) for moment in moments]
+        return _ticks([moment - _EPOCH for moment in aware], pa.timestamp("us", zone))
+    return Meaning(ColumnType.TEXT, None, pa.array(labels, pa.string()))
+
+
+def _ticks(since: list[timedelta], arrow_type: pa.DataType) -> Meaning:
+    ticks = np.array([span // _TICK for span in since], dtype=np.int64)
+    return Meaning(ColumnType.TEMPORAL, ticks / 1e6, pa.array(ticks).cast(arrow_type))
+
+
+def _each(labels: list[str], read: Callable[[str], Any]) -> list[Any] | None:
+    """What `read` makes of every label; None as soon as it makes nothing of one."""
+    found = []
+    for label in labels:
+        value = read(label)
+        if value is None:
+            return None
+        found.append(value)
+    return found
+
+
+def _read_date(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if _DATE.fullmatch(text) else None
+    except ValueError:  # such as 2023-02-29
+        return None
+
+
+def _read_time(text: str) -> time | None:
+    try:
+        return time.fromisoformat(text) if _TIME.fullmatch(text) else None
+    except ValueError:
+        return None
+
+
+def _read_moment(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text) if _MOMENT.fullmatch(text) or _DATE.fullmatch(text) else None
+    except ValueError:
+        return None

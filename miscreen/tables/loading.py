@@ -1,0 +1,259 @@
+"""From texts of whole rows to a column store: threads, types and labels, always in the order of the rows."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import accumulate
+
+import numpy as np
+from numpy.typing import NDArray
+
+from miscreen.errors import DataError
+from miscreen.kernels import delimited as kernels
+from miscreen.model import Floats
+from miscreen.resources import format_bytes
+from miscreen.tables.labels import read_number
+from miscreen.tables.records import Records, not_utf8
+from miscreen.tables.store import ColumnStore
+
+
+@dataclass(frozen=True)
+class _Task:
+    """Whole rows, the physical line they start on, and how many there can be unless one is ragged."""
+
+    text: bytes
+    line: int
+    most_rows: int
+
+
+@dataclass(frozen=True)
+class _Parsed:
+    """What a thread made of a task, with `labels` as the columns of text.
+
+    Attributes
+    ----------
+    values : float64 array, shape (n_columns, n_rows)
+        Cells that are no number are boxed, see `miscreen.kernels.delimited`.
+    notes : uint8 array, shape (n_columns,)
+    broken : int
+        First row that cannot be taken apart, or -1.
+    """
+
+    task: _Task
+    labels: NDArray[np.bool_]
+    starts: NDArray[np.int64]
+    values: Floats
+    notes: NDArray[np.uint8]
+    broken: int
+
+
+class Loader:
+    """Fills a store with the rows of a table of text.
+
+    What a column holds depends on its cells alone: the first present one decides between numbers and text,
+    and the first cell that does not fit, row by row, is the one complained of, however the text was cut.
+
+    Parameters
+    ----------
+    label : str
+        What messages call the table.
+    names : sequence of str
+    captured : bool array, shape (n_columns,)
+        Columns that hold labels whatever their cells look like.
+    null_tokens : sequence of str
+    store : ColumnStore
+        Gets the numbers, NaN where missing, and the codes of labels in order of first appearance.
+
+    Attributes
+    ----------
+    has_number, has_fraction : bool array, shape (n_columns,)
+        Whether any number was found, and any that is not an integer literal up to 2^53.
+    codes : dict of int to dict of bytes to int
+        For each column of text, the code of each label, in that order.
+    """
+
+    def __init__(
+        self,
+        label: str,
+        names: Sequence[str],
+        captured: NDArray[np.bool_],
+        null_tokens: Sequence[str],
+        store: ColumnStore,
+    ) -> None:
+        self._label = label
+        self._names = names
+        self._labels = captured
+        self._store = store
+        tokens = [token.encode() for token in dict.fromkeys(null_tokens)]
+        self._nulls = np.frombuffer(b"".join(tokens), dtype=np.uint8)
+        self._bounds = np.array([0, *accumulate(map(len, tokens))])
+        self._numeric_nulls = any(read_number(token) is not None for token in null_tokens)
+        self.has_number = np.zeros(len(names), dtype=np.bool_)
+        self.has_fraction = np.zeros(len(names), dtype=np.bool_)
+        self.codes: dict[int, dict[bytes, int]] = {c: {} for c in np.flatnonzero(captured).tolist()}
+
+    def load(self, records: Records, first: bytes, threads: int, memory_bytes: int) -> None:
+        """Parse the first row and all that follow, reading ahead of the threads as far as memory allows."""
+        self._delimiter = records.delimiter
+        # The first row alone decides most types, so that few later tasks are parsed twice.
+        for task in self._tasks(records, [first]):
+            self._absorb(self._parse(task, self._labels))
+        flying: deque[tuple[int, Future[_Parsed]]] = deque()
+        taken = 0
+        with ThreadPoolExecutor(threads) as pool:
+            try:
+                for task in self._tasks(records, records.rest()):
+                    size = len(task.text) + 8 * task.most_rows * (len(self._names) + 1)
+                    while flying and (len(flying) > threads or taken + size > memory_bytes):
+                        done, future = flying.popleft()
+                        self._absorb(future.result())
+                        taken -= done
+                    flying.append((size, pool.submit(self._parse, task, self._labels)))
+                    taken += size
+                while flying:
+                    self._absorb(flying.popleft()[1].result())
+            except BaseException:
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
+
+    def _tasks(self, records: Records, texts: Iterable[bytes]) -> Iterator[_Task]:
+        for text in texts:
+            lines = text.count(b"\n")
+            # A row has a byte for each column at least: among one more than fit, one is ragged.
+            yield _Task(text, records.line, min(lines, len(text) // len(self._names) + 1))
+            records.line += lines
+
+    def _parse(self, task: _Task, labels: NDArray[np.bool_]) -> _Parsed:
+        """Turn a text into numbers; on a thread of the pool."""
+        text = np.frombuffer(task.text, dtype=np.uint8)
+        starts = kernels.row_starts(text, self._delimiter, b'"' in task.text, task.most_rows)
+        values = np.empty((len(self._names), len(starts)))
+        notes = np.zeros(len(self._names), dtype=np.uint8)
+        broken = kernels.parse_rows(
+            text, starts, self._delimiter, labels, self._nulls, self._bounds, self._numeric_nulls, values, notes
+        )
+        return _Parsed(task, labels, starts, values, notes, broken)
+
+    def _absorb(self, parsed: _Parsed) -> None:
+        """Settle what is boxed and take the types, then store the rows."""
+        if parsed.labels is not self._labels:  # text was found after this task was begun
+            parsed = self._parse(parsed.task, self._labels)
+        if turned := self._turned_to_text(parsed):
+            self._labels = self._labels.copy()
+            self._labels[turned] = True
+            self.codes.update((column, {}) for column in turned)
+            parsed = self._parse(parsed.task, self._labels)
+        self._unbox(parsed)
+        if parsed.broken >= 0:
+            raise self._broken_row(parsed.task, int(parsed.starts[parsed.broken]))
+        self.has_number |= (parsed.notes & kernels.HAS_NUMBER) != 0
+        self.has_fraction |= (parsed.notes & kernels.HAS_FRACTION) != 0
+        if len(parsed.starts):
+            self._store.append(parsed.values)
+
+    def _boxed(self, parsed: _Parsed) -> tuple[NDArray[np.intp], NDArray[np.uint64]]:
+        """The columns that have boxed cells, and the bits of their cells in sound rows."""
+        columns = np.flatnonzero(parsed.notes & kernels.HAS_BOXED)
+        sound = parsed.values if parsed.broken < 0 else parsed.values[:, : parsed.broken]
+        return columns, sound[columns].view(np.uint64)
+
+    def _turned_to_text(self, parsed: _Parsed) -> list[int]:
+        """Columns without a number so far whose first present cell is here, and is none."""
+        turned = []
+        for column, bits in zip(*self._boxed(parsed), strict=True):
+            if self._labels[column] or self.has_number[column]:
+                continue
+            present = bits[bits != kernels.MISSING_BITS]
+            if len(present) and present[0] >= kernels.BOX:
+                cell = _content(parsed.task.text, int(present[0]))
+                if read_number(cell.decode("utf-8", "replace")) is None:
+                    turned.append(int(column))
+        return turned
+
+    def _unbox(self, parsed: _Parsed) -> None:
+        """Replace boxed cells by codes and by numbers that the kernel left to Python.
+
+        The `DataError` is for the first cell in row order that is neither.
+        """
+        boxed, bits = self._boxed(parsed)
+        places, rows = np.nonzero(bits >= kernels.BOX)
+        if not len(places):
+            return
+        columns = boxed[places]
+        settled = np.empty(len(places))
+        wrong = (len(parsed.starts), 0, b"")
+        text = parsed.task.text
+        cells = zip(columns.tolist(), bits[places, rows].tolist(), strict=True)
+        for i, (column, box) in enumerate(cells):
+            cell = _content(text, box)
+            codes = self.codes.get(column)
+            if codes is not None:
+                code = codes.get(cell)
+                if code is None and _is_utf8(cell):
+                    code = codes[cell] = len(codes)
+            else:
+                number = read_number(cell.decode("utf-8", "replace"))
+                code = None if number is None else number[0]
+            if code is None:
+                wrong = min(wrong, (int(rows[i]), column, cell))
+            else:
+                settled[i] = code
+        row, column, cell = wrong
+        if row < len(parsed.starts):
+            raise self._bad_cell(_line(parsed.task, int(parsed.starts[row])), self._names[column], cell)
+        parsed.values[columns, rows] = settled
+
+    def _bad_cell(self, line: int, name: str, cell: bytes) -> DataError:
+        if not _is_utf8(cell):
+            return not_utf8(self._label, line, f"column {name!r}")
+        shown = cell.decode("utf-8")
+        shown = repr(shown if len(shown) <= 40 else shown[:37] + "...")
+        return DataError(
+            f"{self._label}, line {line}, column {name!r}: {shown} in a column of numbers",
+            f"If it means missing, add --null {shown}; if the column holds labels, add --discrete {name!r}; "
+            f"to leave it out, add --exclude {name!r}",
+        )
+
+    def _broken_row(self, task: _Task, start: int) -> DataError:
+        line = _line(task, start)
+        found = kernels.count_cells(np.frombuffer(task.text, dtype=np.uint8), start, self._delimiter)
+        expected = len(self._names)
+        if found < 0:
+            return DataError(
+                f"{self._label}, line {line}, cell {-found}: text after a closing quote",
+                "A quote inside a quoted cell must be doubled",
+            )
+        if found != expected:
+            return DataError(
+                f"{self._label}, line {line}: {found:,} cells, but {expected:,} were expected from the first row",
+                "The header lacks a name, perhaps for row labels"
+                if found == expected + 1
+                else "Check that line, and the delimiter with --delimiter",
+            )
+        return DataError(
+            f"{self._label}, line {line}: a cell of more than {format_bytes(kernels.MAX_CELL)}",
+            "Check that line for a quote that is not closed, or leave the text out",
+        )
+
+
+def _line(task: _Task, start: int) -> int:
+    """The physical line on which the row at `start` begins."""
+    return task.line + task.text.count(b"\n", 0, start)
+
+
+def _content(text: bytes, box: int) -> bytes:
+    """The text of a boxed cell, without its quotes."""
+    start = (box >> kernels.LENGTH_BITS) & kernels.MAX_TEXT
+    cell = text[start : start + (box & kernels.MAX_CELL)]
+    return cell[1:-1].replace(b'""', b'"') if cell[:1] == b'"' else cell
+
+
+def _is_utf8(cell: bytes) -> bool:
+    try:
+        cell.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
