@@ -1,0 +1,130 @@
+"""Mutual information from nearest neighbours: Kraskov, Ross and Gao, as the data of each pair ask for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from miscreen.errors import InputError
+from miscreen.estimators.estimator import Estimator
+from miscreen.estimators.plugin import plugin_scores
+from miscreen.kernels.class_neighbors import class_feature_mi, class_target_mi
+from miscreen.kernels.digamma import digamma_table
+from miscreen.kernels.margins import RANK, RAW, STANDARD, log_table, rescale
+from miscreen.kernels.neighbors import neighbor_mi
+from miscreen.model import Batch, Kind, Scores, Target
+
+SCALES = {"raw": RAW, "standard": STANDARD, "rank": RANK}
+METHODS = ("ksg", "ross", "gao")  # by the kernels' codes
+
+
+@dataclass(frozen=True)
+class KsgOptions:
+    """What can be set of the nearest-neighbour estimators.
+
+    Attributes
+    ----------
+    k : int
+        Neighbours: more of them lower the variance and raise the bias.
+    scale : str
+        ``standard`` divides each column by its standard deviation, ``rank`` replaces it by its normal scores,
+        ``raw`` leaves it alone. It matters where distances along two columns are compared.
+    """
+
+    k: int = 3
+    scale: str = "standard"
+
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise InputError(f"k is {self.k}", "Give the number of neighbours, 1 or more")
+        if self.scale not in SCALES:
+            raise InputError(f"there is no scale {self.scale!r}", f"Choose one of {', '.join(SCALES)}")
+
+
+class Ksg(Estimator):
+    """Mutual information, in nats, from the distances to the k nearest neighbours.
+
+    Which estimator is used follows from the samples in which both columns are present, and is named in
+    `Scores.method`:
+
+    - ``ksg``: two continuous columns, neither with ties. Kraskov, Stögbauer & Grassberger (2004), eq. 8.
+    - ``ross``: a continuous column without ties and a discrete one. Ross (2014).
+    - ``gao``: ties in a continuous column, such as many zeros. Gao, Kannan, Oh & Viswanath (2017).
+    - ``plug-in``: two discrete columns. See `plugin_scores`.
+
+    Parameters
+    ----------
+    target : Target
+    options : KsgOptions
+
+    Notes
+    -----
+    With the max-norm, n samples, and psi the digamma function:
+
+    ``ksg``, doi:10.1103/PhysRevE.69.066138: psi(k) + psi(n) - <psi(n_x + 1) + psi(n_y + 1)>, where n_x and n_y
+    count the others that are closer along one column than the k-th neighbour in the plane (strictly). Bias
+    about 0 under independence and downwards where dependence is strong for n; the standard deviation falls as
+    n^(-1/2).
+
+    ``ross``, doi:10.1371/journal.pone.0087357: psi(n) + <psi(k_i)> - <psi(N_i)> - <psi(m_i)>, where N_i is the
+    size of the sample's class, k_i = min(k, N_i - 1), and m_i counts the samples of any class, itself
+    included, closer than its k-th neighbour of the same class. Samples alone in their class are left out.
+    In both of these scikit-learn does the same and ennemi demands more than k samples of every class.
+
+    ``gao``, arXiv:1709.06212: <psi(k~) + log n - log(n_x + 1) - log(n_y + 1)>, where n_x and n_y count the
+    others that are at most as far as the k-th neighbour, and k~ is k or, when that neighbour is at distance 0,
+    the number of others there. A discrete partner is at distance 0 within a class and infinitely far between
+    classes; k is then cut to the class as above, since a k-th neighbour infinitely far away would say
+    nothing but log n. No noise is added. As printed in the paper, the counts include the neighbour itself
+    under a logarithm, which biases estimates downwards while k is small.
+
+    Digamma is accurate to 1e-15. (ennemi 1.4 uses a series that is off by 2e-5 at 2 and 6e-7 at 3.)
+    Nothing is clamped at 0. Pairs with no more than k samples, or a constant column, have NaN.
+
+    O(n log n) a feature for the sorting and counting; the search takes about sqrt(k) n steps while neighbours
+    are spread evenly, n sqrt(n) at worst. Scratch about 150 n bytes. Results do not depend on the order of the
+    samples, nor on which of two continuous columns is the target.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(1)
+    >>> y = rng.normal(size=500)
+    >>> x = 0.8 * y + 0.6 * rng.normal(size=500)  # truth: -0.5 log(1 - 0.8^2) = 0.51
+    >>> target = Target("y", y, Kind.CONTINUOUS, False, np.arange(500))
+    >>> batch = Batch(x[None, :], Kind.CONTINUOUS, np.zeros(1, dtype=bool))
+    >>> scores = Ksg(target, KsgOptions(k=5)).score(batch)
+    >>> print(scores.method[0], scores.mi.round(2))
+    ksg [0.45]
+    """
+
+    Options = KsgOptions
+
+    def __init__(self, target: Target, options: KsgOptions) -> None:
+        n = len(target.values)
+        self._target = target
+        self._k = options.k
+        self._scale = SCALES[options.scale]
+        self._psi = digamma_table(n)
+        self._logs = log_table(n)
+        self._ascending = target.values[target.order]
+        self._scaled = self._ascending.copy()
+        if target.kind == Kind.CONTINUOUS:
+            rescale(self._scaled, self._scale)
+
+    def score(self, batch: Batch) -> Scores:
+        """Estimate the mutual information of each feature with the target, in nats."""
+        target = self._target
+        if batch.kind == Kind.DISCRETE and target.kind == Kind.DISCRETE:
+            return plugin_scores(target, batch)
+        mi = np.empty(len(batch.values))
+        method = np.empty(len(batch.values), dtype=np.int64)
+        tail = (self._k, self._scale, self._psi, self._logs, mi, method)
+        if target.kind == Kind.DISCRETE:
+            class_target_mi(batch.values, batch.order, target.codes, target.n_levels, *tail)
+        elif batch.kind == Kind.DISCRETE:
+            class_feature_mi(batch.values, batch.order, self._ascending, target.order, *tail)
+        else:
+            neighbor_mi(batch.values, batch.order, self._ascending, target.order, self._scaled, *tail)
+        return Scores(mi, [METHODS[code] for code in method])

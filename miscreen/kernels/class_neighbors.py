@@ -1,0 +1,120 @@
+"""Nearest neighbours within classes: mutual information of a column with an order and one with levels."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from miscreen.kernels._jit import inner, kernel
+from miscreen.kernels.counts import level_codes
+from miscreen.kernels.margins import count_within, is_tied, pad, rescale, weigh
+from miscreen.kernels.ranks import present_count
+
+ROSS, GAO = 1, 2
+
+
+@inner
+def class_mi(ascending, classes, n_classes, k, mixed, psi, logs):
+    """Mutual information, in nats, of an ascending column and the class of each sample: Ross's, or Gao's.
+
+    classes: int64, below n_classes; samples alone in their class are left out. O(n) besides counting.
+    Scratch about 50 n bytes. NaN when no class has two samples, either side is constant, or n <= k.
+    """
+    if len(ascending) <= k or ascending[0] == ascending[-1]:
+        return np.nan
+    sizes = np.zeros(n_classes, np.int64)
+    for i in range(len(classes)):
+        sizes[classes[i]] += 1
+    first_of = np.zeros(n_classes + 1, np.int64)
+    for c in range(n_classes):
+        first_of[c + 1] = first_of[c] + (sizes[c] if sizes[c] > 1 else 0)
+    n = first_of[n_classes]
+    if n == 0 or sizes.max() == len(classes):
+        return np.nan
+    together = np.empty(n)  # ascending, those alone left out
+    place_of = np.empty(n, np.int64)  # places in `together`, class after class
+    filled = first_of[:n_classes].copy()
+    place = 0
+    for i in range(len(classes)):
+        c = classes[i]
+        if sizes[c] > 1:
+            together[place] = ascending[i]
+            place_of[filled[c]] = place
+            filled[c] += 1
+            place += 1
+    padded = pad(together)
+    margins = np.zeros(n + 1, np.int64)
+    nearest = np.zeros(n + 1, np.int64)
+    own_class = np.zeros(n + 1, np.int64)
+    for c in range(n_classes):
+        first, last = first_of[c], first_of[c + 1]
+        if first == last:
+            continue
+        own_class[last - first] += last - first
+        k_class = min(k, last - first - 1)
+        low = first  # the k nearest are k + 1 consecutive samples of the class, which move up with i
+        run, run_end = first, first
+        for i in range(first, last):
+            x = together[place_of[i]]
+            while low + k_class < i or (
+                low + k_class + 1 < last and together[place_of[low + k_class + 1]] - x < x - together[place_of[low]]
+            ):
+                low += 1
+            radius = max(x - together[place_of[low]], together[place_of[low + k_class]] - x)
+            if mixed:
+                if i == run_end:
+                    run = i
+                    while run_end < last and together[place_of[run_end]] == x:
+                        run_end += 1
+                nearest[run_end - run - 1 if radius == 0.0 else k_class] += 1
+                radius = np.nextafter(radius, np.inf)
+            margins[count_within(padded, place_of[i], radius) + 1] += 1
+        if not mixed:
+            nearest[k_class] += last - first
+    if mixed:
+        return logs[n] + (weigh(nearest, psi) - weigh(own_class, logs) - weigh(margins, logs)) / n
+    return psi[n] + (weigh(nearest, psi) - weigh(own_class, psi) - weigh(margins, psi)) / n
+
+
+@kernel
+def class_target_mi(values, order, target_codes, n_classes, k, scale, psi, logs, mi, method):
+    """Mutual information, in nats, of each feature that has an order with a target of classes.
+
+    values: float64 (n_features, n), NaN = missing; order: argsort, NaN last; target_codes: int64, below n_classes;
+    psi, logs: tables to n. Writes mi and method. Ross (2014) for features without ties, else Gao (2017).
+    """
+    for f in range(len(values)):
+        n = present_count(values[f], order[f])
+        ascending = np.empty(n)
+        classes = np.empty(n, np.int64)
+        for i in range(n):
+            ascending[i] = values[f, order[f, i]]
+            classes[i] = target_codes[order[f, i]]
+        mixed = is_tied(ascending)
+        rescale(ascending, scale)
+        mi[f] = class_mi(ascending, classes, n_classes, k, mixed, psi, logs)
+        method[f] = GAO if mixed else ROSS
+
+
+@kernel
+def class_feature_mi(values, order, target, target_order, k, scale, psi, logs, mi, method):
+    """Mutual information, in nats, of each feature of levels with a target that has an order.
+
+    values: float64 (n_features, n), NaN = missing; order: argsort, NaN last; target: float64, ascending along
+    target_order; psi, logs: tables to n. Writes mi and method. Ross (2014) for a target without ties, else Gao.
+    """
+    n_samples = len(target)
+    codes = np.empty(n_samples, np.int64)
+    ascending = np.empty(n_samples)
+    classes = np.empty(n_samples, np.int64)
+    for f in range(len(values)):
+        n_classes = level_codes(values[f], order[f], codes)
+        n = 0
+        for i in range(n_samples):
+            if codes[target_order[i]] >= 0:
+                ascending[n] = target[i]
+                classes[n] = codes[target_order[i]]
+                n += 1
+        mixed = is_tied(ascending[:n])
+        rescale(ascending[:n], scale)
+        mi[f] = class_mi(ascending[:n], classes[:n], n_classes, k, mixed, psi, logs)
+        method[f] = GAO if mixed else ROSS

@@ -1,0 +1,134 @@
+"""One margin of a pair: its scale, its ties, and how many of its values lie within a distance.
+
+Every nearest-neighbour estimate is made of such whole numbers, gathered in histograms and weighed once at the
+end. So it depends neither on the order of the samples nor on how a search is laid out, bit for bit.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from miscreen.kernels._jit import inner, kernel
+from miscreen.kernels.ranks import normal_score_table
+
+RAW, STANDARD, RANK = 0, 1, 2
+PAD = 16  # values compared at once
+FEW = 16  # strides before galloping
+
+
+@kernel
+def log_table(n):
+    """Natural logarithms of 0, 1, ..., n: a float64 array whose first value, a pole, is NaN. O(n)."""
+    table = np.empty(n + 1)
+    table[0] = np.nan
+    for i in range(1, n + 1):
+        table[i] = math.log(float(i))
+    return table
+
+
+@kernel
+def is_tied(ascending):
+    """Whether any two neighbours in an ascending float array are equal. O(n)."""
+    for i in range(1, len(ascending)):
+        if ascending[i] == ascending[i - 1]:
+            return True
+    return False
+
+
+@kernel
+def rescale(ascending, scale):
+    """Put an ascending float64 array on a scale, in place: RAW, STANDARD (by its SD, ddof 0) or RANK.
+
+    RANK maps to normal scores, ties sharing one. A constant stays. O(n); RANK takes 16 n bytes of scratch.
+    Ascending input makes the sums, hence the bits, those of any order of the samples.
+    """
+    n = len(ascending)
+    if scale == STANDARD:
+        mean = 0.0
+        for i in range(n):
+            mean += ascending[i]
+        mean /= n
+        squares = 0.0
+        for i in range(n):
+            squares += (ascending[i] - mean) ** 2
+        deviation = math.sqrt(squares / n)
+        if deviation > 0.0:
+            for i in range(n):
+                ascending[i] /= deviation
+    elif scale == RANK:
+        table = normal_score_table(n)
+        start = 0
+        while start < n:
+            value = ascending[start]
+            stop = start + 1
+            while stop < n and ascending[stop] == value:
+                stop += 1
+            for i in range(start, stop):
+                ascending[i] = table[start + stop - 1]
+            start = stop
+
+
+@inner
+def leap(padded, at, sign, value, radius):
+    """Gallop from `at` towards `sign` while closer to `value` than `radius`, then back to PAD of the edge."""
+    stride = PAD
+    while 0 <= at + sign * stride < len(padded) and abs(padded[at + sign * stride] - value) < radius:
+        at += sign * stride
+        stride *= 2
+    while stride > PAD:
+        stride //= 2
+        if 0 <= at + sign * stride < len(padded) and abs(padded[at + sign * stride] - value) < radius:
+            at += sign * stride
+    return at
+
+
+@inner
+def count_within(padded, position, radius):
+    """How many other values lie closer than `radius` to the one at `position` of a `pad` ascending array.
+
+    Strides of PAD, then one vector comparison: faster than bisection, which mispredicts. O(log count).
+    A sample's own place among its ties does not matter.
+    """
+    value = padded[position + PAD]
+    high = low = position + PAD
+    strides = 0
+    while padded[high + PAD] - value < radius:
+        high += PAD
+        strides += 1
+        if strides == FEW:
+            high = leap(padded, high, 1, value, radius)
+    strides = 0
+    while value - padded[low - PAD] < radius:
+        low -= PAD
+        strides += 1
+        if strides == FEW:
+            low = leap(padded, low, -1, value, radius)
+    count = high - low
+    for i in range(PAD):
+        count += padded[high + 1 + i] - value < radius
+    for i in range(PAD):
+        count += value - padded[low - PAD + i] < radius
+    return count
+
+
+@kernel
+def pad(ascending):
+    """Set PAD infinities on either side of an ascending float64 array, so that searches need no bounds."""
+    n = len(ascending)
+    padded = np.empty(n + 2 * PAD)
+    padded[:PAD] = -np.inf
+    padded[PAD : PAD + n] = ascending
+    padded[PAD + n :] = np.inf
+    return padded
+
+
+@inner
+def weigh(histogram, table):
+    """Sum of table values weighted by a histogram (int64) of their index, empty classes skipped. O(n)."""
+    total = 0.0
+    for i in range(len(histogram)):
+        if histogram[i] != 0:
+            total += histogram[i] * table[i]
+    return total
