@@ -1,0 +1,91 @@
+"""The improved Sheather-Jones bandwidth, by KDEpy; the only place that imports it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from miscreen.kernels.counts import level_codes
+from miscreen.kernels.joint_density import scored
+from miscreen.kernels.ranks import normal_score_table
+from miscreen.model import Batch, Floats, Kind, Target
+
+_RANGE = 16.0  # KDEpy's grid then spans twice the range of the values, whatever their unit
+
+
+def isj_bandwidth(ascending: Floats) -> float:
+    """Bandwidth of a sample, in its own unit.
+
+    Parameters
+    ----------
+    ascending : float64 array, shape (n,), sorted, finite
+
+    Returns
+    -------
+    float
+        0 when all values are equal, NaN when the fixed point is not found.
+
+    Notes
+    -----
+    Botev, Grotowski & Kroese (2010), doi:10.1214/10-AOS799, section 5. KDEpy solves for the bandwidth as a
+    fraction of its grid, but multiplies it by the range of the values, and a part of the grid's width does not
+    scale with them. The values are therefore scaled until the grid spans twice their range, and the result
+    is doubled. O(n), about 1 ms.
+
+    Examples
+    --------
+    >>> round(isj_bandwidth(np.sort(np.random.default_rng(0).normal(size=1000))), 2)
+    0.28
+    """
+    from KDEpy.bw_selection import improved_sheather_jones
+
+    width = float(ascending[-1] - ascending[0])
+    if not 0.0 < width < np.inf:
+        return 0.0
+    scaled = (ascending - ascending[0]) / width * _RANGE
+    try:
+        with np.errstate(all="ignore"):
+            found = 2.0 * float(improved_sheather_jones(scaled[:, np.newaxis])) * width / _RANGE
+    except (ValueError, AssertionError):
+        return np.nan
+    return found if 0.0 < found < np.inf else np.nan
+
+
+def isj_bandwidths(batch: Batch, target: Target, *, on_ranks: bool) -> Floats:
+    """Bandwidths of the densities that `joint_kde` or `class_kde` estimates for each feature of a batch.
+
+    Returns
+    -------
+    float64 array, shape (n_features, n)
+        Of feature and target, or of each class in order of first appearance among the samples present. NaN
+        where ISJ fails; 0 where a feature has fewer classes, or a class but one value.
+    """
+    rows = [
+        list(_bandwidths(v, o, batch.kind, target, on_ranks)) for v, o in zip(batch.values, batch.order, strict=True)
+    ]
+    filled = np.zeros((len(rows), max(map(len, rows), default=0)))
+    for i, row in enumerate(rows):
+        filled[i, : len(row)] = row
+    return filled
+
+
+def _bandwidths(values: Floats, order: NDArray[np.intp], kind: Kind, target: Target, on_ranks: bool) -> Iterator[float]:
+    present = ~np.isnan(values)
+    table = normal_score_table(int(present.sum()) if on_ranks else 0)
+    if kind == target.kind:
+        for side in (values, target.values):
+            kept = side[present]
+            yield isj_bandwidth(scored(kept, np.argsort(kept), table)[1])
+        return
+    if kind == Kind.CONTINUOUS:
+        scale, levels = values, np.where(present, target.values, np.nan)
+    else:
+        scale, levels = target.values, values
+    codes = np.empty(len(levels), np.int64)
+    n_classes = level_codes(levels, np.argsort(levels), codes)
+    kept = scale[present]
+    scores, _ = scored(kept, np.argsort(kept), table)
+    for c in range(n_classes):
+        yield isj_bandwidth(np.sort(scores[codes[present] == c]))

@@ -1,0 +1,172 @@
+"""Kernel density estimates of mutual information."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from miscreen.errors import InputError
+from miscreen.estimators.estimator import Estimator
+from miscreen.estimators.isj import isj_bandwidth, isj_bandwidths
+from miscreen.kernels.density import KERNELS, class_kde
+from miscreen.kernels.joint_density import joint_kde, margin, scored
+from miscreen.kernels.ranks import normal_score_table
+from miscreen.model import Batch, Floats, Kind, Scores, Target
+
+BANDWIDTHS = ("silverman", "scott", "isj")
+SCALES = ("rank", "raw")
+POINTS_PER_GRID = 4  # a density per class is one-dimensional, so a finer grid costs little
+_FACTORS = {"silverman": (4 / 3) ** 0.2, "scott": 1.0, "isj": (4 / 3) ** 0.2}  # of sigma n^(-1/5)
+
+
+@dataclass(frozen=True)
+class KdeOptions:
+    """How densities are estimated.
+
+    Attributes
+    ----------
+    kernel : str
+        ``gaussian``, ``exponential``, ``box``, ``tri``, ``epa``, ``biweight``, ``triweight``, ``tricube`` or
+        ``cosine``, each scaled so that the bandwidth is its standard deviation.
+    bandwidth : str or float
+        ``silverman``, ``scott``, ``isj``, or a number in units of the scale: of the data when raw, of normal
+        scores when rank.
+    bandwidth_multiplier : float
+        Multiplies the bandwidth, however it was found. More than 1 ranks better, less estimates closer.
+    grid : int
+        Points along each axis of a joint density: a multiple of 8 from 16 to 512. A density per class has
+        four times as many.
+    scale : str
+        ``rank`` replaces values by the normal scores of their ranks; ``raw`` takes them as they are.
+    """
+
+    kernel: str = "gaussian"
+    bandwidth: str | float = "silverman"
+    bandwidth_multiplier: float = 1.0
+    grid: int = 64
+    scale: str = "rank"
+
+    def __post_init__(self) -> None:
+        if self.kernel not in KERNELS:
+            raise InputError(f"there is no kernel {self.kernel!r}", f"Choose one of {', '.join(KERNELS)}")
+        if isinstance(self.bandwidth, str):
+            if self.bandwidth not in BANDWIDTHS:
+                raise InputError(
+                    f"there is no bandwidth {self.bandwidth!r}", f"Choose {', '.join(BANDWIDTHS)} or a number"
+                )
+        elif not 0.0 < self.bandwidth < np.inf:
+            raise InputError(f"the bandwidth must be positive, not {self.bandwidth}")
+        if not 0.0 < self.bandwidth_multiplier < np.inf:
+            raise InputError(f"the bandwidth multiplier must be positive, not {self.bandwidth_multiplier}")
+        if self.grid not in range(16, 513, 8):
+            raise InputError(f"the grid must be a multiple of 8 from 16 to 512, not {self.grid}")
+        if self.scale not in SCALES:
+            raise InputError(f"there is no scale {self.scale!r} for kde", f"Choose one of {', '.join(SCALES)}")
+
+
+class Kde(Estimator):
+    """Mutual information in nats from kernel density estimates on a grid.
+
+    Parameters
+    ----------
+    target : Target
+    options : KdeOptions
+
+    Notes
+    -----
+    Continuous pairs: samples are shared out linearly among the points of a grid that spans each margin and three
+    bandwidths more on either side, then smoothed along both axes (Silverman 1982, doi:10.2307/2347084), so that
+    the joint is the estimate by a product kernel. For the Gaussian that is the kernel of the Euclidean norm, as
+    in KDEpy; for the others it differs from it, and makes the margins estimates by the same kernel in one
+    dimension. The density f is normalised over the grid, f_x and f_y are its sums, and the estimate is the sum
+    of f ln(f / (f_x f_y)). Silverman's bandwidth is that of a density in two dimensions, sigma n^(-1/6) along
+    each axis (Silverman 1986, Density Estimation, eq. 4.14), and so is Scott's; sigma is the lesser of the
+    standard deviation and IQR / 1.349, as in KDEpy, or the standard deviation when the quartiles coincide.
+    O(n log n + grid^3 / 2) a feature. Smoothing biases downwards, more so the stronger the dependence.
+
+    One side discrete: a density per class on a common grid, each with the bandwidth of its own samples,
+    (4/3)^(1/5) sigma n_c^(-1/5) (eq. 3.28) or sigma n_c^(-1/5) (Scott 1992), and the sum of p_c f_c ln(f_c / f)
+    with f = sum p_c f_c. A class whose values are all equal is not smoothed, nor one of a single sample, which
+    biases upwards. O(n log n + classes grid^2) a feature. Both sides discrete: plug-in with the correction of
+    Miller and Madow.
+
+    ISJ is the bandwidth of Botev, Grotowski & Kroese (2010, doi:10.1214/10-AOS799) for each margin, or each
+    class, alone, at about 1 ms each; where it does not converge Silverman's is used, and the method says so.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> y = rng.standard_normal(500)
+    >>> target = Target("y", y, Kind.CONTINUOUS, False, np.arange(500))
+    >>> features = np.stack([y**2 + rng.standard_normal(500), rng.standard_normal(500)])
+    >>> batch = Batch(features, Kind.CONTINUOUS, np.zeros(2, bool))
+    >>> Kde(target, KdeOptions()).score(batch).mi.round(2)
+    array([0.22, 0.01])
+    """
+
+    Options: ClassVar[type[Any]] = KdeOptions
+
+    def __init__(self, target: Target, options: KdeOptions) -> None:
+        self._target = target
+        self._options = options
+        self._on_ranks = options.scale == "rank"
+        self._shape = KERNELS.index(options.kernel)
+        given = options.bandwidth
+        self._given = np.nan if isinstance(given, str) else float(given)
+        if target.kind == Kind.CONTINUOUS:
+            n = len(target.values)
+            self._target_margin = self._margin(target.values, target.order)
+            self._rank_margin = self._margin(np.arange(float(n)), np.arange(n))
+
+    def score(self, batch: Batch) -> Scores:
+        """Estimate the mutual information of each feature with the target, in nats.
+
+        Parameters
+        ----------
+        batch : Batch
+            Missing values (NaN) are deleted pair by pair.
+
+        Returns
+        -------
+        Scores
+            Of method ``kde``, ``kde per class`` or ``plug-in``, with ``(silverman)`` where ISJ failed. NaN where
+            the target has but one value among the samples of a feature.
+        """
+        target, options = self._target, self._options
+        if batch.kind == target.kind == Kind.DISCRETE:
+            from miscreen.estimators.plugin import plugin_scores
+
+            return plugin_scores(target, batch)
+        mi = np.empty(len(batch.values))
+        if options.bandwidth == "isj":
+            bandwidths = isj_bandwidths(batch, target, on_ranks=self._on_ranks)
+        else:
+            bandwidths = np.full((len(mi), 2 if batch.kind == target.kind else 1), self._given)
+        if batch.kind == target.kind:
+            method = "kde"
+            joint_kde(
+                batch.values, batch.order, target.values, target.order, self._on_ranks,
+                self._target_margin, self._rank_margin, bandwidths, options.bandwidth_multiplier,
+                self._shape, options.grid, mi,
+            )  # fmt: skip
+        else:
+            method = "kde per class"
+            factor = _FACTORS[options.bandwidth] if isinstance(options.bandwidth, str) else 1.0
+            codes = target.codes if target.kind == Kind.DISCRETE else np.empty(0, np.int64)
+            class_kde(
+                batch.values, batch.order, target.values, target.order, codes, batch.kind == Kind.DISCRETE,
+                self._on_ranks, bandwidths, factor, options.bandwidth_multiplier, self._shape,
+                POINTS_PER_GRID * options.grid, mi,
+            )  # fmt: skip
+        if options.bandwidth != "isj":
+            return Scores(mi, method)
+        return Scores(mi, [f"{method} (silverman)" if np.isnan(b).any() else method for b in bandwidths])
+
+    def _margin(self, values: Floats, order: NDArray[np.intp]) -> Any:
+        options = self._options
+        scores, ascending = scored(values, order, normal_score_table(len(values) if self._on_ranks else 0))
+        given = isj_bandwidth(ascending) if options.bandwidth == "isj" else self._given
+        return margin(scores, ascending, given, options.bandwidth_multiplier, self._shape, options.grid)
