@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import tempfile
@@ -17,30 +18,42 @@ from miscreen.errors import InputError, MiscreenError, ResourceError
 # pyarrow and polars are imported where they write: paths are checked long before, at the start of a run.
 
 METADATA_KEY = b"miscreen"
-_ROWS_OF_TEXT_BYTES = 64 << 20  # text is written some rows at a time, so that wide tables need no second copy
+_PIECE_BYTES = 16 << 20  # text is made some rows at a time, so that wide tables need no second copy
 
 
 def _text(separator: str) -> Callable[[Any, BinaryIO], None]:
     def write(table: Any, file: BinaryIO) -> None:
-        import polars as pl
-
-        for start, piece in _row_slices(table):
-            pl.from_arrow(piece).write_csv(file, separator=separator, include_header=start == 0)  # type: ignore[union-attr]
+        for start, piece in _pieces(table):
+            made = io.BytesIO()
+            piece.write_csv(made, separator=separator, include_header=start == 0)
+            file.write(made.getbuffer())
 
     return write
 
 
 def _ndjson(table: Any, file: BinaryIO) -> None:
-    import polars as pl
-
-    for _, piece in _row_slices(table):
-        pl.from_arrow(piece).write_ndjson(file)  # type: ignore[union-attr]
+    for _, piece in _pieces(table):
+        made = io.BytesIO()
+        piece.write_ndjson(made)
+        file.write(made.getbuffer())
 
 
 def _json(table: Any, file: BinaryIO) -> None:
+    for start, piece in _pieces(table):
+        made = io.BytesIO()
+        piece.write_json(made)
+        file.write(b"," if start else b"[")
+        file.write(made.getbuffer()[1:-1])
+    file.write(b"]\n")
+
+
+def _pieces(table: Any) -> Iterator[tuple[int, Any]]:
+    """Rows as Polars tables that make text in memory: our own writes tell a full disk from other errors."""
     import polars as pl
 
-    pl.from_arrow(table).write_json(file)  # type: ignore[union-attr, call-overload]
+    rows = max(1, _PIECE_BYTES * max(1, len(table)) // max(1, table.nbytes))
+    for start in range(0, max(1, len(table)), rows):
+        yield start, pl.from_arrow(table.slice(start, rows))
 
 
 def _parquet(table: Any, file: BinaryIO) -> None:
@@ -56,17 +69,7 @@ def _arrow(table: Any, file: BinaryIO) -> None:
     import pyarrow as pa
 
     with pa.ipc.new_file(file, table.schema) as writer:
-        writer.write_table(table.combine_chunks() if _is_small(table) else table)
-
-
-def _is_small(table: Any) -> bool:
-    return bool(table.nbytes < _ROWS_OF_TEXT_BYTES)
-
-
-def _row_slices(table: Any) -> Iterator[tuple[int, Any]]:
-    rows = max(1, _ROWS_OF_TEXT_BYTES * max(1, len(table)) // max(1, table.nbytes))
-    for start in range(0, max(1, len(table)), rows):
-        yield start, table.slice(start, rows)
+        writer.write_table(table)
 
 
 @dataclass(frozen=True)

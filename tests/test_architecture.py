@@ -1,0 +1,115 @@
+"""Which part of the program may import which, read from the sources."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import miscreen
+
+PACKAGE = Path(miscreen.__file__).parent
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def imports(path: Path, *, at_import_time: bool) -> set[str]:
+    """Modules that a file imports: all of them, or only those that importing the file imports."""
+    tree = ast.parse(path.read_text())
+    found: set[str] = set()
+
+    def visit(node: ast.AST) -> None:
+        for child in ast.iter_child_nodes(node):
+            if at_import_time and isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+                continue
+            if at_import_time and isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test):
+                continue
+            if isinstance(child, ast.Import):
+                found.update(alias.name for alias in child.names)
+            elif isinstance(child, ast.ImportFrom):
+                found.add(child.module or "")
+                found.update(f"{child.module}.{alias.name}" for alias in child.names)
+            visit(child)
+
+    visit(tree)
+    return found
+
+
+def uses(path: Path, module: str, *, at_import_time: bool = False) -> bool:
+    return any(m == module or m.startswith(module + ".") for m in imports(path, at_import_time=at_import_time))
+
+
+def part(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def offenders(module: str, *, allowed: tuple[str, ...] = (), inside: tuple[str, ...] = ()) -> list[str]:
+    found = [p for p in FILES if uses(p, module) and part(p) not in allowed and (not inside or part(p) in inside)]
+    return [str(p.relative_to(PACKAGE)) for p in found]
+
+
+def test_only_one_file_imports_the_compiler() -> None:
+    assert [p.name for p in FILES if uses(p, "numba")] == ["_jit.py"]
+
+
+def test_kernels_know_arrays_only() -> None:
+    for file in FILES:
+        if part(file) == "kernels":
+            ours = {m for m in imports(file, at_import_time=False) if m.startswith("miscreen")}
+            assert all(m.startswith(("miscreen.kernels", "miscreen._version")) for m in ours), (file, ours)
+
+
+def test_tables_know_no_estimators_and_estimators_no_files() -> None:
+    assert offenders("miscreen.estimators", inside=("tables", "ranking", "kernels", "model", "resources")) == []
+    assert offenders("miscreen.tables", inside=("estimators", "kernels", "model", "resources")) == []
+    assert offenders("miscreen.resources", inside=("estimators", "kernels", "model", "ranking")) == []
+    assert offenders("miscreen.screening", inside=("tables", "estimators", "kernels", "ranking")) == []
+
+
+def test_only_the_command_line_talks() -> None:
+    for library in ("typer", "rich"):
+        assert offenders(library, allowed=("cli",)) == []
+    for file in FILES:
+        if part(file) == "cli" or file.name == "__main__.py":
+            continue
+        calls = [n.func for n in ast.walk(ast.parse(file.read_text())) if isinstance(n, ast.Call)]
+        named = {f.id for f in calls if isinstance(f, ast.Name)}
+        assert not named & {"print", "exit", "quit", "input"}, file
+    assert offenders("miscreen.cli", allowed=("cli", "__main__")) == []
+
+
+def test_only_the_cluster_part_knows_dask() -> None:
+    assert offenders("dask", allowed=("cluster",)) == offenders("distributed", allowed=("cluster",)) == []
+
+
+def test_no_room_for_odds_and_ends() -> None:
+    names = {p.stem for p in FILES} | {p.parent.name for p in FILES}
+    assert not names & {"utils", "util", "helpers", "common", "misc"}
+
+
+@pytest.mark.parametrize(
+    ("statement", "forbidden"),
+    [
+        ("import miscreen", ["numpy", "numba", "scipy", "polars", "pyarrow", "typer"]),
+        ("import miscreen.cli", ["numpy", "numba", "scipy", "polars", "pyarrow"]),
+        ("from miscreen import rank", ["numba", "scipy", "polars"]),
+    ],
+)
+def test_heavy_libraries_wait_until_they_are_needed(statement: str, forbidden: list[str]) -> None:
+    code = f"import sys; {statement}; print([m for m in {forbidden} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_ranking_needs_no_scipy() -> None:
+    code = (
+        "import sys, numpy as np, miscreen\n"
+        "x = np.random.default_rng(0).standard_normal((50, 3))\n"
+        "for method in ('auto', 'bin', 'ksg', 'pearson', 'copula'):\n"
+        "    miscreen.rank(x, 'c', method, names=['a', 'b', 'c'])\n"
+        "print([m for m in ('scipy', 'KDEpy', 'polars', 'pandas') if m in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -1,0 +1,138 @@
+"""The ranking: order, parts, and the way to a file and back."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pytest
+
+import miscreen
+from miscreen.errors import DataError, InputError
+from miscreen.ranking import Ranking, ranking_order
+
+NAMES = ["plain", "007", 'say "hi", all', "line\nend", "é 列", "null"]
+
+
+def ranking(target: str | None = None, scores: tuple[float, ...] = (0.3, -0.2, np.nan, 0.3, 0.5, np.inf)) -> Ranking:
+    statuses = np.isnan(scores).astype(np.uint8)
+    return Ranking.from_scores(
+        NAMES,
+        target,
+        scores=np.array(scores),
+        mi=np.array(scores) / 2,
+        n=np.arange(6) + 100,
+        kinds=np.array([0, 1, 0, 1, 0, 0], dtype=np.uint8),
+        methods=["kde", "bin", "", "kde", "ksg", "kde"],
+        statuses=statuses,
+        extras={"r": np.array([0.1, np.nan, 1, 2, 3, 4])},
+        metadata={"version": "1", "target": [target or "y"]},
+    )
+
+
+def test_order_against_a_sort_of_tuples() -> None:
+    rng = np.random.default_rng(0)
+    scores = rng.choice([0.0, -0.0, 0.5, -0.5, np.inf, 0.1], 500)
+    statuses = rng.choice([0, 0, 0, 1, 5], 500).astype(np.uint8)
+    naive = sorted(range(500), key=lambda i: (statuses[i] != 0, -scores[i] if statuses[i] == 0 else 0, i))
+    assert ranking_order(scores, statuses).tolist() == naive
+
+
+def test_columns() -> None:
+    frame = ranking().to_polars()
+    assert frame["feature"].to_list() == ["null", "é 列", "plain", "line\nend", "007", 'say "hi", all']
+    assert frame["rank"].to_list() == [1, 2, 3, 4, 5, 6]
+    assert frame["score"].to_list() == [np.inf, 0.5, 0.3, 0.3, -0.2, None]
+    assert frame["mi_nats"].to_list()[1:] == [0.25, 0.15, 0.15, -0.1, None]
+    assert frame["n"].to_list() == [105, 104, 100, 103, 101, 102]
+    assert frame["kind"].to_list() == ["continuous"] * 3 + ["discrete"] * 2 + ["continuous"]
+    assert frame["status"].to_list() == ["ok"] * 5 + ["constant"]
+    assert frame["r"].to_list() == [4, 3, 0.1, 2, None, 1]
+
+
+def test_parts() -> None:
+    whole = ranking()
+    assert whole.top(2).names == ["null", "é 列"]
+    assert whole.above(0.15).names == ["null", "é 列", "plain", "line\nend"]
+    assert whole.scored().names == whole.names[:-1]
+    assert whole.top(100).to_arrow().equals(whole.to_arrow())
+    both = Ranking.concat([ranking("a"), ranking("b", (1, 2, 3, 4, 5, 6))], {})
+    assert both.targets == ["a", "b"]
+    assert both.top(1).names == ["null", "null"]
+    assert both.for_target("b").names == NAMES[::-1]
+    with pytest.raises(InputError, match="no target 'c'") as error:
+        both.for_target("c")
+    assert "a, b" in error.value.hint
+    with pytest.raises(InputError, match="no target 'c'"):
+        whole.for_target("c")
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "parquet", "arrow", "ndjson", "json"])
+def test_to_a_file_and_back(suffix: str, tmp_path: Path) -> None:
+    finite = (0.3, -0.2, np.nan, 0.3, 0.5, 0.1)
+    for made in (ranking(scores=finite), Ranking.concat([ranking("007", finite), ranking("b", finite)], {"n": 1})):
+        path = tmp_path / f"r.{suffix}"
+        made.write(path, force=True)
+        read = Ranking.read(path)
+        assert read.to_polars().equals(made.to_polars()), suffix
+        assert read.metadata == made.metadata
+        assert read.targets == made.targets
+
+
+def test_to_a_stream() -> None:
+    stream = io.BytesIO()
+    ranking().top(2).write_text(stream)
+    assert stream.getvalue().decode() == (
+        "rank,feature,score,mi_nats,n,kind,method,status,r\n"
+        "1,null,inf,inf,105,continuous,kde,ok,4.0\n"
+        "2,é 列,0.5,0.25,104,continuous,ksg,ok,3.0\n"
+    )
+    stream = io.BytesIO()
+    ranking().write_text(stream, "ndjson")
+    assert [json.loads(line)["feature"] for line in stream.getvalue().splitlines()] == ranking().names
+
+
+def test_what_is_no_ranking(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="there is no ranking"):
+        Ranking.read(tmp_path / "none.csv")
+    pl.DataFrame({"a": [1]}).write_csv(tmp_path / "t.csv")
+    with pytest.raises(DataError, match="has no columns rank, feature and score"):
+        Ranking.read(tmp_path / "t.csv")
+    for name in ("t.parquet", "t.arrow", "t.json", "t.ndjson"):
+        (tmp_path / name).write_bytes(b"nonsense \xff")
+        with pytest.raises(DataError, match="cannot be read as a ranking"):
+            Ranking.read(tmp_path / name)
+
+
+def test_a_wide_ranking_is_small_enough(tmp_path: Path) -> None:
+    names = [f"x{i}" for i in range(50_000)]
+    scores = np.random.default_rng(0).standard_normal(50_000)
+    made = Ranking.from_scores(
+        names,
+        None,
+        scores=scores,
+        mi=scores,
+        n=np.full(50_000, 10),
+        kinds=np.zeros(50_000, np.uint8),
+        methods=["kde"] * 50_000,
+        statuses=np.zeros(50_000, np.uint8),
+        extras={},
+        metadata={},
+    )
+    assert made.to_arrow().nbytes < 50_000 * 100
+    best = names[int(np.argmax(scores))]
+    assert made.names[0] == best
+    assert repr(made) == f"<Ranking of 50,000 features: {', '.join(made.names[:3])}, ...>"
+
+
+def test_public_names_are_all_there() -> None:
+    for name in miscreen.__all__:
+        assert getattr(miscreen, name) is not None
+    assert dir(miscreen) == miscreen.__all__
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = miscreen.nothing
+    assert isinstance(ranking().to_arrow(), pa.Table)

@@ -1,0 +1,170 @@
+"""Nothing half-written: files appear whole or not at all, and what is there already stays."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from miscreen.errors import InputError, ResourceError
+from miscreen.tables import write
+from miscreen.tables.write import WRITERS, Destination
+
+TABLE = pa.table({"a": [1, 2, None], "b": ["x", 'say "hi", all', "line\nend"], "c": [0.1, 1e-300, None]})
+METADATA = {"version": "1", "name": "é"}
+
+
+def read(path: Path) -> pl.DataFrame:
+    readers = {
+        ".csv": pl.read_csv,
+        ".tsv": lambda p: pl.read_csv(p, separator="\t"),
+        ".parquet": pl.read_parquet,
+        ".arrow": lambda p: pl.from_arrow(pa.ipc.open_file(p.read_bytes()).read_all()),
+        ".json": pl.read_json,
+        ".ndjson": pl.read_ndjson,
+    }
+    return readers[path.suffix](path)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet", ".arrow", ".json", ".ndjson"])
+@pytest.mark.parametrize("slices", [False, True])
+def test_round_trip(suffix: str, slices: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if slices:
+        monkeypatch.setattr(write, "_PIECE_BYTES", 1)
+    path = tmp_path / f"out{suffix}"
+    counted: list[int] = []
+    Destination(path).write(TABLE, METADATA, counted.append)
+    assert read(path).equals(pl.from_arrow(TABLE))
+    assert sum(counted) == path.stat().st_size
+    if suffix == ".parquet":
+        assert json.loads(pq.read_schema(path).metadata[b"miscreen"]) == METADATA
+    elif suffix == ".arrow":
+        assert json.loads(pa.ipc.open_file(path.read_bytes()).schema.metadata[b"miscreen"]) == METADATA
+    else:
+        assert json.loads((tmp_path / f"out{suffix}.meta.json").read_text()) == METADATA
+    embedded = suffix in (".parquet", ".arrow")
+    assert len(list(tmp_path.iterdir())) == (1 if embedded else 2)
+
+
+def test_the_mode_follows_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        Destination(tmp_path / "out.csv").write(TABLE, None)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "out.csv").stat().st_mode & 0o777 == 0o640
+
+
+def test_an_existing_file_needs_force(tmp_path: Path) -> None:
+    for existing in ("out.csv", "out.csv.meta.json"):
+        (tmp_path / existing).write_text("old")
+        with pytest.raises(InputError, match=f"{existing}' exists already"):
+            Destination(tmp_path / "out.csv")
+        Destination(tmp_path / "out.csv", force=True).write(TABLE, METADATA)
+        assert (tmp_path / existing).read_text() != "old"
+        for path in tmp_path.iterdir():
+            path.unlink()
+
+
+def test_a_file_that_appears_meanwhile_is_kept(tmp_path: Path) -> None:
+    destination = Destination(tmp_path / "out.parquet")
+    (tmp_path / "out.parquet").write_text("theirs")
+    with pytest.raises(InputError, match="written by someone else meanwhile"):
+        destination.write(TABLE, METADATA)
+    assert (tmp_path / "out.parquet").read_text() == "theirs"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("unnamed", [True, False])
+@pytest.mark.parametrize("force", [True, False])
+def test_a_failure_leaves_nothing(unnamed: bool, force: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not unnamed:
+        monkeypatch.delattr(os, "O_TMPFILE", raising=False)
+    if force:
+        (tmp_path / "out.csv").write_text("old")
+    destination = Destination(tmp_path / "out.csv", force=force)
+
+    def fail(count: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        destination.write(TABLE, METADATA, fail)
+    assert [p.name for p in tmp_path.iterdir()] == (["out.csv"] if force else [])
+    destination.write(TABLE, METADATA)
+    assert read(tmp_path / "out.csv").equals(pl.from_arrow(TABLE))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out.csv", "out.csv.meta.json"]
+
+
+def test_places_that_cannot_be_written(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"directory .*missing' does not exist"):
+        Destination(tmp_path / "missing" / "out.csv")
+    with pytest.raises(InputError, match="is a directory"):
+        (tmp_path / "out.csv").mkdir()
+        Destination(tmp_path / "out.csv")
+    with pytest.raises(InputError, match=r"cannot tell the format of .*out\.xlsx"):
+        Destination(tmp_path / "out.xlsx")
+    with pytest.raises(InputError, match="no output format 'excel'"):
+        Destination(tmp_path / "out.xlsx", "excel")
+    assert set(WRITERS) == {"csv", "tsv", "parquet", "arrow", "json", "ndjson"}
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Path:
+    """A file system of one megabyte."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], capture_output=True, text=True)
+    if made.returncode:
+        pytest.skip(f"a small file system needs root: {made.stderr.strip()}")
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".arrow", ".json", ".ndjson"])
+def test_a_full_disk_is_told_and_leaves_nothing(suffix: str, small_disk: Path) -> None:
+    import numpy as np
+
+    large = pa.table({f"x{i}": np.random.default_rng(i).standard_normal(10_000) for i in range(20)})
+    kept = Destination(small_disk / f"kept{suffix}")
+    kept.write(TABLE, METADATA)
+    with pytest.raises(ResourceError, match=rf"the disk is full: .*out{suffix}"):
+        Destination(small_disk / f"out{suffix}").write(large, METADATA)
+    assert all(p.name.startswith("kept") for p in small_disk.iterdir())
+    with pytest.raises(ResourceError, match="the disk is full"):
+        Destination(small_disk / f"kept{suffix}", force=True).write(large, METADATA)
+    assert read(small_disk / f"kept{suffix}").equals(pl.from_arrow(TABLE))
+
+
+def test_sigkill_while_writing_leaves_nothing(tmp_path: Path) -> None:
+    script = textwrap.dedent(
+        """
+        import sys, time, pyarrow as pa
+        from pathlib import Path
+        from miscreen.tables.write import Destination
+
+        def wait(count):
+            print("writing", flush=True)
+            time.sleep(60)
+
+        Destination(Path(sys.argv[1])).write(pa.table({"a": [1.0]}), {"version": "1"}, wait)
+        """
+    )
+    for name in ("out.parquet", "out.csv"):
+        with subprocess.Popen(
+            [sys.executable, "-c", script, tmp_path / name], stdout=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdout.readline() == "writing\n"
+            process.send_signal(signal.SIGKILL)
+            process.wait(timeout=30)
+        time.sleep(0.1)
+        assert list(tmp_path.iterdir()) == []
