@@ -1,0 +1,280 @@
+"""Correlation and correlation ratio, of values, ranks or normal scores, and the information they imply."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from miscreen.kernels._jit import inner, kernel
+from miscreen.kernels.counts import joint_counts, level_codes, miller_madow, plugin_mi
+from miscreen.kernels.digamma import digamma
+from miscreen.kernels.ranks import (
+    average_ranks,
+    compact,
+    compact_target,
+    normal_score_table,
+    normal_scores,
+    present_count,
+)
+
+VALUES, RANKS, SCORES = 0, 1, 2
+CORRELATION, RATIO, PLUG_IN = 0, 1, 2
+
+
+@inner
+def mean_of(x):
+    """Mean of a float array, by eight interleaved sums that need not wait for one another. O(n)."""
+    a = b = c = d = e = f = g = h = 0.0
+    n = len(x) - len(x) % 8
+    for i in range(0, n, 8):
+        a += x[i]
+        b += x[i + 1]
+        c += x[i + 2]
+        d += x[i + 3]
+        e += x[i + 4]
+        f += x[i + 5]
+        g += x[i + 6]
+        h += x[i + 7]
+    for i in range(n, len(x)):
+        a += x[i]
+    return (((a + b) + (c + d)) + ((e + f) + (g + h))) / len(x)
+
+
+@inner
+def deviation_sums(x, mean, y):
+    """Sums of x - mean, of its square, and of its product with y, each by four interleaved sums. O(n)."""
+    s0 = s1 = s2 = s3 = q0 = q1 = q2 = q3 = p0 = p1 = p2 = p3 = 0.0
+    n = len(x) - len(x) % 4
+    for i in range(0, n, 4):
+        d0, d1, d2, d3 = x[i] - mean, x[i + 1] - mean, x[i + 2] - mean, x[i + 3] - mean
+        s0 += d0
+        s1 += d1
+        s2 += d2
+        s3 += d3
+        q0 += d0 * d0
+        q1 += d1 * d1
+        q2 += d2 * d2
+        q3 += d3 * d3
+        p0 += d0 * y[i]
+        p1 += d1 * y[i + 1]
+        p2 += d2 * y[i + 2]
+        p3 += d3 * y[i + 3]
+    for i in range(n, len(x)):
+        d0 = x[i] - mean
+        s0 += d0
+        q0 += d0 * d0
+        p0 += d0 * y[i]
+    return (s0 + s1) + (s2 + s3), (q0 + q1) + (q2 + q3), (p0 + p1) + (p2 + p3)
+
+
+@kernel
+def center(values, centered):
+    """Write deviations from the mean; return their sum, which rounding leaves, and the sum of squares about it.
+
+    values, centered: float64 arrays. O(n), two passes.
+    """
+    mean = mean_of(values)
+    for i in range(len(values)):
+        centered[i] = values[i] - mean
+    rest, squares, _ = deviation_sums(centered, 0.0, centered)
+    return rest, squares - rest * rest / len(values)
+
+
+@inner
+def correlation(x, mean, y, y_rest, y_squares):
+    """Pearson's r of x, whose mean is given, with a `center`ed y; NaN when either is constant. O(n).
+
+    Two passes with what rounding left in the means put right: Chan, Golub & LeVeque (1983),
+    doi:10.1080/00031305.1983.10483115, eq. 1.7. Cut to [-1, 1], which rounding alone can leave.
+    """
+    x_rest, x_squares, product = deviation_sums(x, mean, y)
+    n = len(x)
+    spread = (x_squares - x_rest * x_rest / n) * y_squares
+    if not spread > 0.0:
+        return np.nan
+    r = (product - x_rest * y_rest / n) / math.sqrt(spread)
+    return max(-1.0, min(1.0, r))
+
+
+@inner
+def gaussian_mi(squared):
+    """Mutual information, in nats, of Gaussians of that squared correlation, 0 to 1; infinite at 1."""
+    return -0.5 * math.log1p(-squared) if squared < 1.0 else np.inf if squared >= 1.0 else np.nan
+
+
+@inner
+def gaussian_bias(n, n_groups):
+    """Bias, in nats, of `gaussian_mi` of n independent samples in so many groups (2 for a correlation).
+
+    Half of psi((n - 1) / 2) - psi((n - groups) / 2): what remains of the terms of Ince et al. (2017).
+    """
+    return 0.5 * (digamma(0.5 * (n - 1)) - digamma(0.5 * (n - n_groups))) if n > n_groups else np.nan
+
+
+@inner
+def report(f, n, r, stage, mi, correlations, linfoot):
+    """Write what a correlation of the values, ranks or scores of n samples says of feature f."""
+    gaussian_r = 2.0 * math.sin(math.pi / 6.0 * r) if stage == RANKS else r
+    correlations[f] = r
+    linfoot[f] = abs(gaussian_r)
+    mi[f] = gaussian_mi(gaussian_r * gaussian_r)
+    if stage == SCORES:
+        mi[f] -= gaussian_bias(n, 2)
+
+
+@kernel
+def to_stage(values, order, stage, staged):
+    """Write VALUES as they are, or their average RANKS, or the normal SCORES of these; none may be missing.
+
+    values, staged: float64 arrays; order: intp array, ascending. O(n).
+    """
+    n = len(values)
+    if stage == VALUES:
+        staged[:] = values
+    elif stage == RANKS:
+        average_ranks(values, order, n, staged)
+    else:
+        normal_scores(values, order, n, normal_score_table(n), staged)
+
+
+@kernel
+def value_correlations(values, target, centered, rest, squares, mi, correlations, linfoot):
+    """Pearson's r of each feature with the target, Gaussian mutual information in nats, Linfoot's coefficient.
+
+    values: float64 (n_features, n), NaN = missing; target: float64, finite; centered, rest, squares: `center` of
+    it. Writes mi, correlations, linfoot. O(n) a feature.
+    """
+    n_samples = len(target)
+    x, y, deviations = np.empty(n_samples), np.empty(n_samples), np.empty(n_samples)
+    for f in range(len(values)):
+        mean = mean_of(values[f])
+        n = n_samples
+        if not np.isnan(mean):
+            r = correlation(values[f], mean, centered, rest, squares)
+        else:
+            n = 0
+            for i in range(n_samples):
+                if not np.isnan(values[f, i]):
+                    x[n], y[n] = values[f, i], target[i]
+                    n += 1
+            rest_n, squares_n = center(y[:n], deviations[:n])
+            r = correlation(x[:n], mean_of(x[:n]), deviations[:n], rest_n, squares_n)
+        report(f, n, r, VALUES, mi, correlations, linfoot)
+
+
+@kernel
+def rank_correlations(values, order, target, target_order, centered, rest, squares, stage, mi, correlations, linfoot):
+    """Like `value_correlations`, of average RANKS or normal SCORES; centered is of the target's.
+
+    order: argsort of values, NaN last; target_order: that of the target.
+    O(n) a feature, also where values are missing.
+    """
+    n_samples = len(target)
+    x, y, staged, deviations = (
+        np.empty(n_samples),
+        np.empty(n_samples),
+        np.empty(n_samples),
+        np.empty(n_samples),
+    )
+    x_order, y_order = np.empty(n_samples, np.intp), np.empty(n_samples, np.intp)
+    table = normal_score_table(n_samples if stage == SCORES else 0)
+    for f in range(len(values)):
+        n = present_count(values[f], order[f])
+        if n == n_samples:
+            if stage == SCORES:
+                normal_scores(values[f], order[f], n, table, staged)
+            else:
+                average_ranks(values[f], order[f], n, staged)
+            r = correlation(staged, mean_of(staged), centered, rest, squares)
+        else:
+            compact(values[f], order[f], x, x_order)
+            compact_target(values[f], target, target_order, y, y_order)
+            to_stage(y[:n], y_order[:n], stage, staged[:n])
+            rest_n, squares_n = center(staged[:n], deviations[:n])
+            to_stage(x[:n], x_order[:n], stage, staged[:n])
+            r = correlation(staged[:n], mean_of(staged[:n]), deviations[:n], rest_n, squares_n)
+        report(f, n, r, stage, mi, correlations, linfoot)
+
+
+@inner
+def correlation_ratio(centered, squares, classes, n_classes):
+    """Squared correlation ratio: the share of the squares of a `center`ed array between classes. O(n).
+
+    NaN when it is constant. Pearson (1905); cut to at most 1, which rounding alone can pass.
+    """
+    if not squares > 0.0:
+        return np.nan
+    sums, sizes = np.zeros(n_classes), np.zeros(n_classes)
+    for i in range(len(centered)):
+        sums[classes[i]] += centered[i]
+        sizes[classes[i]] += 1.0
+    between = 0.0
+    for c in range(n_classes):
+        between += sums[c] * sums[c] / sizes[c]
+    return min(1.0, between / squares)
+
+
+@inner
+def number_levels(values, order, codes):
+    """Code the levels of complete labels; if there are at most two, make the codes the values, in order. O(n)."""
+    count = level_codes(values, order, codes)
+    if count <= 2:
+        zero, one = 0, np.sum(codes == 0)
+        for i in range(len(codes)):
+            values[i] = codes[i]
+            if codes[i] == 0:
+                order[zero] = i
+                zero += 1
+            else:
+                order[one] = i
+                one += 1
+    return count
+
+
+@kernel
+def label_correlations(
+    values, order, labels, target, target_order, target_labels, stage, mi, correlations, linfoot, method
+):
+    """The same for pairs with labels on either side: codes of two levels, correlation ratio, or counts.
+
+    labels: bool (n_features,), target_labels: bool: which have no order. Two levels are numbers 0 and 1.
+    Writes method too: CORRELATION, RATIO or PLUG_IN. O(n + levels) a feature; 8 kx ky bytes for counts.
+    """
+    n_samples = len(target)
+    x, y, staged = np.empty(n_samples), np.empty(n_samples), np.empty(n_samples)
+    deviations = np.empty(n_samples)
+    x_order, y_order = np.empty(n_samples, np.intp), np.empty(n_samples, np.intp)
+    x_codes, y_codes = np.empty(n_samples, np.int64), np.empty(n_samples, np.int64)
+    for f in range(len(values)):
+        n = compact(values[f], order[f], x, x_order)
+        compact_target(values[f], target, target_order, y, y_order)
+        kx = number_levels(x[:n], x_order[:n], x_codes[:n]) if labels[f] else 0
+        ky = number_levels(y[:n], y_order[:n], y_codes[:n]) if target_labels else 0
+        if kx > 2 and ky > 2:
+            counts = joint_counts(x_codes[:n], y_codes[:n], kx, ky)
+            mi[f] = plugin_mi(counts) + miller_madow(counts)
+            correlations[f] = np.nan
+            linfoot[f] = math.sqrt(-math.expm1(-2.0 * max(mi[f], 0.0)))  # a coefficient, not an estimate
+            method[f] = PLUG_IN
+            continue
+        if kx > 2 or ky > 2:
+            if kx > 2:
+                to_stage(y[:n], y_order[:n], stage, staged[:n])
+            else:
+                to_stage(x[:n], x_order[:n], stage, staged[:n])
+            _, squares = center(staged[:n], deviations[:n])
+            ratio = correlation_ratio(deviations[:n], squares, x_codes if kx > 2 else y_codes, max(kx, ky))
+            mi[f] = gaussian_mi(ratio)
+            if stage == SCORES:
+                mi[f] -= gaussian_bias(n, max(kx, ky))
+            correlations[f] = np.nan
+            linfoot[f] = math.sqrt(ratio)
+            method[f] = RATIO
+        else:
+            to_stage(y[:n], y_order[:n], stage, staged[:n])
+            rest, squares = center(staged[:n], deviations[:n])
+            to_stage(x[:n], x_order[:n], stage, staged[:n])
+            r = correlation(staged[:n], mean_of(staged[:n]), deviations[:n], rest, squares)
+            report(f, n, r, stage, mi, correlations, linfoot)
+            method[f] = CORRELATION
