@@ -39,8 +39,11 @@ def _cache_key() -> str:
 
 
 def _writable(directory: Path) -> bool:
+    """Whether machine code can be kept there: by us, and put there by nobody else."""
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if hasattr(os, "getuid") and directory.stat().st_uid != os.getuid():
+            return False
         with tempfile.NamedTemporaryFile(dir=directory, prefix="probe-") as probe:
             probe.write(b"x" * 4096)
             probe.flush()
@@ -120,3 +123,14 @@ def float_of(typing_context: Any, bits: Any) -> Any:
         return builder.bitcast(arguments[0], ir.DoubleType())
 
     return numba.float64(numba.int64), reinterpret
+
+
+@intrinsic
+def byte_at(typing_context: Any, address: Any) -> Any:
+    """The byte at an address, as an int64: unlike an array, an address costs a callee no reference counts."""
+
+    def load(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = builder.inttoptr(arguments[0], ir.IntType(8).as_pointer())
+        return builder.zext(builder.load(pointer), ir.IntType(64))
+
+    return numba.int64(numba.int64), load
