@@ -146,3 +146,113 @@ def kde_class_mi(values, labels, kernel="gaussian", bandwidth=None, factor=(4 / 
         for i in range(points)
         if densities[c][i] > 0
     )
+
+
+# ---- nearest neighbours ------------------------------------------------------------------------------------
+
+
+def harmonic_digamma(m):
+    """Digamma of a whole number, exactly but for the last sum: harmonic numbers less Euler's constant."""
+    return float(sum((Fraction(1, i) for i in range(1, m)), Fraction(0))) - 0.57721566490153286
+
+
+def _distances(values):
+    return [[abs(v - w) for w in values] for v in values]
+
+
+def _kth_smallest_other(row, i, k):
+    return sorted(d for j, d in enumerate(row) if j != i)[k - 1]
+
+
+def _mean(values):
+    return math.fsum(values) / len(values)
+
+
+def ksg_mi(x, y, k):
+    """Kraskov, Stögbauer & Grassberger (2004), eq. 8, on the scale given."""
+    n = len(x)
+    dx, dy = _distances(x), _distances(y)
+    terms = []
+    for i in range(n):
+        radius = _kth_smallest_other([max(a, b) for a, b in zip(dx[i], dy[i], strict=True)], i, k)
+        n_x = sum(j != i and dx[i][j] < radius for j in range(n))
+        n_y = sum(j != i and dy[i][j] < radius for j in range(n))
+        terms.append(harmonic_digamma(n_x + 1) + harmonic_digamma(n_y + 1))
+    return harmonic_digamma(k) + harmonic_digamma(n) - _mean(terms)
+
+
+def _together(x, classes):
+    """The samples that are not alone in their class."""
+    kept = [i for i, c in enumerate(classes) if list(classes).count(c) > 1]
+    return [x[i] for i in kept], [classes[i] for i in kept]
+
+
+def ross_mi(x, classes, k):
+    """Ross (2014): neighbours in the same class, counted among all."""
+    x, classes = _together(x, classes)
+    n = len(x)
+    terms = []
+    for i in range(n):
+        size = classes.count(classes[i])
+        k_i = min(k, size - 1)
+        radius = sorted(abs(x[i] - x[j]) for j in range(n) if j != i and classes[j] == classes[i])[k_i - 1]
+        m = 1 + sum(j != i and abs(x[i] - x[j]) < radius for j in range(n))
+        terms.append(harmonic_digamma(k_i) - harmonic_digamma(size) - harmonic_digamma(m))
+    return harmonic_digamma(n) + _mean(terms)
+
+
+def gao_mi(x, y, k):
+    """Gao, Kannan, Oh & Viswanath (2017), algorithm 1, on the scale given."""
+    n = len(x)
+    dx, dy = _distances(x), _distances(y)
+    terms = []
+    for i in range(n):
+        d = [max(a, b) for a, b in zip(dx[i], dy[i], strict=True)]
+        radius = _kth_smallest_other(d, i, k)
+        ties = sum(j != i and d[j] == 0 for j in range(n)) if radius == 0 else k
+        n_x = sum(j != i and dx[i][j] <= radius for j in range(n))
+        n_y = sum(j != i and dy[i][j] <= radius for j in range(n))
+        terms.append(harmonic_digamma(ties) + math.log(n) - math.log(n_x + 1) - math.log(n_y + 1))
+    return _mean(terms)
+
+
+def gao_class_mi(x, classes, k):
+    """The same where classes are 0 apart or infinitely far, and k at most what the class has to offer."""
+    x, classes = _together(x, classes)
+    n = len(x)
+    terms = []
+    for i in range(n):
+        own = [abs(x[i] - x[j]) for j in range(n) if j != i and classes[j] == classes[i]]
+        k_i = min(k, len(own))
+        radius = sorted(own)[k_i - 1]
+        ties = own.count(0) if radius == 0 else k_i
+        n_x = sum(j != i and abs(x[i] - x[j]) <= radius for j in range(n))
+        terms.append(harmonic_digamma(ties) + math.log(n) - math.log(n_x + 1) - math.log(len(own) + 1))
+    return _mean(terms)
+
+
+# ---- correlations ------------------------------------------------------------------------------------------
+
+
+def average_ranks(values):
+    """Rank of each value from 1, the mean of its ties' places."""
+    return [sum(w < v for w in values) + (sum(w == v for w in values) + 1) / 2 for v in values]
+
+
+def pearson_r(x, y):
+    """Pearson's correlation, exactly but for the last square root and quotient."""
+    x, y = [Fraction(float(v)) for v in x], [Fraction(float(v)) for v in y]
+    x_mean, y_mean = sum(x) / len(x), sum(y) / len(y)
+    xy = sum((a - x_mean) * (b - y_mean) for a, b in zip(x, y, strict=True))
+    xx, yy = sum((a - x_mean) ** 2 for a in x), sum((b - y_mean) ** 2 for b in y)
+    return math.copysign(math.sqrt(xy * xy / (xx * yy)), xy)
+
+
+def correlation_ratio(values, classes):
+    """Eta: root of the share of the squares that lies between the means of classes."""
+    mean = _mean(values)
+    between = 0.0
+    for c in set(classes):
+        members = [v for v, d in zip(values, classes, strict=True) if d == c]
+        between += len(members) * (_mean(members) - mean) ** 2
+    return math.sqrt(between / math.fsum((v - mean) ** 2 for v in values))
