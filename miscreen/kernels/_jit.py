@@ -134,3 +134,14 @@ def byte_at(typing_context: Any, address: Any) -> Any:
         return builder.zext(builder.load(pointer), ir.IntType(64))
 
     return numba.int64(numba.int64), load
+
+
+@intrinsic
+def word_at(typing_context: Any, address: Any) -> Any:
+    """The eight bytes at an address, aligned or not, as a uint64 in the processor's byte order."""
+
+    def load(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = builder.inttoptr(arguments[0], ir.IntType(64).as_pointer())
+        return builder.load(pointer, align=1)
+
+    return numba.uint64(numba.int64), load

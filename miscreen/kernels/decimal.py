@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from miscreen.kernels._jit import inlined, inner
+from miscreen.kernels._jit import byte_at, inlined, inner
 
 # What `read_number` found, as sets of bits: what a column holds is then the union of its cells.
 NOT_A_NUMBER, INTEGER, FRACTION, UNSETTLED = 0, 1, 3, 7
@@ -109,14 +109,14 @@ def nearest_float64(w: Any, q: int) -> float:
 
 
 @inner
-def _leading_digits(text: Any, p: int, end: int) -> Any:
-    """The first 19 significant digits of text[p:end], how many follow, and whether a later one is not 0."""
+def _leading_digits(p: int, end: int) -> Any:
+    """The first 19 significant digits in [p, end), how many follow, and whether a later one is not 0."""
     w = _U0
     taken = 0
     dropped = 0
     inexact = False
     while p < end:
-        digit = np.int64(text[np.uint64(p)]) - 48
+        digit = byte_at(p) - 48
         p += 1
         if digit < 0:  # the point
             continue
@@ -130,23 +130,23 @@ def _leading_digits(text: Any, p: int, end: int) -> Any:
 
 
 @inlined
-def read_number(text: Any, p: int) -> Any:
-    """Read ``[+-]? (digits [. digits*] | . digits) ([eE] [+-]? digits)?`` from text[p] on.
+def read_number(p: int) -> Any:
+    """Read ``[+-]? (digits [. digits*] | . digits) ([eE] [+-]? digits)?`` from address p on.
 
-    Returns the value, the position after it and one of NOT_A_NUMBER, INTEGER (a literal up to 2^53),
+    Returns the value, the address after it and one of NOT_A_NUMBER, INTEGER (a literal up to 2^53),
     FRACTION, UNSETTLED. The text must end in a byte that no number contains. O(length).
     """
-    first = text[np.uint64(p)]
+    first = byte_at(p)
     negative = first == 45
     if negative or first == 43:
         p += 1
     start = p
     w = _U0
-    digit = np.int64(text[np.uint64(p)]) - 48
+    digit = byte_at(p) - 48
     while 0 <= digit <= 9:
         w = w * _U10 + np.uint64(digit)
         p += 1
-        digit = np.int64(text[np.uint64(p)]) - 48
+        digit = byte_at(p) - 48
     n_digits = p - start
     q = 0
     literal = True
@@ -154,11 +154,11 @@ def read_number(text: Any, p: int) -> Any:
         p += 1
         literal = False
         point = p
-        digit = np.int64(text[np.uint64(p)]) - 48
+        digit = byte_at(p) - 48
         while 0 <= digit <= 9:
             w = w * _U10 + np.uint64(digit)
             p += 1
-            digit = np.int64(text[np.uint64(p)]) - 48
+            digit = byte_at(p) - 48
         q = point - p
         n_digits -= q
     if n_digits == 0:
@@ -167,27 +167,27 @@ def read_number(text: Any, p: int) -> Any:
     if digit == 21 or digit == 53:  # E or e
         p += 1
         literal = False
-        sign = text[np.uint64(p)]
+        sign = byte_at(p)
         if sign == 45 or sign == 43:
             p += 1
         exponent = 0
         mark = p
-        digit = np.int64(text[np.uint64(p)]) - 48
+        digit = byte_at(p) - 48
         while 0 <= digit <= 9:
             if exponent < _HUGE_EXPONENT:
                 exponent = exponent * 10 + digit
             p += 1
-            digit = np.int64(text[np.uint64(p)]) - 48
+            digit = byte_at(p) - 48
         if p == mark:
             return 0.0, p, NOT_A_NUMBER
         q += -exponent if sign == 45 else exponent
     inexact = False
     if n_digits > _MANY_DIGITS:  # w has overflowed, unless the digits begin with zeros
-        w, dropped, inexact = _leading_digits(text, start, end)
+        w, dropped, inexact = _leading_digits(start, end)
         q += dropped
         literal = literal and dropped == 0
     if w <= _TWO_53 and -22 <= q <= 22 and not inexact:
-        value = np.float64(w)
+        value = np.float64(np.int64(w))
         if q < 0:
             value /= _TENS[-q]
         elif q > 0:

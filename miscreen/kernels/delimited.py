@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from miscreen.kernels._jit import inlined, inner, kernel
+from miscreen.kernels._jit import byte_at, inlined, inner, kernel, word_at
 from miscreen.kernels.decimal import FRACTION, NOT_A_NUMBER, UNSETTLED, read_number
 
 # Where a scan stands in its row.
@@ -28,6 +28,8 @@ MAX_TEXT = (1 << 31) - 1  # longest text whose positions can be boxed, bytes
 
 _U_LENGTH_BITS = np.uint64(LENGTH_BITS)
 _LF, _CR, _QUOTE, _SPACE, _TAB = 10, 13, 34, 32, 9
+_STRIDE = 64  # bytes looked at together
+_EIGHT_LF, _EIGHT_1, _EIGHT_128 = (np.uint64(k * 0x0101010101010101) for k in (_LF, 1, 128))
 _GROUP_ROWS = 64  # rows taken apart side by side; a run of a column is then whole cache lines
 _TILE_CELLS = 4096  # 32 KB of results: a tile stays in the first-level cache
 
@@ -65,161 +67,151 @@ def scan_rows(text: NDArray[np.uint8], delimiter: int, state: int, first_only: b
 
 
 @kernel
-def row_starts(text: NDArray[np.uint8], delimiter: int, quotes: bool, most: int) -> NDArray[np.int64]:
-    """Where the first `most` rows start, blank lines left out; the text ends in a line feed.
+def row_starts(text: NDArray[np.uint8], delimiter: int, quotes: bool, starts: NDArray[np.int64]) -> int:
+    """Find where rows start, as many as `starts` takes, leaving out blank lines; returns how many.
 
-    quotes: whether the text has any, so that a line feed may stand inside a cell. O(bytes).
+    quotes: whether the text has any, so that a line feed may stand inside a cell. It ends in one. O(bytes).
     """
-    starts = np.empty(most, dtype=np.int64)
-    n_rows = 0
-    start = 0
-    state = START
-    i = 0
+    base = text.ctypes.data
+    n_rows, start, state = 0, 0, START
     size = len(text)
-    while i < size and n_rows < most:
-        if not quotes and i + 64 <= size:
-            found = 0
-            for k in range(i, i + 64):
-                found += text[k] == _LF
-            if found == 0:
-                i += 64
+    for i in range(0, size, _STRIDE):
+        if not quotes and i + _STRIDE <= size:
+            found = np.uint64(0)
+            for k in range(i, i + _STRIDE, 8):  # a byte of `word` is 0 where the text has a line feed
+                word = word_at(base + k) ^ _EIGHT_LF
+                found |= (word - _EIGHT_1) & ~word & _EIGHT_128
+            if found == np.uint64(0):
                 continue
-        for k in range(i, min(i + 64, size)):
+        for k in range(i, min(i + _STRIDE, size)):
+            byte = byte_at(base + k)
             if quotes:
-                state = _next_state(state, text[k], delimiter)
-            if text[k] == _LF and state == START:
-                blank = k == start or (k == start + 1 and text[start] == _CR)
-                if not blank and n_rows < most:
+                state = _next_state(state, byte, delimiter)
+            if byte == _LF and state == START:
+                blank = k == start or (k == start + 1 and byte_at(base + start) == _CR)
+                if not blank and n_rows < len(starts):
                     starts[n_rows] = start
                     n_rows += 1
                 start = k + 1
-        i += 64
-    return starts[:n_rows]
+    return n_rows
+
+
+# Below, positions are addresses: an array handed to a callee costs it counted references at every cell.
 
 
 @inner
-def _skip_blanks(text: Any, p: int, stop: int) -> int:
+def _skip_blanks(p: int, stop: int) -> int:
     """The position after spaces and tabs; `stop` is the byte that ends the cell."""
-    byte = text[np.uint64(p)]
+    byte = byte_at(p)
     while (byte == _SPACE or byte == _TAB) and byte != stop:
         p += 1
-        byte = text[np.uint64(p)]
+        byte = byte_at(p)
     return p
 
 
 @inner
-def _at_cell_end(text: Any, p: int, delimiter: int) -> bool:
-    byte = text[np.uint64(p)]
-    return byte == delimiter or byte == _LF or (byte == _CR and text[np.uint64(p + 1)] == _LF)
+def _at_cell_end(p: int, delimiter: int) -> bool:
+    byte = byte_at(p)
+    return byte == delimiter or byte == _LF or (byte == _CR and byte_at(p + 1) == _LF)
 
 
 @inner
-def _cell_end(text: Any, p: int, delimiter: int) -> int:
-    """The position after a cell that starts at p; -1 when a closing quote is followed by text."""
-    if text[np.uint64(p)] == _QUOTE:
-        p += 1
-        while True:
-            if text[np.uint64(p)] == _QUOTE:
-                if text[np.uint64(p + 1)] != _QUOTE:
-                    break
-                p += 1
+def _cell_end(p: int, delimiter: int) -> int:
+    """The position after the cell at p; -1 when a closing quote is followed by text."""
+    if byte_at(p) != _QUOTE:
+        while not _at_cell_end(p, delimiter):
             p += 1
-        return p + 1 if _at_cell_end(text, p + 1, delimiter) else -1
-    while not _at_cell_end(text, p, delimiter):
-        p += 1
-    return p
+        return p
+    p += 1
+    while byte_at(p) != _QUOTE or byte_at(p + 1) == _QUOTE:
+        p += 1 + (byte_at(p) == _QUOTE)
+    return p + 1 if _at_cell_end(p + 1, delimiter) else -1
 
 
 @kernel
 def count_cells(text: NDArray[np.uint8], start: int, delimiter: int) -> int:
     """How many cells the row at `start` has; the negative of the first one with text after its quote. O(row)."""
-    count = 0
-    p = start
-    while True:
+    count = 1
+    p = _cell_end(text.ctypes.data + start, delimiter)
+    while p >= 0 and byte_at(p) == delimiter:
+        p = _cell_end(p + 1, delimiter)
         count += 1
-        p = _cell_end(text, p, delimiter)
-        if p < 0:
-            return -count
-        if text[p] != delimiter:
-            return count
-        p += 1
+    return count if p >= 0 else -count
 
 
 @inner
-def _is_null(text: Any, p: int, end: int, nulls: Any, bounds: Any) -> bool:
-    for k in range(len(bounds) - 1):
-        length = bounds[k + 1] - bounds[k]
+def _is_null(p: int, end: int, nulls: int) -> bool:
+    """Whether [p, end) is one of the tokens at `nulls`, each after its length, the last before a 255."""
+    length = byte_at(nulls)
+    while length != 255:
         if length == end - p:
-            same = True
-            for i in range(length):
-                same &= text[np.uint64(p + i)] == nulls[np.uint64(bounds[k] + i)]
-            if same:
+            same = 0
+            while same < length and byte_at(p + same) == byte_at(nulls + 1 + same):
+                same += 1
+            if same == length:
                 return True
+        nulls += 1 + length
+        length = byte_at(nulls)
     return False
 
 
 @inner
-def _word(text: Any, p: int, end: int) -> float:
-    """NaN or infinity if that is what text[p:end] spells, in any case and with any sign; else 0."""
-    negative = p < end and text[np.uint64(p)] == 45
-    if negative or (p < end and text[np.uint64(p)] == 43):
+def _word(p: int, end: int) -> float:
+    """NaN or infinity if that is what [p, end) spells, in any case and with any sign; else 0."""
+    negative = p < end and byte_at(p) == 45
+    if p < end and (negative or byte_at(p) == 43):
         p += 1
     if end - p != 3 and end - p != 8:
         return 0.0
-    packed = np.uint64(0)
-    for i in range(p, end):
-        packed = (packed << np.uint64(8)) | np.uint64(text[np.uint64(i)] | 32)
-    if packed == np.uint64(0x6E616E):  # nan
+    packed = 0
+    while p < end:
+        packed = (packed << 8) | byte_at(p) | 32
+        p += 1
+    if packed == 0x6E616E:  # nan
         return np.nan
-    if packed == np.uint64(0x696E66) or packed == np.uint64(0x696E66696E697479):  # inf, infinity
+    if packed == 0x696E66 or packed == 0x696E66696E697479:  # inf, infinity
         return -np.inf if negative else np.inf
     return 0.0
 
 
 @inner
-def _read_word(text: Any, p: int, end: int, label: bool, nulls: Any, bounds: Any) -> Any:
-    """What the cell text[p:end] says beside numbers, and its note: missing, infinite, or boxed."""
-    first, last = p, end
-    if text[np.uint64(p)] == _QUOTE:
+def _read_word(text: int, p: int, end: int, label: bool, nulls: int) -> Any:
+    """What the cell [p, end) says beside numbers, and its note: missing, infinite, or boxed."""
+    quoted = byte_at(p) == _QUOTE
+    first = p + quoted
+    last = end - quoted
+    while first < last and (byte_at(first) == _SPACE or byte_at(first) == _TAB):
         first += 1
+    while first < last and (byte_at(last - 1) == _SPACE or byte_at(last - 1) == _TAB):
         last -= 1
-    while first < last and (text[np.uint64(first)] == _SPACE or text[np.uint64(first)] == _TAB):
-        first += 1
-    while first < last and (text[np.uint64(last - 1)] == _SPACE or text[np.uint64(last - 1)] == _TAB):
-        last -= 1
-    word = _word(text, first, last)
-    if word != word or _is_null(text, first, last, nulls, bounds):
+    word = _word(first, last)
+    if word != word or _is_null(first, last, nulls):
         return np.nan, NOT_A_NUMBER
     if word != 0.0 and not label:
         return word, FRACTION
-    box = BOX | (np.uint64(p) << _U_LENGTH_BITS) | np.uint64(end - p)
+    box = BOX | (np.uint64(p - text) << _U_LENGTH_BITS) | np.uint64(end - p)
     return np.uint64(box).view(np.float64), HAS_BOXED
 
 
 @inlined
-def _read_cell(
-    text: Any, p: int, delimiter: int, label: bool, numeric_nulls: bool, nulls: Any, bounds: Any
-) -> Any:
+def _read_cell(text: int, p: int, delimiter: int, label: bool, nulls: int, numeric_nulls: bool) -> Any:
     """The value of the cell at p, the position after it (-1: it cannot be read) and its note."""
     value, q, kind = 0.0, p, NOT_A_NUMBER
     if not label:
-        quoted = text[np.uint64(p)] == _QUOTE
+        quoted = byte_at(p) == _QUOTE
         stop = _QUOTE if quoted else delimiter
-        value, q, kind = read_number(text, _skip_blanks(text, p + quoted, stop))
+        value, q, kind = read_number(_skip_blanks(p + quoted, stop))
         if kind != NOT_A_NUMBER:
-            q = _skip_blanks(text, q, stop)
-            if quoted:
-                closed = text[np.uint64(q)] == _QUOTE
-                q += 1
-            else:
-                closed = True
-            if not closed or not _at_cell_end(text, q, delimiter):
+            q = _skip_blanks(q, stop)
+            closed = not quoted or byte_at(q) == _QUOTE
+            q += quoted
+            if not closed or not _at_cell_end(q, delimiter):
                 kind = NOT_A_NUMBER
     if kind == NOT_A_NUMBER or kind == UNSETTLED or numeric_nulls:
-        q = _cell_end(text, p, delimiter)
+        q = _cell_end(p, delimiter)
         if q < 0 or q - p > MAX_CELL:
             return 0.0, -1, NOT_A_NUMBER
-        word, note = _read_word(text, p, q, label, nulls, bounds)
+        word, note = _read_word(text, p, q, label, nulls)
         if kind == NOT_A_NUMBER or note == NOT_A_NUMBER:
             value, kind = word, note
         elif kind == UNSETTLED:
@@ -234,23 +226,24 @@ def parse_rows(
     delimiter: int,
     labels: NDArray[np.bool_],
     nulls: NDArray[np.uint8],
-    bounds: NDArray[np.int64],
     numeric_nulls: bool,
     out: NDArray[np.float64],
     notes: NDArray[np.uint8],
 ) -> int:
     """Take rows apart into `out`, shape (n_columns, n_rows), and what columns hold into `notes`.
 
-    `labels` marks columns whose cells are all boxed; nulls[bounds[k]:bounds[k + 1]] is a null token. Returns
-    the first row that is ragged or has an unreadable cell, or -1; rows after it are unfinished. O(bytes).
+    `labels` marks columns whose cells are all boxed; `nulls` has each null token after its length, then 255.
+    Returns the first row that is ragged or has an unreadable cell, or -1; later rows are unfinished. O(bytes).
     """
     n_columns, n_rows = out.shape
     group = min(_GROUP_ROWS, n_rows)
     width = _TILE_CELLS // max(1, group)
+    base, tokens = text.ctypes.data, nulls.ctypes.data
     position = np.empty(group, dtype=np.int64)  # of the next cell; -1 in a broken row
     for top in range(0, n_rows, group):
         height = min(group, n_rows - top)
-        position[:height] = starts[top : top + height]
+        for k in range(height):
+            position[k] = base + starts[top + k]
         for left in range(0, n_columns, width):
             right = min(left + width, n_columns)
             for k in range(height):
@@ -258,13 +251,11 @@ def parse_rows(
                 for column in range(left, right):
                     if p < 0:
                         break
-                    value, p, note = _read_cell(
-                        text, p, delimiter, labels[column], numeric_nulls, nulls, bounds
-                    )
+                    value, p, note = _read_cell(base, p, delimiter, labels[column], tokens, numeric_nulls)
                     out[column, top + k] = value
                     notes[column] |= note
                     if p >= 0:
-                        more = text[np.uint64(p)] == delimiter
+                        more = byte_at(p) == delimiter
                         if more != (column < n_columns - 1):
                             p = -1
                         elif more:

@@ -26,6 +26,7 @@ NULL_TOKENS = (
     "", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NaT", "null", "NULL", "Null", "None", "none",
 )  # fmt: skip
 
+_LONGEST_NULL = 254  # bytes
 _BLOCK_BYTES = 8 << 20  # larger blocks are no faster
 _BYTES_PER_BYTE = 13  # text, row positions and results of the densest table: two empty cells a row
 
@@ -56,6 +57,9 @@ class ReadOptions:
     null_values: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        for token in self.null_values:
+            if len(token.encode()) > _LONGEST_NULL:
+                raise InputError(f"{token[:40]!r}... is too long to mean missing", "Give a shorter text")
         if self.delimiter is None:
             return
         usable = len(self.delimiter) == 1 and self.delimiter.isascii() and self.delimiter not in '\0\r\n"+-.'

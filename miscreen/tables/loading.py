@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,8 +87,8 @@ class Loader:
         self._labels = captured
         self._store = store
         tokens = [token.encode() for token in dict.fromkeys(null_tokens)]
-        self._nulls = np.frombuffer(b"".join(tokens), dtype=np.uint8)
-        self._bounds = np.array([0, *accumulate(map(len, tokens))])
+        packed = b"".join(bytes([len(token)]) + token for token in tokens) + b"\xff"
+        self._nulls = np.frombuffer(packed, dtype=np.uint8)
         self._numeric_nulls = any(read_number(token) is not None for token in null_tokens)
         self.has_number = np.zeros(len(names), dtype=np.bool_)
         self.has_fraction = np.zeros(len(names), dtype=np.bool_)
@@ -121,7 +120,7 @@ class Loader:
 
     def _tasks(self, records: Records, texts: Iterable[bytes]) -> Iterator[_Task]:
         for text in texts:
-            lines = text.count(b"\n")
+            lines = int(np.count_nonzero(np.frombuffer(text, dtype=np.uint8) == ord("\n")))
             # A row has a byte for each column at least: among one more than fit, one is ragged.
             yield _Task(text, records.line, min(lines, len(text) // len(self._names) + 1))
             records.line += lines
@@ -129,11 +128,13 @@ class Loader:
     def _parse(self, task: _Task, labels: NDArray[np.bool_]) -> _Parsed:
         """Turn a text into numbers; on a thread of the pool."""
         text = np.frombuffer(task.text, dtype=np.uint8)
-        starts = kernels.row_starts(text, self._delimiter, b'"' in task.text, task.most_rows)
-        values = np.empty((len(self._names), len(starts)))
+        starts = np.empty(task.most_rows, dtype=np.int64)
+        n_rows = kernels.row_starts(text, self._delimiter, b'"' in task.text, starts)
+        starts = starts[:n_rows]
+        values = np.empty((len(self._names), n_rows))
         notes = np.zeros(len(self._names), dtype=np.uint8)
         broken = kernels.parse_rows(
-            text, starts, self._delimiter, labels, self._nulls, self._bounds, self._numeric_nulls, values, notes
+            text, starts, self._delimiter, labels, self._nulls, self._numeric_nulls, values, notes
         )
         return _Parsed(task, labels, starts, values, notes, broken)
 
