@@ -9,6 +9,7 @@ import numpy as np
 
 from miscreen.errors import InputError
 from miscreen.estimators.estimator import Estimator
+from miscreen.estimators.plugin import PLUG_IN
 from miscreen.kernels import bins as kernels
 from miscreen.model import Batch, Kind, Scores, Target
 
@@ -131,4 +132,4 @@ class Binning(Estimator):
             target.values, target.order, self._cells, self._n_cells, discrete, target.kind == Kind.DISCRETE,
             self._fixed, self._rule, self._by_width, self._correct, mi,
         )  # fmt: skip
-        return Scores(mi, "plug-in" if discrete and target.kind == Kind.DISCRETE else "bin")
+        return Scores(mi, PLUG_IN if discrete and target.kind == Kind.DISCRETE else "bin")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from miscreen.errors import InputError
 from miscreen.estimators.estimator import Estimator
 from miscreen.estimators.isj import isj_bandwidth, isj_bandwidths
+from miscreen.estimators.plugin import plugin_scores
 from miscreen.kernels.density import KERNELS, class_kde
 from miscreen.kernels.joint_density import joint_kde, margin, scored
 from miscreen.kernels.ranks import normal_score_table
@@ -137,8 +138,6 @@ class Kde(Estimator):
         """
         target, options = self._target, self._options
         if batch.kind == target.kind == Kind.DISCRETE:
-            from miscreen.estimators.plugin import plugin_scores
-
             return plugin_scores(target, batch)
         mi = np.empty(len(batch.values))
         if options.bandwidth == "isj":

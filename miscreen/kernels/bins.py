@@ -122,7 +122,8 @@ def bin_count(ascending, rule, table):
     width = _bin_width(ascending, rule)
     if width == 0.0:
         return 1
-    return int(min(math.ceil((ascending[len(ascending) - 1] - ascending[0]) / width), float(MAX_BINS)))
+    bins = (ascending[len(ascending) - 1] - ascending[0]) / width
+    return MAX_BINS if bins >= MAX_BINS else max(1, math.ceil(bins))  # 0 where a deviation overflows
 
 
 @kernel
@@ -171,8 +172,8 @@ def frequency_cells(values, order, bins, cells):
 def margin_cells(values, order, discrete, bins, rule, by_width, table, cells):
     """Bin a margin without missing values (float64): write its cells (int64) and return how many bins there are.
 
-    0 for a constant margin. A discrete margin keeps its levels. `order`, the argsort of the values, is not read
-    when bins of fixed number and equal width are asked for.
+    0 for a constant margin, and where a range that is needed overflows. A discrete margin keeps its levels. The
+    order, an argsort, is not read when bins of fixed number and equal width are asked for.
     """
     n = len(values)
     if discrete:
@@ -185,7 +186,7 @@ def margin_cells(values, order, discrete, bins, rule, by_width, table, cells):
             high = max(high, value)
     else:
         low, high = values[order[0]], values[order[n - 1]]
-    if not 0.0 < high - low < np.inf:
+    if not low < high or (high - low == np.inf and (by_width or rule != FIXED)):
         return 0
     if rule != FIXED:
         ascending = np.empty(n)
