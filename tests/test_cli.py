@@ -127,7 +127,7 @@ def test_rank_passes_every_option(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     library = Library(monkeypatch, "rank", make_ranking(["a"]))
     line = """rank - -t y -t z --method kde --features x* --features @list --exclude id --discrete d
         --continuous c1 --continuous c2 --target-kind discrete --max-levels 5 --min-samples 30 --unit bits
-        --bins 12 --binning equal-width --correction none --kernel epa --bandwidth 0.5
+        --bins 12 --binning width --correction none --kernel epa --bandwidth 0.5
         --bandwidth-multiplier 2 --grid 32 --scale raw --k 4 --delimiter tab --no-header --null NA --null -
         --threads 3 --memory 1GB"""
     assert call(f"{line} --scratch {tmp_path}") == 0
@@ -143,7 +143,7 @@ def test_rank_passes_every_option(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         "min_samples": 30,
         "unit": "bits",
         "bins": 12,
-        "binning": "equal-width",
+        "binning": "width",
         "correction": "none",
         "kernel": "epa",
         "bandwidth": 0.5,
@@ -243,8 +243,8 @@ def test_terminal_gets_a_table_of_twenty(monkeypatch: pytest.MonkeyPatch, capsys
     assert main(["rank", "t", "-t", "y"]) == 0
     out, err = capsys.readouterr()
     lines = [line.split() for line in out.splitlines() if line.strip()]
-    assert lines[0] == ["rank", "feature", "score", "mi_nats", "n", "kind", "method"]
-    assert lines[2] == ["1", "x0", "0.1235", "0.1235", "50", "continuous", "kde"]
+    assert lines[0] == ["rank", "feature", "mi_nats", "n", "kind", "method"]
+    assert lines[2] == ["1", "x0", "0.1235", "50", "continuous", "kde"]
     assert lines[21][:2] == ["20", "x19"]
     assert [" ".join(words) for words in lines[22:]] == ["10 more rows: --top N shows more, -o FILE keeps all"]
     assert err == "warning: 30 features, 1 constant\n"
@@ -350,8 +350,8 @@ def test_describe_tells_people_and_programs(monkeypatch: pytest.MonkeyPatch, cap
         "infinite in 1 columns",
         "constant 4 columns",
         "to rank it 3.0 MB at most, 0.2 s to read and, by method:",
-        "auto 1.2 s",
-        "ksg 60.0 s",
+        "auto 1.25 s",
+        "ksg 60.00 s",
     ]
     assert main(["describe", "t", "--json"]) == 0
     assert json.loads(capfd.readouterr().out) == json.loads(json.dumps(facts))
@@ -570,6 +570,11 @@ def test_a_reader_that_leaves_is_no_error() -> None:
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+def test_closed_streams_are_no_error() -> None:
+    command = f"{shlex.quote(sys.executable)} -m miscreen --version >&- 2>&-"
+    assert subprocess.run(["sh", "-c", command], check=False).returncode == 0
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk_is_an_error() -> None:
     with Path("/dev/full").open("wb") as full:
@@ -583,7 +588,8 @@ def test_csv_by_pipe_and_parquet_by_name_rank_alike() -> None:
     with (SAMPLES / "pbmc.csv").open("rb") as file:
         by_pipe = run("rank", "-", "-t", "cell_type", "--threads", "1", stdin=file, stdout=subprocess.PIPE)
     assert by_name.returncode == by_pipe.returncode == 0
-    assert by_name.stderr == by_pipe.stderr == b"warning: 772 features, 1 too many levels\n"
+    for done in (by_name, by_pipe):  # while kernels are compiled there is a line of progress, too
+        assert done.stderr.splitlines()[-1] == b"warning: 772 features, 1 too many levels"
     assert by_name.stdout == by_pipe.stdout
     lines = by_name.stdout.decode().splitlines()
     assert len(lines) == 773

@@ -7,6 +7,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType
 
 import typer
@@ -95,6 +96,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     miscreen ...
     0
     """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started us
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115  (open for good)
     _listen()
     try:
         _run(sys.argv[1:] if arguments is None else list(arguments))

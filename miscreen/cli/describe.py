@@ -59,4 +59,4 @@ def _lines(description: Description) -> list[tuple[str, str]]:
         ("constant", f"{d.n_constant:,} columns"),
         ("to rank it", f"{format_bytes(d.memory_bytes)} at most, {d.read_seconds:.1f} s to read and, by method:"),
     ]
-    return lines + [("", f"{method:<10}{seconds:>10.1f} s") for method, seconds in d.costs.items()]
+    return lines + [("", f"{method:<10}{seconds:>10.2f} s") for method, seconds in d.costs.items()]

@@ -132,15 +132,15 @@ class Screening:
             "--bins",
             parser=_number,
             metavar="N|RULE",
-            help="bin: a number, or birge-rozenholc, freedman-diaconis, doane, scott, sturges, sqrt.",
+            help="bin: a number, or birge-rozenholc, fd, doane, scott, sturges, sqrt.",
         ),
     ] = None
-    binning: Annotated[str | None, Option("--binning", metavar="WORD", help="bin: equal-width or equal-frequency.")] = (
+    binning: Annotated[str | None, Option("--binning", metavar="WORD", help="bin: equal frequency or equal width.")] = (
         None
     )
-    correction: Annotated[str | None, Option("--correction", metavar="WORD", help="bin: none or miller-madow.")] = None
+    correction: Annotated[str | None, Option("--correction", metavar="WORD", help="bin: miller-madow or none.")] = None
     kernel: Annotated[
-        str | None, Option("--kernel", metavar="WORD", help="kde: gaussian, epa, box, tri, and others.")
+        str | None, Option("--kernel", metavar="WORD", help="kde: gaussian, epa, box, tri, cosine and others.")
     ] = None
     bandwidth: Annotated[
         Any,
@@ -152,7 +152,7 @@ class Screening:
     grid: Annotated[int | None, Option("--grid", metavar="N", help="kde: points of the grid along each axis.")] = None
     scale: Annotated[
         str | None,
-        Option("--scale", metavar="WORD", help="kde, ksg: scale of the values: raw, rank; ksg: standard."),
+        Option("--scale", metavar="WORD", help="kde, ksg: rank or raw; ksg also standard."),
     ] = None
     k: Annotated[int | None, Option("--k", metavar="N", help="ksg: which nearest neighbour.")] = None
 

@@ -30,17 +30,21 @@ class Progress:
     def __init__(self, stream: TextIO, *, quiet: bool = False) -> None:
         self._stream = stream
         self._quiet = quiet
-        self._began: dict[str, tuple[float, int]] = {}
-        self._next = time.monotonic() + (BAR_AFTER if stream.isatty() else LINE_EVERY)
+        self._phase = ""
+        self._began = self._last = time.monotonic()
+        self._next = self._began + (BAR_AFTER if stream.isatty() else LINE_EVERY)
         self._bar: Bar | None = None
 
     def __call__(self, phase: str, done: int, total: int | None) -> None:
         """Take note of `done` of `total` bytes (phase ``read``) or columns (phase ``score``)."""
         now = time.monotonic()
-        began, first = self._began.setdefault(phase, (now, done))
+        if phase != self._phase:  # it began when the one before was heard of for the last time
+            self._phase, self._began = phase, self._last
+        self._last = now
         if self._quiet or now < self._next:
             return
-        text = describe(phase, done, total, (done - first) / (now - began) if now > began else 0.0)
+        elapsed = now - self._began
+        text = describe(phase, done, total, done / elapsed if elapsed else 0.0)
         if self._stream.isatty():
             self._draw(text, done, total)
         else:

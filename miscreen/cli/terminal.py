@@ -47,10 +47,12 @@ def show_ranking(ranking: Ranking, total: int) -> None:
     columns = ranking.to_polars().to_dict(as_series=False)
     if all(status == "ok" for status in columns["status"]):
         del columns["status"]
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    if any(columns["score"] == values for name, values in columns.items() if name.startswith("mi_")):
+        del columns["score"]  # the same numbers under a name without a unit
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
     for name, values in columns.items():
         numeric = any(isinstance(v, (int, float)) for v in values)
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold", no_wrap=numeric)
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold", no_wrap=name != "feature")
     for row in zip(*columns.values(), strict=True):
         table.add_row(*(Text(_cell(value)) for value in row))
     console = Console(highlight=False)
