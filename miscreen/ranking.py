@@ -92,7 +92,8 @@ class Ranking:
         factor = UNITS[unit]
 
         def number(values: Floats) -> pa.Array:
-            return pa.array(values[order], from_pandas=True)  # NaN becomes null
+            ordered = values[order]
+            return pa.array(ordered, mask=np.isnan(ordered))
 
         def words(labels: Sequence[str], codes: NDArray[Any]) -> pa.Array:
             return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(labels)).cast(pa.string())
