@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from fractions import Fraction
+from functools import cache
 from statistics import NormalDist
 
 import numpy as np
@@ -151,13 +152,14 @@ def kde_class_mi(values, labels, kernel="gaussian", bandwidth=None, factor=(4 / 
 # ---- nearest neighbours ------------------------------------------------------------------------------------
 
 
+@cache
 def harmonic_digamma(m):
     """Digamma of a whole number, exactly but for the last sum: harmonic numbers less Euler's constant."""
     return float(sum((Fraction(1, i) for i in range(1, m)), Fraction(0))) - 0.57721566490153286
 
 
-def _distances(values):
-    return [[abs(v - w) for w in values] for v in values]
+def _distances(values, weight=1.0):
+    return [[abs(v - w) * weight for w in values] for v in values]
 
 
 def _kth_smallest_other(row, i, k):
@@ -168,10 +170,10 @@ def _mean(values):
     return math.fsum(values) / len(values)
 
 
-def ksg_mi(x, y, k):
-    """Kraskov, Stögbauer & Grassberger (2004), eq. 8, on the scale given."""
+def ksg_mi(x, y, k, weights=(1.0, 1.0)):
+    """Kraskov, Stögbauer & Grassberger (2004), eq. 8; weights multiply the distances along x and y."""
     n = len(x)
-    dx, dy = _distances(x), _distances(y)
+    dx, dy = _distances(x, weights[0]), _distances(y, weights[1])
     terms = []
     for i in range(n):
         radius = _kth_smallest_other([max(a, b) for a, b in zip(dx[i], dy[i], strict=True)], i, k)
@@ -201,10 +203,10 @@ def ross_mi(x, classes, k):
     return harmonic_digamma(n) + _mean(terms)
 
 
-def gao_mi(x, y, k):
-    """Gao, Kannan, Oh & Viswanath (2017), algorithm 1, on the scale given."""
+def gao_mi(x, y, k, weights=(1.0, 1.0)):
+    """Gao, Kannan, Oh & Viswanath (2017), algorithm 1; weights multiply the distances along x and y."""
     n = len(x)
-    dx, dy = _distances(x), _distances(y)
+    dx, dy = _distances(x, weights[0]), _distances(y, weights[1])
     terms = []
     for i in range(n):
         d = [max(a, b) for a, b in zip(dx[i], dy[i], strict=True)]

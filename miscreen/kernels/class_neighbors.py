@@ -67,7 +67,7 @@ def class_mi(ascending, classes, n_classes, k, mixed, psi, logs):
                         run_end += 1
                 nearest[run_end - run - 1 if radius == 0.0 else k_class] += 1
                 radius = np.nextafter(radius, np.inf)
-            margins[count_within(padded, place_of[i], radius) + 1] += 1
+            margins[count_within(padded, place_of[i], 1.0, radius) + 1] += 1
         if not mixed:
             nearest[k_class] += last - first
     if mixed:

@@ -94,7 +94,7 @@ def miller_madow(counts):
     """Bias correction, in nats, to add to the plug-in mutual information of a contingency table.
 
     (Kx + Ky - Kxy - 1) / 2n with K the number of occupied rows, columns and cells: Miller (1955). O(kx ky).
-    Usually negative; NaN when the table is empty.
+    Usually negative. The table must not be empty.
     """
     kx, ky = counts.shape
     occupied_columns = np.zeros(ky, np.int64)

@@ -39,13 +39,14 @@ def is_tied(ascending):
 
 @kernel
 def rescale(ascending, scale):
-    """Put an ascending float64 array on a scale, in place: RAW, STANDARD (by its SD, ddof 0) or RANK.
+    """Put an ascending float64 array on a scale: RAW, STANDARD or RANK; return what its distances weigh there.
 
-    RANK maps to normal scores, ties sharing one. A constant stays. O(n); RANK takes 16 n bytes of scratch.
-    Ascending input makes the sums, hence the bits, those of any order of the samples.
+    RANK writes normal scores, ties sharing one. STANDARD writes nothing and returns 1 / SD (ddof 0), so that
+    equal distances, as between whole numbers, stay equal. O(n); RANK takes 16 n bytes of scratch.
     """
     n = len(ascending)
     if scale == STANDARD:
+        # in ascending order the sums have the same bits for any order of the samples
         mean = 0.0
         for i in range(n):
             mean += ascending[i]
@@ -53,11 +54,8 @@ def rescale(ascending, scale):
         squares = 0.0
         for i in range(n):
             squares += (ascending[i] - mean) ** 2
-        deviation = math.sqrt(squares / n)
-        if deviation > 0.0:
-            for i in range(n):
-                ascending[i] /= deviation
-    elif scale == RANK:
+        return 1.0 / math.sqrt(squares / n) if squares > 0.0 else 1.0
+    if scale == RANK:
         table = normal_score_table(n)
         start = 0
         while start < n:
@@ -68,48 +66,49 @@ def rescale(ascending, scale):
             for i in range(start, stop):
                 ascending[i] = table[start + stop - 1]
             start = stop
+    return 1.0
 
 
 @inner
-def leap(padded, at, sign, value, radius):
+def leap(padded, at, sign, value, weight, radius):
     """Gallop from `at` towards `sign` while closer to `value` than `radius`, then back to PAD of the edge."""
     stride = PAD
-    while 0 <= at + sign * stride < len(padded) and abs(padded[at + sign * stride] - value) < radius:
+    while 0 <= at + sign * stride < len(padded) and abs(padded[at + sign * stride] - value) * weight < radius:
         at += sign * stride
         stride *= 2
     while stride > PAD:
         stride //= 2
-        if 0 <= at + sign * stride < len(padded) and abs(padded[at + sign * stride] - value) < radius:
+        if 0 <= at + sign * stride < len(padded) and abs(padded[at + sign * stride] - value) * weight < radius:
             at += sign * stride
     return at
 
 
 @inner
-def count_within(padded, position, radius):
-    """How many other values lie closer than `radius` to the one at `position` of a `pad` ascending array.
+def count_within(padded, position, weight, radius):
+    """How many other values lie closer than `radius` to the one at `position` of a `pad`ded ascending array.
 
-    Strides of PAD, then one vector comparison: faster than bisection, which mispredicts. O(log count).
-    A sample's own place among its ties does not matter.
+    A distance is a difference times `weight`. Strides of PAD, then one vector comparison: faster than
+    bisection, which mispredicts. O(log count); a sample's own place among its ties does not matter.
     """
     value = padded[position + PAD]
     high = low = position + PAD
     strides = 0
-    while padded[high + PAD] - value < radius:
+    while (padded[high + PAD] - value) * weight < radius:
         high += PAD
         strides += 1
         if strides == FEW:
-            high = leap(padded, high, 1, value, radius)
+            high = leap(padded, high, 1, value, weight, radius)
     strides = 0
-    while value - padded[low - PAD] < radius:
+    while (value - padded[low - PAD]) * weight < radius:
         low -= PAD
         strides += 1
         if strides == FEW:
-            low = leap(padded, low, -1, value, radius)
+            low = leap(padded, low, -1, value, weight, radius)
     count = high - low
     for i in range(PAD):
-        count += padded[high + 1 + i] - value < radius
+        count += (padded[high + 1 + i] - value) * weight < radius
     for i in range(PAD):
-        count += value - padded[low - PAD + i] < radius
+        count += (value - padded[low - PAD + i]) * weight < radius
     return count
 
 

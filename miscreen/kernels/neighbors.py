@@ -61,10 +61,11 @@ def duplicate_counts(xs, x_place, ys, y_order):
 
 
 @inner
-def count_neighbors(xs, x_order, ys, y_order, n_samples, k, mixed, marginals, nearest):
+def count_neighbors(xs, x_order, x_weight, ys, y_order, y_weight, n_samples, k, mixed, marginals, nearest):
     """Count, for every sample, those as near in x and in y as its k-th neighbour in the plane (max-norm).
 
-    xs, ys: ascending; x_order, y_order: their samples, numbers below n_samples. marginals[m] is increased for
+    xs, ys: ascending; x_order, y_order: their samples, numbers below n_samples; x_weight, y_weight: what a
+    difference of values is multiplied by to make a distance. marginals[m] is increased for
     every margin with m - 1 others that are closer, or when `mixed` as close; nearest[t] for every sample
     with t others at distance 0 when the k-th is, else nearest[k].
     """
@@ -126,17 +127,17 @@ def count_neighbors(xs, x_order, ys, y_order, n_samples, k, mixed, marginals, ne
                 while True:
                     # One column, up and down in y, only as far as the k-th distance reaches.
                     for j in range(upper, last):
-                        dy = y[j] - y_i
+                        dy = (y[j] - y_i) * y_weight
                         if dy >= radius:
                             break
-                        radius = keep_near(near, abs(x[j] - x_i), abs(dy))
+                        radius = keep_near(near, abs(x[j] - x_i) * x_weight, abs(dy))
                     for j in range(lower, first - 1, -1):
-                        dy = y_i - y[j]
+                        dy = (y_i - y[j]) * y_weight
                         if dy >= radius:
                             break
-                        radius = keep_near(near, abs(x[j] - x_i), abs(dy))
-                    left_gap = x_i - xs[first_of[left + 1] - 1] if left >= 0 else np.inf
-                    right_gap = xs[first_of[right]] - x_i if right < n_columns else np.inf
+                        radius = keep_near(near, abs(x[j] - x_i) * x_weight, abs(dy))
+                    left_gap = (x_i - xs[first_of[left + 1] - 1]) * x_weight if left >= 0 else np.inf
+                    right_gap = (xs[first_of[right]] - x_i) * x_weight if right < n_columns else np.inf
                     if min(left_gap, right_gap) >= radius:
                         break
                     if left_gap < right_gap:
@@ -151,16 +152,16 @@ def count_neighbors(xs, x_order, ys, y_order, n_samples, k, mixed, marginals, ne
                 nearest[k] += 1
             if mixed:
                 radius = np.nextafter(radius, np.inf)  # "closer than this" now means "as close as the k-th"
-            marginals[count_within(x_padded, x_rank[i], radius) + 1] += 1
-            marginals[count_within(y_padded, y_rank[i], radius) + 1] += 1
+            marginals[count_within(x_padded, x_rank[i], x_weight, radius) + 1] += 1
+            marginals[count_within(y_padded, y_rank[i], y_weight, radius) + 1] += 1
 
 
 @inner
-def pair_mi(xs, x_order, ys, y_order, n_samples, k, mixed, psi, logs):
+def pair_mi(xs, x_order, x_weight, ys, y_order, y_weight, n_samples, k, mixed, psi, logs):
     """Mutual information, in nats, of two ascending columns: Kraskov's first, or Gao's when `mixed`.
 
     O(n sqrt k) after sorting while neighbours are spread evenly, O(n sqrt n) at worst. Scratch about 100 n bytes.
-    Infinite or NaN never: NaN only where a margin is constant, or n <= k.
+    NaN where a margin is constant, or n <= k. Arguments are those of `count_neighbors`.
     """
     n = len(xs)
     if n <= k or xs[0] == xs[n - 1] or ys[0] == ys[n - 1]:
@@ -168,21 +169,21 @@ def pair_mi(xs, x_order, ys, y_order, n_samples, k, mixed, psi, logs):
     marginals = np.zeros(n + 1, np.int64)
     nearest = np.zeros(n, np.int64)
     if mixed and distinct_count(ys) < distinct_count(xs):
-        count_neighbors(ys, y_order, xs, x_order, n_samples, k, mixed, marginals, nearest)
+        count_neighbors(ys, y_order, y_weight, xs, x_order, x_weight, n_samples, k, mixed, marginals, nearest)
     else:
-        count_neighbors(xs, x_order, ys, y_order, n_samples, k, mixed, marginals, nearest)
+        count_neighbors(xs, x_order, x_weight, ys, y_order, y_weight, n_samples, k, mixed, marginals, nearest)
     if mixed:
         return logs[n] + (weigh(nearest, psi) - weigh(marginals, logs)) / n
     return psi[n] + (weigh(nearest, psi) - weigh(marginals, psi)) / n
 
 
 @kernel
-def neighbor_mi(values, order, target, target_order, scaled_target, k, scale, psi, logs, mi, method):
+def neighbor_mi(values, order, target, target_order, scaled_target, target_weight, k, scale, psi, logs, mi, method):
     """Mutual information, in nats, of each feature with a target that has an order, from k nearest neighbours.
 
     values: float64 (n_features, n), NaN = missing; order: argsort, NaN last; target: float64, finite, ascending
-    along target_order; scaled_target: the same after `rescale`; psi, logs: tables to n. Writes mi and method.
-    Kraskov (2004) eq. 8 when neither margin is tied, else Gao (2017).
+    along target_order; scaled_target, target_weight: the same after `rescale`; psi, logs: tables to n. Writes mi,
+    method. Kraskov (2004) eq. 8 when neither margin is tied, else Gao (2017).
     """
     n_samples = len(target)
     target_tied = is_tied(target)
@@ -194,10 +195,10 @@ def neighbor_mi(values, order, target, target_order, scaled_target, k, scale, ps
         for i in range(n):
             xs[i] = values[f, order[f, i]]
         mixed = is_tied(xs)
-        rescale(xs, scale)
+        x_weight = rescale(xs, scale)
         if n == n_samples:
             mixed = mixed or target_tied
-            mi[f] = pair_mi(xs, order[f], scaled_target, target_order, n_samples, k, mixed, psi, logs)
+            ys, y_order, y_weight = scaled_target, target_order, target_weight
         else:
             place = 0
             for i in range(n_samples):
@@ -205,7 +206,8 @@ def neighbor_mi(values, order, target, target_order, scaled_target, k, scale, ps
                     kept[place] = target[i]
                     kept_order[place] = target_order[i]
                     place += 1
-            mixed = mixed or is_tied(kept[:n])
-            rescale(kept[:n], scale)
-            mi[f] = pair_mi(xs, order[f, :n], kept[:n], kept_order[:n], n_samples, k, mixed, psi, logs)
+            ys, y_order = kept[:n], kept_order[:n]
+            mixed = mixed or is_tied(ys)
+            y_weight = rescale(ys, scale)
+        mi[f] = pair_mi(xs, order[f], x_weight, ys, y_order, y_weight, n_samples, k, mixed, psi, logs)
         method[f] = GAO if mixed else KSG

@@ -1,0 +1,109 @@
+"""Levels, contingency tables and plug-in information."""
+
+import math
+
+import naive
+import numpy as np
+import pytest
+from cases import CASES
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import mutual_info_score
+
+from miscreen.estimators.plugin import plugin_scores
+from miscreen.kernels.counts import joint_counts, level_codes, miller_madow, plugin_mi
+from miscreen.model import Batch, Kind, Target
+
+
+def discrete_target(y):
+    return Target("y", np.asarray(y, float), Kind.DISCRETE, False, np.arange(len(y)))
+
+
+def plugin(x, y):
+    """Estimates of the rows of x."""
+    x = np.atleast_2d(np.asarray(x, float))
+    return plugin_scores(discrete_target(y), Batch(x, Kind.DISCRETE, np.zeros(len(x), bool))).mi
+
+
+@settings(deadline=None)  # the first call may compile
+@given(st.lists(st.sampled_from([np.nan, 3.0, -1.0, 0.5, 7.0]), min_size=1, max_size=30))
+def test_levels_are_numbered_as_they_appear(values):
+    x = np.array(values)
+    codes = np.full(len(x), 99)
+    count = level_codes(x, np.argsort(x), codes)
+    seen = list(dict.fromkeys(v for v in values if not math.isnan(v)))
+    assert count == len(seen)
+    assert codes.tolist() == [-1 if math.isnan(v) else seen.index(v) for v in values]
+
+
+def test_joint_counts_equal_numpys_and_leave_out_missing_codes():
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(-1, 5, 500), rng.integers(-1, 3, 500)
+    kept = (x >= 0) & (y >= 0)
+    expected = np.histogram2d(x[kept], y[kept], bins=(range(6), range(4)))[0]
+    assert np.array_equal(joint_counts(x, y, 5, 3), expected)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_plugin_equals_scikit_learn_and_the_definition(seed):
+    rng = np.random.default_rng(seed)
+    x, y = rng.integers(0, 6, 300), rng.integers(0, 4, 300)
+    y = np.where(rng.random(300) < 0.2, x % 4, y)
+    counts = joint_counts(x, y, 6, 4)
+    assert plugin_mi(counts) == pytest.approx(mutual_info_score(x, y), rel=1e-10)
+    assert plugin_mi(counts) == pytest.approx(naive.cell_mi(x.tolist(), y.tolist()), rel=1e-10)
+    expected = naive.cell_mi(x.tolist(), y.tolist(), miller_madow=True)
+    assert plugin_mi(counts) + miller_madow(counts) == pytest.approx(expected, rel=1e-10)
+    assert plugin_mi(np.ascontiguousarray(counts.T)) == pytest.approx(plugin_mi(counts), rel=1e-10)
+
+
+def test_empty_rows_and_cells_do_not_count_as_levels():
+    counts = np.array([[10, 0, 5], [0, 0, 0], [0, 0, 7]])
+    occupied = np.array([[10, 5], [0, 7]])
+    assert plugin_mi(counts) == plugin_mi(occupied)
+    assert miller_madow(counts) == miller_madow(occupied) == (2 + 2 - 3 - 1) / 44
+
+
+def test_an_empty_table_has_no_estimate():
+    assert np.isnan(plugin_mi(np.zeros((2, 2), np.int64)))
+
+
+def test_products_of_counts_do_not_overflow():
+    big = 3_000_000_000
+    assert plugin_mi(np.array([[big, 0], [0, big]])) == pytest.approx(math.log(2), rel=1e-12)
+
+
+def test_renaming_levels_keeps_every_bit():
+    rng = np.random.default_rng(1)
+    x, y = rng.integers(0, 7, 400).astype(float), rng.integers(0, 5, 400).astype(float)
+    x[rng.random(400) < 0.1] = np.nan
+    reference = plugin(x, y)
+    renamed_x, renamed_y = (
+        (rng.permutation(7) * 1.5 - 3)[np.nan_to_num(x).astype(int)],
+        rng.permutation(5)[y.astype(int)],
+    )
+    renamed_x[np.isnan(x)] = np.nan
+    assert plugin(renamed_x, renamed_y).tobytes() == reference.tobytes()
+
+
+def test_missing_values_are_deletion_by_hand_and_neighbours_do_not_matter():
+    rng = np.random.default_rng(2)
+    y = rng.integers(0, 4, 200).astype(float)
+    x = rng.integers(0, 3, (6, 200)).astype(float)
+    x[rng.random(x.shape) < 0.3] = np.nan
+    x[5, y == y[0]] = np.nan  # the target's first level vanishes with the missing values
+    together = plugin(x, y)
+    for feature, mi in zip(x, together, strict=True):
+        kept = ~np.isnan(feature)
+        assert plugin(feature[kept], y[kept])[0] == mi
+    assert plugin(x[::-1], y)[::-1].tobytes() == together.tobytes()
+
+
+@pytest.mark.parametrize("name", ["table", "table without effect"])
+def test_mean_over_seeds_is_the_truth(name):
+    case = CASES[name]
+    estimates = np.array([plugin(*case.sample(seed, 500))[0] for seed in range(200)])
+    error = estimates.std(ddof=1) / math.sqrt(len(estimates))
+    assert abs(estimates.mean() - case.mi) <= 4 * error
+    if case.mi == 0:
+        assert (estimates < 0).any(), "estimates must not be clamped"

@@ -1,0 +1,320 @@
+"""Nearest neighbours against the papers' loops, ennemi, scikit-learn, and identities that hold bit for bit."""
+
+import math
+
+import ennemi
+import naive
+import numpy as np
+import pytest
+from cases import CASES
+from ennemi import _entropy_estimators
+from scipy import special, stats
+from sklearn.feature_selection._mutual_info import _compute_mi_cc, _compute_mi_cd
+
+from miscreen.errors import InputError
+from miscreen.estimators.ksg import Ksg
+from miscreen.kernels.ranks import normal_score_table
+from miscreen.model import Batch, Kind, Target
+
+C, D = Kind.CONTINUOUS, Kind.DISCRETE
+
+
+def estimate(x, y, x_kind=C, y_kind=C, **options):
+    """Scores of the rows of x with y."""
+    x, y = np.ascontiguousarray(np.atleast_2d(x), float), np.ascontiguousarray(y, float)
+    target = Target("y", y, y_kind, False, np.arange(len(y)))
+    return Ksg(target, Ksg.make_options(options)).score(Batch(x, x_kind, np.zeros(len(x), bool)))
+
+
+def mi_of(*arguments, **options):
+    """The estimate for a single feature."""
+    return estimate(*arguments, **options).mi[0]
+
+
+def standard(values):
+    values = np.asarray(values, float)
+    return values / values.std()
+
+
+def on_scale(scale, *columns):
+    """Columns and the weights of distances along them: for the loops, which know no scale."""
+    columns = [np.asarray(c, float) for c in columns]
+    if scale == "standard":
+        return columns, [1 / c.std() for c in columns]
+    if scale == "rank":  # the very scores: their symmetry makes distances equal that others' rounding tells apart
+        columns = [normal_score_table(len(c))[(2 * stats.rankdata(c)).astype(int) - 2] for c in columns]
+    return columns, [1.0] * len(columns)
+
+
+SCALES = ["raw", "standard", "rank"]
+
+
+def tied(rng, n):
+    """Pairs with ties of every sort: whole numbers, zeros in one or both, atoms of several samples."""
+    y = rng.normal(size=n)
+    x = rng.normal(size=n) + y
+    zeros, others = rng.random(n) < 0.4, rng.random(n) < 0.5
+    yield np.where(zeros, 0, x), y
+    yield x, np.where(others, 0, y)
+    yield np.where(zeros, 0, x), np.where(others, 0, y)
+    yield np.round(2 * x), np.round(2 * y)
+    yield np.round(3 * x), y
+    yield np.round(9 * x), np.round(2 * y)
+    yield np.round(x), y
+    yield np.where(zeros, -3, x), np.where(zeros, 1, y)
+    x[0] = x[1]
+    yield x, y
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("k", [1, 3, 10])
+class TestAgainstThePapers:
+    def test_continuous_pairs(self, k, scale):
+        rng = np.random.default_rng(k)
+        for n in (11, 12, 40, 90):
+            x = rng.normal(size=n)
+            for y in (
+                rng.normal(size=n),
+                x + 0.3 * rng.normal(size=n),
+                x**2 + 0.1 * rng.normal(size=n),
+                x,
+                rng.standard_cauchy(n),
+            ):
+                scores = estimate(x, y, k=k, scale=scale)
+                columns, weights = on_scale(scale, x, y)
+                expected = naive.ksg_mi(*columns, k, weights)
+                assert scores.method == ["ksg"]
+                assert scores.mi[0] == pytest.approx(expected, rel=1e-10, abs=1e-12)
+
+    def test_tied_pairs(self, k, scale):
+        rng = np.random.default_rng(k)
+        for n in (12, 60, 110):
+            for x, y in tied(rng, n):
+                scores = estimate(x, y, k=k, scale=scale)
+                columns, weights = on_scale(scale, x, y)
+                expected = naive.gao_mi(*columns, k, weights)
+                assert scores.method == ["gao"]
+                assert scores.mi[0] == pytest.approx(expected, rel=1e-10, abs=1e-12)
+
+    def test_classes(self, k, scale):
+        rng = np.random.default_rng(k)
+        for n in (14, 60, 110):
+            for n_classes in (2, 5, n // 3):
+                c = rng.integers(0, n_classes, n).astype(float)
+                x = rng.normal(size=n) + c / n_classes
+                for values, name, reference in (
+                    (x, "ross", naive.ross_mi),
+                    (np.round(4 * x) / 4, "gao", naive.gao_class_mi),
+                ):
+                    (scaled,), _ = on_scale(scale, values)
+                    expected = reference(list(scaled), list(c), k)
+                    for scores in (
+                        estimate(values, c, C, D, k=k, scale=scale),
+                        estimate(c, values, D, C, k=k, scale=scale),
+                    ):
+                        assert scores.method == [name]
+                        assert scores.mi[0] == pytest.approx(expected, rel=1e-10, abs=1e-12)
+
+
+@pytest.fixture
+def exact_ennemi(monkeypatch):
+    """ennemi with a digamma good to rounding: its own series is off by 2e-5 at 2 and by 6e-7 at 3."""
+    monkeypatch.setattr(_entropy_estimators, "_psi", lambda m: special.digamma(np.asarray(m, float)))
+
+
+CONTINUOUS = [
+    "gaussian, r = 0",
+    "gaussian, r = -0.6",
+    "gaussian, r = 0.9",
+    "skewed, r = 0.6",
+    "quadratic",
+    "sum of uniforms",
+]
+CLASSES = ["two classes", "three uneven classes", "classes without effect"]
+
+
+@pytest.mark.parametrize("k", [1, 3, 10])
+class TestAgainstOtherPackages:
+    @pytest.mark.parametrize("name", CONTINUOUS)
+    def test_ennemi_continuous(self, name, k, exact_ennemi):
+        x, y = CASES[name].sample(k, 400)
+        assert mi_of(x, y, k=k) == pytest.approx(ennemi.estimate_mi(y, x, k=k).item(), abs=1e-9)
+
+    @pytest.mark.parametrize("name", CLASSES)
+    def test_ennemi_classes(self, name, k, exact_ennemi):
+        x, y = CASES[name].sample(k, 400)
+        theirs = ennemi.estimate_mi(y, x, k=k, discrete_y=True).item()
+        assert mi_of(x, y, C, D, k=k) == pytest.approx(theirs, abs=1e-9)
+        assert mi_of(y, x, D, C, k=k) == pytest.approx(theirs, abs=1e-9)
+
+    @pytest.mark.parametrize("name", CONTINUOUS)
+    def test_scikit_learn_continuous(self, name, k):
+        x, y = CASES[name].sample(k, 400)
+        theirs, ours = _compute_mi_cc(standard(x), standard(y), k), mi_of(x, y, k=k)
+        assert max(ours, 0) == pytest.approx(theirs, abs=1e-9)
+
+    @pytest.mark.parametrize("name", CLASSES)
+    def test_scikit_learn_classes(self, name, k):
+        x, y = CASES[name].sample(k, 400)
+        y[:8], y[8] = 7, 8  # a class smaller than k and one of a single sample
+        theirs, ours = _compute_mi_cd(standard(x), y, k), mi_of(x, y, C, D, k=k)
+        assert max(ours, 0) == pytest.approx(theirs, abs=1e-9)
+
+
+def test_ennemi_as_it_is_where_its_digamma_is_good():
+    x, y = CASES["gaussian, r = -0.6"].sample(0, 500)
+    assert mi_of(x, y, k=10) == pytest.approx(ennemi.estimate_mi(y, x, k=10).item(), abs=1e-9)
+
+
+def mixed_batch(rng, y, f=8):
+    """Features of every sort, one with so few values that it has no estimate."""
+    n = len(y)
+    x = rng.normal(size=(f, n)) + np.linspace(0, 1, f)[:, None] * y
+    x[1] = np.where(rng.random(n) < 0.5, 0, x[1])
+    x[2] = np.round(x[2])
+    x[3:6][rng.random((3, n)) < 0.3] = np.nan
+    x[4] = np.round(x[4], 1)
+    x[6, 3:] = np.nan
+    return x
+
+
+def data(x_kind, y_kind, n=150):
+    """A batch and a target."""
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=n) if y_kind == C else rng.integers(0, 4, n).astype(float)
+    x = mixed_batch(rng, y)
+    return (np.round(x) if x_kind == D else x), y
+
+
+KINDS = [(C, C), (C, D), (D, C), (D, D)]
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize(("x_kind", "y_kind"), KINDS)
+class TestBitForBit:
+    def test_missing_values_are_deletion_by_hand(self, x_kind, y_kind, scale):
+        x, y = data(x_kind, y_kind)
+        scores = estimate(x, y, x_kind, y_kind, scale=scale)
+        for feature, mi, method in zip(x, scores.mi, np.broadcast_to(scores.method, len(x)), strict=True):
+            kept = ~np.isnan(feature)
+            alone = estimate(feature[kept], y[kept], x_kind, y_kind, scale=scale)
+            assert np.array_equal(alone.mi[0], mi, equal_nan=True)
+            assert method == np.broadcast_to(alone.method, 1)[0]
+
+    def test_neighbours_in_the_batch_do_not_matter(self, x_kind, y_kind, scale):
+        x, y = data(x_kind, y_kind)
+        together = estimate(x, y, x_kind, y_kind, scale=scale).mi
+        assert estimate(x[::-1], y, x_kind, y_kind, scale=scale).mi[::-1].tobytes() == together.tobytes()
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize(("x_kind", "y_kind"), KINDS[:3])
+class TestCountsAreExact:
+    """Unlike the plug-in's sums, which run over levels as they appear."""
+
+    def test_the_order_of_the_samples_does_not_matter(self, x_kind, y_kind, scale):
+        x, y = data(x_kind, y_kind)
+        mi = estimate(x, y, x_kind, y_kind, scale=scale).mi
+        shuffled = np.random.default_rng(5).permutation(len(y))
+        assert estimate(x[:, shuffled], y[shuffled], x_kind, y_kind, scale=scale).mi.tobytes() == mi.tobytes()
+
+    def test_the_roles_can_be_swapped(self, x_kind, y_kind, scale):
+        x, y = data(x_kind, y_kind)
+        for feature in x[:3]:
+            there = mi_of(feature, y, x_kind, y_kind, scale=scale)
+            assert there == mi_of(y, feature, y_kind, x_kind, scale=scale)
+            assert not np.isnan(there)
+
+
+def test_plug_in_is_symmetric_and_indifferent_to_the_order_but_for_rounding():
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 4, 200).astype(float), rng.integers(0, 3, 200).astype(float)
+    mi, shuffled = mi_of(x, y, D, D), rng.permutation(200)
+    assert estimate(x, y, D, D).method == "plug-in"
+    assert mi == pytest.approx(naive.cell_mi(x.tolist(), y.tolist(), miller_madow=True), rel=1e-10)
+    assert mi_of(y, x, D, D) == pytest.approx(mi, rel=1e-10)
+    assert mi_of(x[shuffled], y[shuffled], D, D) == pytest.approx(mi, rel=1e-10)
+
+
+def test_increasing_transforms_change_no_bit_on_the_rank_scale():
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=200)
+    x = rng.normal(size=200) + y
+    zeros = np.where(rng.random(200) < 0.3, x.min() - 1, x)
+    for feature in (x, zeros):
+        assert mi_of(np.exp(feature), y**3, scale="rank") == mi_of(feature, y, scale="rank")
+    classes = rng.integers(0, 3, 200).astype(float)
+    assert mi_of(np.exp(x), classes, C, D, scale="rank") == mi_of(x, classes, C, D, scale="rank")
+
+
+def test_the_unit_of_measurement_does_not_matter_on_the_standard_scale():
+    x, y = CASES["gaussian, r = 0.3"].sample(0, 300)
+    assert mi_of(1024 * x, y / 64) == mi_of(x, y)  # powers of two are exact
+    assert mi_of(1e3 * x - 7, 0.3 * y + 2) == pytest.approx(mi_of(x, y), rel=1e-10)
+
+
+@pytest.mark.parametrize("x_kind", [C, D])
+def test_renaming_classes_changes_no_bit(x_kind):
+    rng = np.random.default_rng(0)
+    c = rng.integers(0, 5, 200)
+    x = (rng.normal(size=200) if x_kind == C else rng.integers(0, 3, 200)) + (c > 2)
+    assert mi_of(x, rng.permutation(5)[c], x_kind, D) == mi_of(x, c, x_kind, D)
+
+
+def test_without_enough_samples_or_with_a_constant_there_is_no_estimate():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=4), rng.normal(size=4)
+    assert not np.isnan(mi_of(x, y, k=3))
+    assert np.isnan(mi_of(x, y, k=4))
+    assert np.isnan(mi_of(x, [0, 0, 1, 1], C, D, k=4))
+    assert np.isnan(mi_of(x, [0, 1, 2, 3], C, D, k=2)), "every sample is alone in its class"
+    for scale in SCALES:
+        assert np.isnan(mi_of([1, 2, 3, 4, np.nan], [5, 5, 5, 5, 6], k=2, scale=scale))
+        assert np.isnan(mi_of([1, 2, 3, 4, np.nan], [5, 5, 5, 5, 6], C, D, k=2, scale=scale))
+        assert np.isnan(mi_of([1, 1, 2, 2, np.nan], [5, 5, 5, 5, 6], D, C, k=2, scale=scale))
+
+
+def test_estimates_are_not_clamped():
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=200)
+    x = rng.normal(size=(40, 200))
+    for target, kind in ((y, C), (y > 0, D)):
+        mi = estimate(x, target, C, kind).mi
+        assert 5 < np.sum(mi < 0) < 35
+        assert len(np.unique(mi)) > 35
+
+
+def test_large_samples_agree_with_scikit_learn():
+    rng = np.random.default_rng(3)
+    x, y = CASES["quadratic"].sample(3, 12_000)
+    assert mi_of(x, y) == pytest.approx(_compute_mi_cc(standard(x), standard(y), 3), abs=1e-9)
+    heavy = np.where(rng.random(12_000) < 0.01, 1e6 * x, x)
+    assert mi_of(heavy, y) == pytest.approx(_compute_mi_cc(standard(heavy), standard(y), 3), abs=1e-9)
+
+
+@pytest.mark.parametrize("option", [{"k": 0}, {"scale": "log"}, {"neighbours": 3}])
+def test_options_are_checked(option):
+    with pytest.raises(InputError):
+        Ksg.make_options(option)
+
+
+KINDS_OF = {"continuous": C, "discrete": D}
+N, K = 500, 5
+BIAS = {"ksg": (-0.06, 0.015), "ross": (-0.015, 0.015), "gao": (-1.5 / K, 0)}  # as documented, for N and K
+
+
+@pytest.mark.parametrize("name", [n for n, c in CASES.items() if "continuous" in (c.x_kind, c.y_kind)])
+def test_mean_over_seeds_is_the_truth_within_the_documented_bias(name):
+    case = CASES[name]
+    scores = [estimate(*case.sample(s, N), KINDS_OF[case.x_kind], KINDS_OF[case.y_kind], k=K) for s in range(30)]
+    off = np.array([s.mi[0] for s in scores]) - case.mi
+    error = off.std(ddof=1) / math.sqrt(len(off))
+    low, high = BIAS[scores[0].method[0]]
+    assert low - 4 * error <= off.mean() <= high + 4 * error
+
+
+@pytest.mark.parametrize("name", ["sum of uniforms", "quadratic"])
+def test_the_bias_of_sharp_densities_falls_as_samples_grow(name):
+    case = CASES[name]
+    means = [np.mean([mi_of(*case.sample(s, n)) for s in range(20)]) - case.mi for n in (200, 800, 3200)]
+    assert means[0] < means[1] < means[2] < 0.01
