@@ -99,9 +99,9 @@ def inlined(function: _F) -> _F:
 
 def contracted(function: _F) -> _F:
     """Like `kernel`, but a product and a sum may fuse (FMA): last bits then differ between processors."""
-    compiled: Any = numba.njit(
-        nogil=True, cache=CACHE_DIR is not None, error_model="numpy", fastmath={"contract"}
-    )(function)
+    compiled: Any = numba.njit(nogil=True, cache=CACHE_DIR is not None, error_model="numpy", fastmath={"contract"})(
+        function
+    )
     return compiled
 
 

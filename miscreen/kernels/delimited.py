@@ -236,8 +236,8 @@ def parse_rows(
     Returns the first row that is ragged or has an unreadable cell, or -1; later rows are unfinished. O(bytes).
     """
     n_columns, n_rows = out.shape
-    group = min(_GROUP_ROWS, n_rows)
-    width = _TILE_CELLS // max(1, group)
+    group = max(1, min(_GROUP_ROWS, n_rows))
+    width = _TILE_CELLS // group
     base, tokens = text.ctypes.data, nulls.ctypes.data
     position = np.empty(group, dtype=np.int64)  # of the next cell; -1 in a broken row
     for top in range(0, n_rows, group):

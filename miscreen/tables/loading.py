@@ -152,8 +152,7 @@ class Loader:
             raise self._broken_row(parsed.task, int(parsed.starts[parsed.broken]))
         self.has_number |= (parsed.notes & kernels.HAS_NUMBER) != 0
         self.has_fraction |= (parsed.notes & kernels.HAS_FRACTION) != 0
-        if len(parsed.starts):
-            self._store.append(parsed.values)
+        self._store.append(parsed.values)
 
     def _boxed(self, parsed: _Parsed) -> tuple[NDArray[np.intp], NDArray[np.uint64]]:
         """The columns that have boxed cells, and the bits of their cells in sound rows."""
@@ -192,7 +191,7 @@ class Loader:
             cell = _content(text, box)
             codes = self.codes.get(column)
             if codes is not None:
-                code = codes.get(cell)
+                code: float | None = codes.get(cell)
                 if code is None and _is_utf8(cell):
                     code = codes[cell] = len(codes)
             else:
@@ -235,7 +234,7 @@ class Loader:
                 else "Check that line, and the delimiter with --delimiter",
             )
         return DataError(
-            f"{self._label}, line {line}: a cell of more than {format_bytes(kernels.MAX_CELL)}",
+            f"{self._label}, line {line}: a cell of more than {format_bytes(kernels.MAX_CELL + 1)}",
             "Check that line for a quote that is not closed, or leave the text out",
         )
 

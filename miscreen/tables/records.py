@@ -12,7 +12,7 @@ from typing import BinaryIO
 import numpy as np
 
 from miscreen.errors import DataError, ResourceError
-from miscreen.kernels.delimited import CLOSING, MAX_TEXT, PLAIN, QUOTED, START, scan_rows
+from miscreen.kernels.delimited import CLOSING, PLAIN, QUOTED, START, scan_rows
 from miscreen.resources import format_bytes
 
 DELIMITERS = b",\t;|"  # in order of preference when several are equally frequent
@@ -153,7 +153,7 @@ class Records:
 
     def _too_long(self, text: bytes, state: int) -> ResourceError:
         if state == QUOTED:
-            hint = f"A quote opens on line {self._open_quote(text)}: close it if it should be; otherwise give more --memory"
+            hint = f"A quote opens on line {self._open_quote(text)}: close it there, or give more --memory"
         else:
             hint = "Give more --memory, and check that the file has line ends"
         return ResourceError(

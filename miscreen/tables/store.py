@@ -6,6 +6,7 @@ import errno
 import os
 import tempfile
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +88,8 @@ class ColumnStore:
             When the scratch directory has no space left, or cannot be written.
         """
         rows = chunk.shape[1]
+        if rows == 0:
+            return
         if self._file is None and self.held_bytes + chunk.nbytes <= self._memory_bytes:
             self._chunks.append(_Chunk(self.n_rows, rows, chunk, 0))
             self.held_bytes += chunk.nbytes
@@ -158,7 +161,7 @@ class ColumnStore:
         gap = max(1, _GAP_BYTES // (8 * n_rows))
         cuts = np.flatnonzero(np.diff(ascending) > gap) + 1
         edges = [0, *cuts.tolist(), len(ascending)]
-        return [(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True) if a < b]
+        return [(a, b) for a, b in pairwise(edges) if a < b]
 
     def _fetch(self, into: Floats, offset: int) -> None:
         assert self._file is not None

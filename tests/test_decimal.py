@@ -1,0 +1,166 @@
+"""Decimal text to float64: the same bits as Python's ``float``, for every input."""
+
+import io
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from miscreen.kernels.decimal import nearest_float64
+from miscreen.model import ColumnType
+from miscreen.resources import Resources
+from miscreen.tables.delimited import DelimitedSource, ReadOptions
+from miscreen.tables.labels import read_number
+
+
+EDGES = [
+    "4.9406564584124654e-324",
+    "2.4703282292062327e-324",
+    "2.4703282292062328e-324",
+    "2.2250738585072011e-308",
+    "2.2250738585072012e-308",
+    "2.2250738585072014e-308",
+    "1.7976931348623157e308",
+    "1.7976931348623158e308",
+    "1.7976931348623159e308",
+    "1e308",
+    "1e309",
+    "1e-400",
+    "1e400",
+    "-1e400",
+    "0e99999999999999999999",
+    "1e99999999999999999999",
+    "1e-99999999999999999999",
+    "-0",
+    "-0.0",
+    "0",
+    "00000",
+    "1e23",
+    "9007199254740993",
+    "9007199254740992.5",
+    "9007199254740993.0",
+]
+
+
+def parse(literals, folder):
+    """What the reader makes of a column of numbers."""
+    text = "x\n" + "\n".join(literals) + "\n"
+    with DelimitedSource(io.BytesIO(text.encode()), "numbers", ReadOptions(), Resources(2, 1 << 28, folder)) as table:
+        assert table.types[0] in (ColumnType.FLOAT, ColumnType.INTEGER)
+        return table.values(np.arange(1))[0]
+
+
+def check(literals, folder):
+    expected = np.array([float(literal) for literal in literals])
+    found = parse(literals, folder)
+    wrong = np.flatnonzero(found.view(np.uint64) != expected.view(np.uint64))
+    assert not len(wrong), [(literals[i], found[i], expected[i]) for i in wrong[:5]]
+
+
+def random_floats(rng, count):
+    values = rng.integers(0, 2**64, count, dtype=np.uint64, endpoint=False).view(np.float64)
+    return values[np.isfinite(values)].tolist()
+
+
+def test_random_bit_patterns(tmp_path):
+    values = random_floats(np.random.default_rng(1), 400_000)
+    check([repr(v) for v in values], tmp_path)
+
+
+def test_ordinary_numbers(tmp_path):
+    rng = np.random.default_rng(2)
+    literals = [f"{v:.6f}" for v in rng.normal(size=150_000)]
+    literals += [repr(v) for v in rng.normal(scale=1e3, size=150_000).tolist()]
+    literals += [f"{v:.4g}" for v in rng.lognormal(sigma=20, size=100_000)]
+    literals += [str(v) for v in rng.integers(-(2**62), 2**62, 50_000).tolist()]
+    check(literals, tmp_path)
+
+
+def test_random_digits_points_and_exponents(tmp_path):
+    rng = np.random.default_rng(3)
+    literals = []
+    for _ in range(150_000):
+        digits = "".join(map(str, rng.integers(0, 10, rng.integers(1, 30)).tolist()))
+        point = int(rng.integers(0, len(digits) + 1))
+        number = digits[:point] + "." + digits[point:]
+        exponent = f"{'eE'[rng.integers(2)]}{('', '+', '-')[rng.integers(3)]}{rng.integers(0, 360)}"
+        literals.append(("", "+", "-")[rng.integers(3)] + number + (exponent if rng.integers(2) else ""))
+    check(literals, tmp_path)
+
+
+def test_halfway_between_neighbours_and_next_to_it(tmp_path):
+    rng = np.random.default_rng(4)
+    literals = []
+    for value in random_floats(rng, 6_000):
+        value = abs(value)
+        middle = (Fraction(value) + Fraction(math.nextafter(value, math.inf))) / 2 if value < 1e308 else Fraction(1)
+        # An exact decimal expansion: the denominator is a power of two.
+        places = middle.denominator.bit_length() - 1
+        digits = str(middle.numerator * 5**places)
+        literals += [f"{digits}e-{places}", f"{digits}1e-{places + 1}", f"{int(digits) - 1}e-{places}"]
+    check(literals, tmp_path)
+
+
+def test_halfway_in_few_digits(tmp_path):
+    rng = np.random.default_rng(5)
+    literals = []
+    for exponent in range(-30, 60):
+        for mantissa in rng.integers(2**52, 2**53, 200).tolist():
+            middle = Fraction(2 * mantissa + 1) * Fraction(2) ** (exponent - 1)
+            places = middle.denominator.bit_length() - 1
+            literals.append(f"{middle.numerator * 5**places}e-{places}")
+    check(literals, tmp_path)
+
+
+def test_subnormals_and_the_edges_of_the_range(tmp_path):
+    rng = np.random.default_rng(6)
+    literals = [repr(v) for v in rng.integers(0, 2**52, 50_000, dtype=np.uint64).view(np.float64).tolist()]
+    literals += [f"{rng.integers(1, 10**18)}e{-e}" for e in range(300, 360) for _ in range(200)]
+    literals += [f"{rng.integers(1, 10**18)}e{e}" for e in range(280, 330) for _ in range(200)]
+    literals += EDGES
+    literals += ["0" * 400 + "1", "0." + "0" * 400 + "1e400", "1" + "0" * 400 + "e-400", "0." + "0" * 2000 + "1"]
+    literals += ["9007199254740993" + "0" * 100 + "1e-101", "9" * 800, "." + "9" * 800, "1." + "0" * 900 + "1"]
+    check(literals, tmp_path)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    literals=st.lists(
+        st.one_of(
+            st.floats(allow_nan=False).map(repr),
+            st.from_regex(r"[+-]?([0-9]{1,40}(\.[0-9]{0,40})?|\.[0-9]{1,40})([eE][+-]?[0-9]{1,4})?", fullmatch=True),
+        ),
+        min_size=1,
+        max_size=30,
+    ),
+    spaces=st.sampled_from(["", " ", "\t", "  \t"]),
+)
+def test_any_literal_among_spaces(literals, spaces, tmp_path_factory):
+    check([literal + spaces for literal in literals], tmp_path_factory.getbasetemp())
+    check([spaces + literal for literal in literals], tmp_path_factory.getbasetemp())
+
+
+@pytest.mark.parametrize("word", ["inf", "-inf", "+Infinity", "INFINITY", "iNf"])
+def test_infinities(word, tmp_path):
+    assert parse([word, "1"], tmp_path)[0] == float(word)
+
+
+@pytest.mark.parametrize(
+    "text", ["1_000", "0x10", "1e", "e5", ".", "+", "-.e1", "1e+", "1.2.3", "1 2", "--1", "1f", "١", "in", "infinit"]
+)
+def test_what_python_or_c_might_take_is_no_number(text, tmp_path):
+    assert read_number(text) is None
+    source = io.BytesIO(f"x\n{text}\n".encode())
+    with DelimitedSource(source, "labels", ReadOptions(), Resources(1, 1 << 24, tmp_path)) as table:
+        assert table.types[0] == ColumnType.TEXT
+        assert table.table(np.arange(1)).column(0).to_pylist() == [text]
+
+
+def test_an_integer_times_a_power_of_ten():
+    rng = np.random.default_rng(7)
+    for _ in range(20_000):
+        w, q = int(rng.integers(0, 2**64, dtype=np.uint64)), int(rng.integers(-360, 330))
+        assert nearest_float64(np.uint64(w), q) == float(f"{w}e{q}")
