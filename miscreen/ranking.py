@@ -39,6 +39,28 @@ def ranking_order(scores: Floats, statuses: NDArray[np.uint8]) -> NDArray[np.int
     return np.lexsort((np.arange(len(keys)), -keys, ~scored))
 
 
+# Arrays are put together from buffers, since `pyarrow.array` imports pandas, which can take as long as a run.
+
+
+def _words(words: Sequence[str]) -> pa.Array:
+    """An Arrow array of text."""
+    import pyarrow as pa
+
+    encoded = [word.encode() for word in words]
+    offsets = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
+    return pa.StringArray.from_buffers(len(words), pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded)))
+
+
+def _numbers(values: NDArray[Any]) -> pa.Array:
+    """An Arrow array of numbers, NaN as null."""
+    import pyarrow as pa
+
+    present = ~np.isnan(values)
+    validity = None if present.all() else pa.py_buffer(np.packbits(present, bitorder="little"))
+    data = pa.py_buffer(np.ascontiguousarray(values))
+    return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [validity, data])
+
+
 class Ranking:
     """Every feature with its score, best first; several targets one after the other.
 
@@ -91,25 +113,21 @@ class Ranking:
         order = ranking_order(scores, statuses)
         factor = UNITS[unit]
 
-        def number(values: Floats) -> pa.Array:
-            ordered = values[order]
-            return pa.array(ordered, mask=np.isnan(ordered))
+        def labelled(labels: Sequence[str], codes: NDArray[Any]) -> pa.Array:
+            return pa.DictionaryArray.from_arrays(_numbers(codes[order]), _words(labels)).cast(pa.string())
 
-        def words(labels: Sequence[str], codes: NDArray[Any]) -> pa.Array:
-            return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(labels)).cast(pa.string())
-
-        columns: dict[str, Any] = {} if target is None else {"target": pa.array([target] * len(names), pa.string())}
+        columns: dict[str, Any] = {} if target is None else {"target": _words([target] * len(names))}
         columns |= {
-            "rank": pa.array(np.arange(1, len(names) + 1)),
-            "feature": pa.array(names, pa.string()).take(pa.array(order)),
-            "score": number(scores * factor),
-            f"mi_{unit}": number(mi * factor),
-            "n": pa.array(n[order]),
-            "kind": words([k.label for k in Kind], kinds[order]),
-            "method": pa.array(methods, pa.string()).take(pa.array(order)),
-            "status": words([s.label for s in Status], statuses[order]),
+            "rank": _numbers(np.arange(1, len(names) + 1)),
+            "feature": _words(names).take(_numbers(order)),
+            "score": _numbers(scores[order] * factor),
+            f"mi_{unit}": _numbers(mi[order] * factor),
+            "n": _numbers(n[order]),
+            "kind": labelled([k.label for k in Kind], kinds),
+            "method": _words(methods).take(_numbers(order)),
+            "status": labelled([s.label for s in Status], statuses),
         }
-        columns |= {name: number(values) for name, values in extras.items()}
+        columns |= {name: _numbers(values[order]) for name, values in extras.items()}
         return cls(pa.table(columns), metadata)
 
     @classmethod
