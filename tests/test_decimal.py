@@ -15,7 +15,6 @@ from miscreen.resources import Resources
 from miscreen.tables.delimited import DelimitedSource, ReadOptions
 from miscreen.tables.labels import read_number
 
-
 EDGES = [
     "4.9406564584124654e-324",
     "2.4703282292062327e-324",
