@@ -105,7 +105,12 @@ def contracted(function: _F) -> _F:
     return compiled
 
 
-@intrinsic
+def _instruction(function: Callable[..., Any]) -> Any:
+    """Let kernels use an LLVM instruction; Numba passes the first argument itself."""
+    return intrinsic(function)
+
+
+@_instruction
 def bits_of(typing_context: Any, number: Any) -> Any:
     """The 64 bits of a float64, as an int64."""
 
@@ -115,7 +120,7 @@ def bits_of(typing_context: Any, number: Any) -> Any:
     return numba.int64(numba.float64), reinterpret
 
 
-@intrinsic
+@_instruction
 def float_of(typing_context: Any, bits: Any) -> Any:
     """The float64 whose 64 bits are those of an int64."""
 
@@ -125,7 +130,7 @@ def float_of(typing_context: Any, bits: Any) -> Any:
     return numba.float64(numba.int64), reinterpret
 
 
-@intrinsic
+@_instruction
 def byte_at(typing_context: Any, address: Any) -> Any:
     """The byte at an address, as an int64: unlike an array, an address costs a callee no reference counts."""
 
@@ -136,7 +141,7 @@ def byte_at(typing_context: Any, address: Any) -> Any:
     return numba.int64(numba.int64), load
 
 
-@intrinsic
+@_instruction
 def word_at(typing_context: Any, address: Any) -> Any:
     """The eight bytes at an address, aligned or not, as a uint64 in the processor's byte order."""
 

@@ -141,7 +141,7 @@ def read_number(p: int) -> Any:
     if negative or first == 43:
         p += 1
     start = p
-    w = _U0
+    w: Any = _U0
     digit = byte_at(p) - 48
     while 0 <= digit <= 9:
         w = w * _U10 + np.uint64(digit)
@@ -187,7 +187,7 @@ def read_number(p: int) -> Any:
         q += dropped
         literal = literal and dropped == 0
     if w <= _TWO_53 and -22 <= q <= 22 and not inexact:
-        value = np.float64(np.int64(w))
+        value: float = np.float64(np.int64(w))
         if q < 0:
             value /= _TENS[-q]
         elif q > 0:

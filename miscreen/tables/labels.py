@@ -95,7 +95,7 @@ def interpret(labels: list[str], *, numbers: bool) -> Meaning:
         return Meaning(ColumnType.FLOAT, values, pa.array(values))
     if days := _each(labels, _read_date):
         ordinals = np.array([day.toordinal() - _EPOCH.toordinal() for day in days], dtype=np.int32)
-        return Meaning(ColumnType.TEMPORAL, ordinals * 86400.0, pa.array(ordinals).cast(pa.date32()))
+        return Meaning(ColumnType.TEMPORAL, ordinals * np.float64(86400), pa.array(ordinals).cast(pa.date32()))
     if times := _each(labels, _read_time):
         midnight = datetime.min
         return _ticks([datetime.combine(midnight, clock) - midnight for clock in times], pa.time64("us"))

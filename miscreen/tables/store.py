@@ -104,7 +104,7 @@ class ColumnStore:
             if self._file is None:
                 with tempfile.TemporaryFile(dir=self._scratch_dir, buffering=0) as unnamed:
                     self._file = os.dup(unnamed.fileno())
-            rest = memoryview(chunk).cast("B")
+            rest = chunk.data.cast("B")
             while rest:
                 rest = rest[os.write(self._file, rest) :]
         except OSError as error:
@@ -165,7 +165,7 @@ class ColumnStore:
 
     def _fetch(self, into: Floats, offset: int) -> None:
         assert self._file is not None
-        rest = memoryview(into).cast("B")
+        rest = into.data.cast("B")
         try:
             while rest:
                 count = os.preadv(self._file, [rest], offset)
