@@ -28,8 +28,8 @@ $(VENV)/.ready: pyproject.toml
 	@touch $@
 
 demo: setup
-	@echo '$$ miscreen rank data/samples/pbmc.parquet --target cell_type' >&2
-	@$(BIN)/miscreen rank data/samples/pbmc.parquet --target cell_type
+	@echo '$$ miscreen rank data/samples/pbmc.parquet --target cell_type --top 20' >&2
+	@$(BIN)/miscreen rank data/samples/pbmc.parquet --target cell_type --top 20
 
 test: setup
 	@$(BIN)/python -m pytest

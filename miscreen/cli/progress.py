@@ -31,20 +31,19 @@ class Progress:
         self._stream = stream
         self._quiet = quiet
         self._phase = ""
-        self._began = self._last = time.monotonic()
-        self._next = self._began + (BAR_AFTER if stream.isatty() else LINE_EVERY)
+        self._began, self._first = 0.0, 0
+        self._next = time.monotonic() + (BAR_AFTER if stream.isatty() else LINE_EVERY)
         self._bar: Bar | None = None
 
     def __call__(self, phase: str, done: int, total: int | None) -> None:
         """Take note of `done` of `total` bytes (phase ``read``) or columns (phase ``score``)."""
         now = time.monotonic()
-        if phase != self._phase:  # it began when the one before was heard of for the last time
-            self._phase, self._began = phase, self._last
-        self._last = now
+        if phase != self._phase:  # speed is counted from its first news, when kernels are compiled
+            self._phase, self._began, self._first = phase, now, done
         if self._quiet or now < self._next:
             return
         elapsed = now - self._began
-        text = describe(phase, done, total, done / elapsed if elapsed else 0.0)
+        text = describe(phase, done, total, (done - self._first) / elapsed if elapsed else 0.0)
         if self._stream.isatty():
             self._draw(text, done, total)
         else:
