@@ -27,8 +27,10 @@ def class_mi(ascending, classes, n_classes, k, mixed, psi, logs):
     first_of = np.zeros(n_classes + 1, np.int64)
     for c in range(n_classes):
         first_of[c + 1] = first_of[c] + (sizes[c] if sizes[c] > 1 else 0)
+        if sizes[c] == len(classes):
+            return np.nan
     n = first_of[n_classes]
-    if n == 0 or sizes.max() == len(classes):
+    if n == 0:
         return np.nan
     together = np.empty(n)  # ascending, those alone left out
     place_of = np.empty(n, np.int64)  # places in `together`, class after class

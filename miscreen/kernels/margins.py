@@ -117,9 +117,11 @@ def pad(ascending):
     """Set PAD infinities on either side of an ascending float64 array, so that searches need no bounds."""
     n = len(ascending)
     padded = np.empty(n + 2 * PAD)
-    padded[:PAD] = -np.inf
-    padded[PAD : PAD + n] = ascending
-    padded[PAD + n :] = np.inf
+    for i in range(PAD):
+        padded[i] = -np.inf
+        padded[PAD + n + i] = np.inf
+    for i in range(n):
+        padded[PAD + i] = ascending[i]
     return padded
 
 

@@ -131,7 +131,8 @@ def to_stage(values, order, stage, staged):
     """
     n = len(values)
     if stage == VALUES:
-        staged[:] = values
+        for i in range(n):
+            staged[i] = values[i]
     elif stage == RANKS:
         average_ranks(values, order, n, staged)
     else:
@@ -220,7 +221,9 @@ def number_levels(values, order, codes):
     """Code the levels of complete labels; if there are at most two, make the codes the values, in order. O(n)."""
     count = level_codes(values, order, codes)
     if count <= 2:
-        zero, one = 0, np.sum(codes == 0)
+        zero, one = 0, 0
+        for code in codes:
+            one += code == 0
         for i in range(len(codes)):
             values[i] = codes[i]
             if codes[i] == 0:

@@ -119,7 +119,8 @@ def count_neighbors(xs, x_order, x_weight, ys, y_order, y_weight, n_samples, k, 
                 nearest[duplicates[y_rank[i]]] += 1
             else:
                 radius = np.inf
-                near[:] = np.inf
+                for m in range(k):
+                    near[m] = np.inf
                 x_i, y_i = x[i], y[i]
                 first, last = first_of[column], first_of[column + 1]
                 upper, lower = i + 1, i - 1
@@ -168,10 +169,9 @@ def pair_mi(xs, x_order, x_weight, ys, y_order, y_weight, n_samples, k, mixed, p
         return np.nan
     marginals = np.zeros(n + 1, np.int64)
     nearest = np.zeros(n, np.int64)
-    if mixed and distinct_count(ys) < distinct_count(xs):
-        count_neighbors(ys, y_order, y_weight, xs, x_order, x_weight, n_samples, k, mixed, marginals, nearest)
-    else:
-        count_neighbors(xs, x_order, x_weight, ys, y_order, y_weight, n_samples, k, mixed, marginals, nearest)
+    if mixed and distinct_count(ys) < distinct_count(xs):  # columns of many ties are searched fastest
+        xs, x_order, x_weight, ys, y_order, y_weight = ys, y_order, y_weight, xs, x_order, x_weight
+    count_neighbors(xs, x_order, x_weight, ys, y_order, y_weight, n_samples, k, mixed, marginals, nearest)
     if mixed:
         return logs[n] + (weigh(nearest, psi) - weigh(marginals, logs)) / n
     return psi[n] + (weigh(nearest, psi) - weigh(marginals, psi)) / n
