@@ -63,7 +63,7 @@ def run_on_terminal(command: str, directory: Path) -> str:
         written += piece
     os.close(master)
     code = process.wait()
-    progress = re.compile(r"^(scored|read) .*/s.*\n", re.MULTILINE)  # while kernels are compiled
+    progress = re.compile(r"^(scored|read) \d.*\n", re.MULTILINE)  # while kernels are compiled
     shown = written.decode().replace("\r\n", "\n") + progress.sub("", errors.read_text())
     assert code == 0, f"{command}\nended with {code}:\n{shown}"
     return shown
