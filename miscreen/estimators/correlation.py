@@ -170,8 +170,9 @@ class Copula(_Correlation):
     Average ranks are mapped to normal scores, the normal quantiles of rank / (n + 1), and I = -0.5 log(1 - r^2)
     less the bias of Gaussian entropies of n samples: Ince et al. (2017), doi:10.1002/hbm.23471, whose terms
     for two columns and for the pair leave 0.5 (psi((n - 1) / 2) - psi((n - 2) / 2)), about 1 / 2n. Unbiased
-    for Gaussian values of any transform of the margins up to that order; else a lower bound of the mutual
-    information, blind to symmetric dependence. May be negative. Invariant under increasing transforms, bit for
+    under independence; for strongly dependent Gaussian values the scores, whose tails are short, lower it by up
+    to about 5 / n. Otherwise a lower bound of the mutual information, blind to symmetric dependence. May be
+    negative. Invariant under increasing transforms, bit for
     bit.
 
     Labels with K > 2 levels: the correlation ratio of the scores, less 0.5 (psi((n - 1) / 2) - psi((n - K) / 2)),
