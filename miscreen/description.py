@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from miscreen.estimators import estimator_class
 from miscreen.model import Batch, ColumnType, FeatureBlock, Floats, Kind, ScreenSpec, Target
-from miscreen.resources import BYTES_PER_COLUMN, FLOOR_BYTES, Resources, plan_blocks
+from miscreen.resources import BLOCKS_IN_FLIGHT, BYTES_PER_COLUMN, FLOOR_BYTES, Resources, plan_blocks
 from miscreen.screening import decide_kinds, make_spec, run_blocks
 from miscreen.tables import Progress, library_threads, open_table
 from miscreen.tables.columns import NameIndex
@@ -119,13 +119,14 @@ def describe(
         if target is not None:
             NameIndex(table.names, table.label).one(target, "the target")
         columns = np.arange(len(table.names))
-        plan = plan_blocks(len(columns), max(1, table.n_samples), table.value_bytes, resources.memory_bytes)
+        free_bytes = resources.memory_bytes - table.held_bytes
+        plan = plan_blocks(len(columns), max(1, table.n_samples), table.value_bytes, free_bytes)
         surveyor = _Surveyor(spec, len(columns))
         start = time.perf_counter()
         run_blocks(table, columns, plan, surveyor, resources.threads, on_progress)
         read_seconds = time.perf_counter() - start
         kinds = Counter(surveyor.kinds.tolist())
-        block_bytes = 4 * plan.block_features * table.n_samples * table.value_bytes
+        block_bytes = BLOCKS_IN_FLIGHT * plan.block_features * table.n_samples * table.value_bytes
         return Description(
             label=table.label,
             n_samples=table.n_samples,
@@ -137,7 +138,7 @@ def describe(
             n_columns_infinite=int(np.count_nonzero(surveyor.n_infinite)),
             n_constant=int(np.count_nonzero(surveyor.constant | (surveyor.n_present == 0))),
             read_seconds=read_seconds,
-            memory_bytes=FLOOR_BYTES + BYTES_PER_COLUMN * len(columns) + block_bytes,
+            memory_bytes=FLOOR_BYTES + BYTES_PER_COLUMN * len(columns) + table.held_bytes + block_bytes,
             costs=_costs(table, surveyor, target, resources.threads),
         )
 

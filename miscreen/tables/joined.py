@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,22 +15,23 @@ from miscreen.model import ColumnType
 from miscreen.tables.encoding import check_names, encode
 from miscreen.tables.source import TableSource
 
+_LOG = logging.getLogger("miscreen")
+
 
 def join_sources(sources: Sequence[TableSource], label: str) -> TableSource:
     """Join files by what they share.
 
     Files with the same columns (in any order) are stacked in the order given; files with the same number of
-    rows and no column in common are set side by side.
+    rows and no column in common are set side by side. Which of the two is logged.
 
     Raises
     ------
     DataError
         When the files share neither.
     """
-    if len(sources) == 1:
-        return sources[0]
     first = sources[0]
     if all(len(s.names) == len(first.names) and set(s.names) == set(first.names) for s in sources[1:]):
+        _LOG.info("%s: %d files with the same columns, taken one below the other", label, len(sources))
         return StackedSource(sources, label)
     for other in sources[1:]:
         if other.n_samples != first.n_samples:
@@ -39,13 +41,12 @@ def join_sources(sources: Sequence[TableSource], label: str) -> TableSource:
                 f"{other.n_samples:,} x {len(other.names):,}",
                 "Give files with the same columns (they are stacked) or the same rows (they are set side by side)",
             )
+    _LOG.info("%s: %d files with the same rows, taken side by side", label, len(sources))
     return SideBySideSource(sources, label)
 
 
 class StackedSource(TableSource):
     """Files with the same columns, one below the other."""
-
-    arrangement = "stacked"
 
     def __init__(self, sources: Sequence[TableSource], label: str) -> None:
         self.label = label
@@ -54,6 +55,7 @@ class StackedSource(TableSource):
         self.names = first.names
         self.n_samples = sum(s.n_samples for s in sources)
         self.value_bytes = max(s.value_bytes for s in sources)
+        self.held_bytes = sum(s.held_bytes for s in sources)
         self.types = first.types.copy()
         position = {name: i for i, name in enumerate(self.names)}
         self._columns: list[NDArray[np.intp]] = []
@@ -99,8 +101,6 @@ class StackedSource(TableSource):
 class SideBySideSource(TableSource):
     """Files with the same rows, one beside the other."""
 
-    arrangement = "side by side"
-
     def __init__(self, sources: Sequence[TableSource], label: str) -> None:
         self.label = label
         self._sources = sources
@@ -108,6 +108,7 @@ class SideBySideSource(TableSource):
         self.names = [name for source in sources for name in source.names]
         self.types = np.concatenate([source.types for source in sources])
         self.value_bytes = max(s.value_bytes for s in sources)
+        self.held_bytes = sum(s.held_bytes for s in sources)
         self._starts = np.cumsum([0] + [len(s.names) for s in sources])
         check_names(self.names, label)
 

@@ -31,6 +31,8 @@ class TableSource(ABC):
         `ColumnType` of each column.
     value_bytes : int
         4 or 8: size of the widest value that `values` returns.
+    held_bytes : int
+        What of the run's memory the table takes for as long as it is open.
     """
 
     label: str
@@ -38,6 +40,7 @@ class TableSource(ABC):
     names: Sequence[str]
     types: NDArray[np.uint8]
     value_bytes: int
+    held_bytes: int = 0
 
     @abstractmethod
     def values(self, columns: NDArray[np.intp]) -> NDArray[Any]:
