@@ -34,7 +34,7 @@ class _Correlation(Estimator):
         staged = np.empty(len(target.values))
         to_stage(target.values, target.order, self._stage, staged)
         self._centered = np.empty(len(staged))
-        self._moments = center(staged, self._centered)
+        self._rest, self._squares = center(staged, self._centered)
 
     def score(self, batch: Batch) -> Scores:
         """Estimate the mutual information of each feature with the target, in nats; `r` and `linfoot` beside."""
@@ -57,13 +57,13 @@ class _Correlation(Estimator):
 
     def _numbers(self, values: NDArray[np.float64], order: NDArray[np.intp] | None) -> NDArray[np.float64]:
         out = np.empty((3, len(values)))
+        mi, r, linfoot = out
         target = self._target
+        prepared = (self._centered, self._rest, self._squares)
         if order is None:
-            value_correlations(values, target.values, self._centered, *self._moments, *out)
+            value_correlations(values, target.values, *prepared, mi, r, linfoot)
         else:
-            rank_correlations(
-                values, order, target.values, target.order, self._centered, *self._moments, self._stage, *out
-            )
+            rank_correlations(values, order, target.values, target.order, *prepared, self._stage, mi, r, linfoot)
         return out
 
     def _labels(
