@@ -5,7 +5,7 @@ from __future__ import annotations
 import naive
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -54,6 +54,7 @@ def test_equal_widths_are_those_of_histogram2d(n_bins):
     np.testing.assert_allclose(score(features, y, bins=n_bins, binning="width", correction="none"), counted, rtol=1e-10)
 
 
+@settings(deadline=None)  # the first call may compile
 @given(
     arrays.arrays(
         np.float64,

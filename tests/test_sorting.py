@@ -1,0 +1,35 @@
+"""The order of samples, held to NumPy's stable sort."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from miscreen.kernels.sorting import argsort_rows
+
+
+def check(values):
+    order = np.empty(values.shape, dtype=np.intp)
+    argsort_rows(values, order)
+    np.testing.assert_array_equal(order, np.argsort(values, axis=1, kind="stable"))
+
+
+@settings(deadline=None)  # the first call may compile
+@given(
+    arrays.arrays(
+        np.float64,
+        st.tuples(st.integers(1, 3), st.integers(1, 40)),
+        elements=st.floats(allow_nan=True, allow_infinity=True) | st.sampled_from([0.0, -0.0, 1.0, -1.0, 5e-324]),
+    )
+)
+def test_any_floats_are_ordered_as_a_stable_sort_does(values):
+    check(values)
+
+
+def test_wide_rows_of_every_sort():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal(3000)
+    rows = [x, x.astype(np.float32), x.round(1), 1 + 1e-16 * x, np.exp(150 * x), np.where(x > 1, np.nan, x), 0 * x, -x]
+    check(np.array(rows, dtype=np.float64))
