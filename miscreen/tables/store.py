@@ -5,18 +5,21 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from miscreen.errors import ResourceError
+from miscreen.kernels.gather import gather
 from miscreen.model import Floats
 from miscreen.resources import format_bytes
 
 _GAP_BYTES = 4096  # between columns asked for; reading over so little is cheaper than another call
+_GROUP_ROWS = 64  # put into a column at a time: whole cache lines
+_STAGE_BYTES = 8 << 20  # read from scratch before they are put into columns
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -53,9 +56,9 @@ class ColumnStore:
 
     Notes
     -----
-    Reading k columns costs one ``pread`` for each chunk in scratch and each run of neighbouring columns, and
-    scratch memory for one such run. The file is read by calls and never mapped, so its pages do not count
-    as this process's memory.
+    Reading columns costs one ``pread`` for each chunk in scratch and each run of neighbouring columns, and
+    beside the result 8 MB or, if that is more, those columns of one chunk. The file is read by calls and
+    never mapped, so that its pages do not count as this process's memory.
 
     Examples
     --------
@@ -129,39 +132,53 @@ class ColumnStore:
         float64 array, shape (k, n_rows), C-contiguous
         """
         out = np.empty((len(columns), self.n_rows))
-        order = np.argsort(columns, kind="stable")
-        ascending = columns[order]
-        # A run is asked for in ascending order without holes: then it is copied as a slice.
-        straight = len(columns) > 0 and bool(np.all(np.diff(columns) == 1))
-        buffer = np.empty(0)
-        for chunk in self._chunks:
-            rows = slice(chunk.first_row, chunk.first_row + chunk.n_rows)
-            if chunk.values is not None:
-                if straight:
-                    out[:, rows] = chunk.values[columns[0] : columns[-1] + 1]
-                else:
-                    out[:, rows] = chunk.values[columns]
-                continue
-            for start, stop in self._runs(ascending, chunk.n_rows):
-                first, last = int(ascending[start]), int(ascending[stop - 1])
-                size = (last + 1 - first) * chunk.n_rows
-                if len(buffer) < size:
-                    buffer = np.empty(size)
-                self._fetch(buffer[:size], chunk.offset + first * chunk.n_rows * 8)
-                span = buffer[:size].reshape(last + 1 - first, chunk.n_rows)
-                if straight:
-                    out[:, rows] = span
-                else:
-                    out[order[start:stop], rows] = span[ascending[start:stop] - first]
+        runs, staged = self._runs(columns)
+        width = sum(stop - first for first, stop in runs)
+        for group in self._groups(width):
+            if group[0].values is None:
+                parts = [self._stage(chunk, runs, width) for chunk in group]
+            else:
+                parts = [chunk.values for chunk in group if chunk.values is not None]
+            bases = np.array([part.ctypes.data for part in parts], dtype=np.int64)
+            heights = np.array([chunk.n_rows for chunk in group], dtype=np.int64)
+            places = staged if group[0].values is None else columns
+            gather(bases, heights, places.astype(np.int64, copy=False), out, group[0].first_row)
         return out
 
-    @staticmethod
-    def _runs(ascending: NDArray[np.intp], n_rows: int) -> list[tuple[int, int]]:
-        """Cut columns where the gap to the next is worth a call of its own."""
-        gap = max(1, _GAP_BYTES // (8 * n_rows))
-        cuts = np.flatnonzero(np.diff(ascending) > gap) + 1
-        edges = [0, *cuts.tolist(), len(ascending)]
-        return [(a, b) for a, b in pairwise(edges) if a < b]
+    def _runs(self, columns: NDArray[np.intp]) -> tuple[list[tuple[int, int]], NDArray[np.intp]]:
+        """Cut columns into runs without wide gaps, and where each column is when the runs stand side by side."""
+        tallest = max((chunk.n_rows for chunk in self._chunks), default=1)
+        ascending = np.unique(columns)
+        cuts = np.flatnonzero(np.diff(ascending) > max(1, _GAP_BYTES // (8 * tallest))) + 1
+        runs = [(int(part[0]), int(part[-1]) + 1) for part in np.split(ascending, cuts) if len(part)]
+        firsts = np.array([first for first, _ in runs], dtype=np.intp)
+        before = np.cumsum([0, *(stop - first for first, stop in runs)])
+        run = np.searchsorted(firsts, columns, side="right") - 1
+        return runs, columns - firsts[run] + before[run]
+
+    def _groups(self, width: int) -> Iterator[list[_Chunk]]:
+        """Chunks, all in memory or all in scratch, worth putting into columns together."""
+        group: list[_Chunk] = []
+        rows = 0
+        for chunk in self._chunks:
+            full = rows >= _GROUP_ROWS or 8 * rows * width >= _STAGE_BYTES
+            if group and (full or (group[0].values is None) != (chunk.values is None)):
+                yield group
+                group, rows = [], 0
+            group.append(chunk)
+            rows += chunk.n_rows
+        if group:
+            yield group
+
+    def _stage(self, chunk: _Chunk, runs: list[tuple[int, int]], width: int) -> Floats:
+        """Read runs of columns of a chunk from scratch, side by side."""
+        stage = np.empty(width * chunk.n_rows)
+        used = 0
+        for first, stop in runs:
+            size = (stop - first) * chunk.n_rows
+            self._fetch(stage[used : used + size], chunk.offset + 8 * first * chunk.n_rows)
+            used += size
+        return stage
 
     def _fetch(self, into: Floats, offset: int) -> None:
         assert self._file is not None

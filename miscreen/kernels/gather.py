@@ -1,0 +1,36 @@
+"""Columns put together from chunks of rows."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from miscreen.kernels._jit import kernel, word_at
+
+_TILE_COLUMNS = 16  # whose ends stay in the first-level cache
+
+
+@kernel
+def gather(
+    bases: NDArray[np.int64],
+    heights: NDArray[np.int64],
+    places: NDArray[np.int64],
+    out: NDArray[np.float64],
+    first_row: int,
+) -> None:
+    """Fill rows of `out`, shape (n_columns, n_rows), from `first_row` on, with one chunk after another.
+
+    Chunk c is float64 at address bases[c], column by column, heights[c] rows each; out[j] is its column
+    places[j]. O(values).
+    """
+    n_columns = len(out)
+    for left in range(0, n_columns, _TILE_COLUMNS):
+        right = min(left + _TILE_COLUMNS, n_columns)
+        row = first_row
+        for c in range(len(heights)):
+            height = heights[c]
+            for j in range(left, right):
+                source = bases[c] + 8 * height * places[j]
+                for i in range(height):
+                    out[j, row + i] = np.uint64(word_at(source + 8 * i)).view(np.float64)
+            row += height
