@@ -14,7 +14,8 @@ import typer
 
 from miscreen.cli.convert import convert
 from miscreen.cli.describe import describe
-from miscreen.cli.options import Version, flat
+from miscreen.cli.flat import flat
+from miscreen.cli.options import Version
 from miscreen.cli.rank import rank
 from miscreen.cli.select import select
 from miscreen.cli.terminal import say

@@ -1,19 +1,16 @@
 """Every option of the command line, declared once.
 
-Options that several verbs share are fields of a group. A verb takes the group as one parameter; `flat`
-spreads it out for Typer, and the group knows how to hand its values to the library.
+Options that several verbs share are fields of a group. A verb takes the group as one parameter, and the
+group knows how to hand its values to the library.
 """
 
 from __future__ import annotations
 
-import inspect
 import os
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass, fields
-from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -263,43 +260,3 @@ class Running:
 
 
 GROUPS = (Screening, Reading, Writing, Running)
-
-
-def flat(verb: Callable[..., None]) -> Callable[..., None]:
-    """Spread the groups among the parameters of a verb into options of their own.
-
-    Parameters
-    ----------
-    verb : callable
-        A command whose parameters are Typer's, or annotated with one of `GROUPS`.
-
-    Returns
-    -------
-    callable
-        Takes every option as a keyword, as Typer calls it, and calls `verb` with the groups put together.
-    """
-    hints = get_type_hints(verb, include_extras=True)
-    parameters: list[inspect.Parameter] = []
-    members: dict[str, tuple[type[Any], list[str]]] = {}
-    for parameter in inspect.signature(verb).parameters.values():
-        hint = hints[parameter.name]
-        if hint in GROUPS:
-            types = get_type_hints(hint, include_extras=True)
-            members[parameter.name] = hint, [f.name for f in fields(hint)]
-            spread = [(f.name, types[f.name], f.default) for f in fields(hint)]
-        else:
-            spread = [(parameter.name, hint, parameter.default)]
-        for name, annotation, default in spread:
-            parameters.append(
-                inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
-            )
-
-    @wraps(verb)
-    def spread_out(**values: Any) -> None:
-        for name, (group, names) in members.items():
-            values[name] = group(**{member: values.pop(member) for member in names})
-        verb(**values)
-
-    spread_out.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    spread_out.__annotations__ = {p.name: p.annotation for p in parameters}
-    return spread_out
