@@ -6,7 +6,7 @@ import numpy as np
 
 from miscreen.kernels._jit import inner, kernel
 from miscreen.kernels.counts import level_codes
-from miscreen.kernels.margins import count_within, is_tied, pad, rescale, weigh
+from miscreen.kernels.margins import is_tied, leap, rescale, weigh
 from miscreen.kernels.ranks import present_count
 
 ROSS, GAO = 1, 2
@@ -43,7 +43,6 @@ def class_mi(ascending, classes, n_classes, k, mixed, psi, logs):
             place_of[filled[c]] = place
             filled[c] += 1
             place += 1
-    padded = pad(together)
     margins = np.zeros(n + 1, np.int64)
     nearest = np.zeros(n + 1, np.int64)
     own_class = np.zeros(n + 1, np.int64)
@@ -69,7 +68,15 @@ def class_mi(ascending, classes, n_classes, k, mixed, psi, logs):
                         run_end += 1
                 nearest[run_end - run - 1 if radius == 0.0 else k_class] += 1
                 radius = np.nextafter(radius, np.inf)
-            margins[count_within(padded, place_of[i], 1.0, radius) + 1] += 1
+            # From its neighbours in the class, the edges of the ball are near.
+            left, right = place_of[low], place_of[low + k_class]
+            while x - together[left] >= radius and left < place_of[i]:
+                left += 1
+            while together[right] - x >= radius and right > place_of[i]:
+                right -= 1
+            left = leap(together, left, -1, 1, x, 1.0, radius)
+            right = leap(together, right, 1, 1, x, 1.0, radius)
+            margins[right - left + 1] += 1
         if not mixed:
             nearest[k_class] += last - first
     if mixed:

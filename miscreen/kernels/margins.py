@@ -70,16 +70,19 @@ def rescale(ascending, scale):
 
 
 @inner
-def leap(padded, at, sign, value, weight, radius):
-    """Gallop from `at` towards `sign` while closer to `value` than `radius`, then back to PAD of the edge."""
-    stride = PAD
-    while 0 <= at + sign * stride < len(padded) and abs(padded[at + sign * stride] - value) * weight < radius:
-        at += sign * stride
-        stride *= 2
-    while stride > PAD:
-        stride //= 2
-        if 0 <= at + sign * stride < len(padded) and abs(padded[at + sign * stride] - value) * weight < radius:
-            at += sign * stride
+def leap(padded, at, sign, stride, value, weight, radius):
+    """Gallop from `at`, which is closer to `value` than `radius`, towards `sign`, to less than `stride` of the edge.
+
+    With a stride of 1, to the last place that is closer. O(log distance).
+    """
+    step = stride
+    while 0 <= at + sign * step < len(padded) and abs(padded[at + sign * step] - value) * weight < radius:
+        at += sign * step
+        step *= 2
+    while step > stride:
+        step //= 2
+        if 0 <= at + sign * step < len(padded) and abs(padded[at + sign * step] - value) * weight < radius:
+            at += sign * step
     return at
 
 
@@ -97,13 +100,13 @@ def count_within(padded, position, weight, radius):
         high += PAD
         strides += 1
         if strides == FEW:
-            high = leap(padded, high, 1, value, weight, radius)
+            high = leap(padded, high, 1, PAD, value, weight, radius)
     strides = 0
     while (value - padded[low - PAD]) * weight < radius:
         low -= PAD
         strides += 1
         if strides == FEW:
-            low = leap(padded, low, -1, value, weight, radius)
+            low = leap(padded, low, -1, PAD, value, weight, radius)
     count = high - low
     for i in range(PAD):
         count += (padded[high + 1 + i] - value) * weight < radius
