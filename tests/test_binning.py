@@ -11,7 +11,8 @@ from hypothesis.extra import numpy as arrays
 
 from miscreen.errors import InputError
 from miscreen.estimators.binning import RULES, Binning, BinningOptions
-from miscreen.kernels import bins
+from miscreen.kernels import bin_rules
+from miscreen.kernels.bins import frequency_cells, width_cells
 from miscreen.model import Batch, Kind, Target
 
 CONTINUOUS, DISCRETE = Kind.CONTINUOUS, Kind.DISCRETE
@@ -65,7 +66,7 @@ def test_equal_widths_are_those_of_histogram2d(n_bins):
 )
 def test_each_value_falls_into_the_cell_that_numpy_puts_it_in(values, n_bins):
     cells = np.empty(len(values), dtype=np.int64)
-    bins.width_cells(values, values.min(), values.max(), n_bins, cells)
+    width_cells(values, values.min(), values.max(), n_bins, cells)
     edges = np.linspace(values.min(), values.max(), n_bins + 1)
     expected = np.searchsorted(edges, values, side="right") - 1 - (values == edges[-1])
     np.testing.assert_array_equal(cells, expected)
@@ -75,28 +76,30 @@ def test_each_value_falls_into_the_cell_that_numpy_puts_it_in(values, n_bins):
 @pytest.mark.parametrize("n", [10, 97, 100, 1000, 1024])
 def test_rules_give_as_many_bins_as_numpy(rule, n):
     features, _ = samples(n=n)
-    table = bins.n_log_n(n)
+    table = bin_rules.n_log_n(n)
     for x in features:
-        if np.ptp(x) > 0 and len(edges := np.histogram_bin_edges(x, bins=rule)) <= bins.MAX_BINS + 1:
-            assert bins.bin_count(np.sort(x), RULES[rule], table) == len(edges) - 1
+        if np.ptp(x) > 0 and len(edges := np.histogram_bin_edges(x, bins=rule)) <= bin_rules.MAX_BINS + 1:
+            assert bin_rules.bin_count(np.sort(x), RULES[rule], table) == len(edges) - 1
 
 
 def test_rules_stop_at_a_thousand_bins():
     x = np.append(np.random.default_rng(0).standard_normal(500), 1e6)
     assert len(np.histogram_bin_edges(x[:-1], bins="fd")) < 100
-    assert bins.bin_count(np.sort(x), RULES["fd"], bins.n_log_n(len(x))) == bins.MAX_BINS
+    assert bin_rules.bin_count(np.sort(x), RULES["fd"], bin_rules.n_log_n(len(x))) == bin_rules.MAX_BINS
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_birge_rozenholc_chooses_what_trying_every_number_chooses(seed):
     features, _ = samples(seed, n=120)
     for x in features:
-        assert bins.bin_count(np.sort(x), bins.BIRGE_ROZENHOLC, bins.n_log_n(120)) == naive.birge_rozenholc(x.tolist())
+        assert bin_rules.bin_count(
+            np.sort(x), bin_rules.BIRGE_ROZENHOLC, bin_rules.n_log_n(120)
+        ) == naive.birge_rozenholc(x.tolist())
 
 
 def test_birge_rozenholc_agrees_with_numpy_histograms():
     n = 1000
-    table = bins.n_log_n(n)
+    table = bin_rules.n_log_n(n)
     rng = np.random.default_rng(5)
     for x in (
         rng.standard_normal(n),
@@ -108,13 +111,13 @@ def test_birge_rozenholc_agrees_with_numpy_histograms():
             counts = np.histogram(x, bins=d)[0]
             counts = counts[counts > 0]
             scores.append(np.sum(counts * np.log(counts)) + n * np.log(d) - (d - 1 + np.log(d) ** 2.5))
-        found = bins.bin_count(np.sort(x), bins.BIRGE_ROZENHOLC, table)
+        found = bin_rules.bin_count(np.sort(x), bin_rules.BIRGE_ROZENHOLC, table)
         assert found == np.argmax(scores) + 1 > 3
 
 
 def test_birge_rozenholc_may_choose_a_single_bin_and_then_finds_no_information():
     x = np.arange(200.0)  # exactly uniform
-    assert bins.bin_count(x, bins.BIRGE_ROZENHOLC, bins.n_log_n(200)) == 1
+    assert bin_rules.bin_count(x, bin_rules.BIRGE_ROZENHOLC, bin_rules.n_log_n(200)) == 1
     assert score(x, x, bins="birge-rozenholc").tolist() == [0.0]
 
 
@@ -133,15 +136,15 @@ def test_equal_frequencies_equal_the_naive_table(n_bins, correction):
 def test_equal_frequencies_are_equal():
     x = np.random.default_rng(0).permutation(160).astype(float)
     cells = np.empty(160, dtype=np.int64)
-    bins.frequency_cells(x, np.argsort(x), 8, cells)
+    frequency_cells(x, np.argsort(x), 8, cells)
     np.testing.assert_array_equal(np.bincount(cells), np.full(8, 20))
 
 
 @pytest.mark.parametrize("rule", RULES)
 def test_a_rule_cuts_into_the_number_of_bins_that_it_finds(rule):
     features, y = samples()
-    table = bins.n_log_n(len(y))
-    counts = [bins.bin_count(np.sort(v), RULES[rule], table) for v in (features[0], y)]
+    table = bin_rules.n_log_n(len(y))
+    counts = [bin_rules.bin_count(np.sort(v), RULES[rule], table) for v in (features[0], y)]
     expected = table_mi(np.histogram2d(features[0], y, bins=counts)[0])
     found = score(features[0], y, bins=rule, binning="width", correction="none")
     np.testing.assert_allclose(found, [expected], rtol=1e-10)

@@ -18,8 +18,9 @@ from miscreen.estimators.isj import isj_bandwidth
 from miscreen.estimators.kde import POINTS_PER_GRID, Kde, KdeOptions
 from miscreen.estimators.plugin import plugin_scores
 from miscreen.kernels._jit import kernel
-from miscreen.kernels.density import KERNELS, spread
+from miscreen.kernels.density import KERNELS
 from miscreen.kernels.logarithm import logarithm, xlogx
+from miscreen.kernels.spread import spread
 from miscreen.model import Batch, Kind, Target
 
 CONTINUOUS, DISCRETE = Kind.CONTINUOUS, Kind.DISCRETE

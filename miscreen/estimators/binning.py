@@ -10,16 +10,17 @@ import numpy as np
 from miscreen.errors import InputError
 from miscreen.estimators.estimator import Estimator
 from miscreen.estimators.plugin import PLUG_IN
-from miscreen.kernels import bins as kernels
+from miscreen.kernels import bin_rules
+from miscreen.kernels.bins import binned_mi, margin_cells
 from miscreen.model import Batch, Kind, Scores, Target
 
 RULES = {
-    "birge-rozenholc": kernels.BIRGE_ROZENHOLC,
-    "fd": kernels.FREEDMAN_DIACONIS,
-    "doane": kernels.DOANE,
-    "scott": kernels.SCOTT,
-    "sturges": kernels.STURGES,
-    "sqrt": kernels.SQUARE_ROOT,
+    "birge-rozenholc": bin_rules.BIRGE_ROZENHOLC,
+    "fd": bin_rules.FREEDMAN_DIACONIS,
+    "doane": bin_rules.DOANE,
+    "scott": bin_rules.SCOTT,
+    "sturges": bin_rules.STURGES,
+    "sqrt": bin_rules.SQUARE_ROOT,
 }
 BINNINGS = ("frequency", "width")
 CORRECTIONS = ("miller-madow", "none")
@@ -51,8 +52,8 @@ class BinningOptions:
                     f"there is no rule {self.bins!r} for the number of bins",
                     f"Choose {', '.join(RULES)} or a whole number",
                 )
-        elif self.bins not in range(2, kernels.MAX_BINS + 1):
-            raise InputError(f"the number of bins must be whole and from 2 to {kernels.MAX_BINS}, not {self.bins}")
+        elif self.bins not in range(2, bin_rules.MAX_BINS + 1):
+            raise InputError(f"the number of bins must be whole and from 2 to {bin_rules.MAX_BINS}, not {self.bins}")
         if self.binning not in BINNINGS:
             raise InputError(f"there is no binning {self.binning!r}", f"Choose one of {', '.join(BINNINGS)}")
         if self.correction not in CORRECTIONS:
@@ -100,13 +101,13 @@ class Binning(Estimator):
     def __init__(self, target: Target, options: BinningOptions) -> None:
         self._target = target
         self._fixed = 0 if isinstance(options.bins, str) else options.bins
-        self._rule = RULES[options.bins] if isinstance(options.bins, str) else kernels.FIXED
+        self._rule = RULES[options.bins] if isinstance(options.bins, str) else bin_rules.FIXED
         self._by_width = options.binning == "width"
         self._correct = options.correction == "miller-madow"
         self._cells = np.empty(len(target.values), dtype=np.int64)
-        self._n_cells = kernels.margin_cells(
+        self._n_cells = margin_cells(
             target.values, target.order, target.kind == Kind.DISCRETE,
-            self._fixed, self._rule, self._by_width, kernels.n_log_n(len(target.values)), self._cells,
+            self._fixed, self._rule, self._by_width, bin_rules.n_log_n(len(target.values)), self._cells,
         )  # fmt: skip
 
     def score(self, batch: Batch) -> Scores:
@@ -125,9 +126,9 @@ class Binning(Estimator):
         """
         target = self._target
         discrete = batch.kind == Kind.DISCRETE
-        sorting = discrete or not self._by_width or self._rule != kernels.FIXED
+        sorting = discrete or not self._by_width or self._rule != bin_rules.FIXED
         mi = np.empty(len(batch.values))
-        kernels.binned_mi(
+        binned_mi(
             batch.values, batch.order if sorting else np.empty((len(mi), 0), dtype=np.intp),
             target.values, target.order, self._cells, self._n_cells, discrete, target.kind == Kind.DISCRETE,
             self._fixed, self._rule, self._by_width, self._correct, mi,

@@ -10,9 +10,9 @@ from miscreen.kernels._jit import inner, kernel
 from miscreen.kernels.counts import level_codes
 from miscreen.kernels.logarithm import xlogx
 from miscreen.kernels.ranks import normal_score_table, normal_scores, present_count
+from miscreen.kernels.spread import spread
 
 KERNELS = ("gaussian", "exponential", "box", "tri", "epa", "biweight", "triweight", "tricube", "cosine")
-IQR_OF_NORMAL = 1.3489795003921634
 EDGE = 3.0  # bandwidths between the outermost sample and the edge of the grid
 
 
@@ -36,36 +36,6 @@ def kernel_shape(which, distance):
     if which == 8:
         return math.cos(0.5 * math.pi * t)
     return (1.0 - t * t) ** (which - 3)
-
-
-@inner
-def _percentile(ascending, quarter):
-    """Quartile of sorted values, linearly interpolated as numpy.percentile does. O(1)."""
-    at = (len(ascending) - 1) * quarter * 0.25
-    below = int(at)
-    above = min(below + 1, len(ascending) - 1)
-    return ascending[below] + (ascending[above] - ascending[below]) * (at - below)
-
-
-@kernel
-def spread(ascending):
-    """The lesser of the standard deviation and IQR / 1.349 of sorted values (float64), as in KDEpy.
-
-    The standard deviation alone when the quartiles coincide; 0 for a single value. O(n), without scratch.
-    """
-    n = len(ascending)
-    if n < 2 or ascending[0] == ascending[n - 1]:
-        return 0.0
-    mean = 0.0
-    for i in range(n):
-        mean += ascending[i]
-    mean /= n
-    squares = 0.0
-    for i in range(n):
-        squares += (ascending[i] - mean) ** 2
-    deviation = math.sqrt(squares / (n - 1))
-    quartiles = (_percentile(ascending, 3) - _percentile(ascending, 1)) / IQR_OF_NORMAL
-    return min(deviation, quartiles) if quartiles > 0.0 else deviation
 
 
 @inner

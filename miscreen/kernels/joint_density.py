@@ -11,9 +11,10 @@ from __future__ import annotations
 import numpy as np
 
 from miscreen.kernels._jit import inner, kernel
-from miscreen.kernels.density import EDGE, kernel_shape, spread, sum_xlogx
+from miscreen.kernels.density import EDGE, kernel_shape, sum_xlogx
 from miscreen.kernels.logarithm import logarithm, xlogx
 from miscreen.kernels.ranks import compact, compact_target, normal_score_table, normal_scores, present_count
+from miscreen.kernels.spread import spread
 
 
 @kernel
