@@ -104,10 +104,11 @@ class Binning(Estimator):
         self._rule = RULES[options.bins] if isinstance(options.bins, str) else bin_rules.FIXED
         self._by_width = options.binning == "width"
         self._correct = options.correction == "miller-madow"
+        self._table = bin_rules.n_log_n(len(target.values))
         self._cells = np.empty(len(target.values), dtype=np.int64)
         self._n_cells = margin_cells(
             target.values, target.order, target.kind == Kind.DISCRETE,
-            self._fixed, self._rule, self._by_width, bin_rules.n_log_n(len(target.values)), self._cells,
+            self._fixed, self._rule, self._by_width, self._table, self._cells,
         )  # fmt: skip
 
     def score(self, batch: Batch) -> Scores:
@@ -131,6 +132,6 @@ class Binning(Estimator):
         binned_mi(
             batch.values, batch.order if sorting else np.empty((len(mi), 0), dtype=np.intp),
             target.values, target.order, self._cells, self._n_cells, discrete, target.kind == Kind.DISCRETE,
-            self._fixed, self._rule, self._by_width, self._correct, mi,
+            self._fixed, self._rule, self._by_width, self._correct, self._table, mi,
         )  # fmt: skip
         return Scores(mi, PLUG_IN if discrete and target.kind == Kind.DISCRETE else "bin")

@@ -137,18 +137,19 @@ def class_mi(ascending, codes, n_classes, bandwidths, factor, multiplier, shape,
 
 @kernel
 def class_kde(
-    values, order, target, target_order, target_codes, features_are_classes, on_ranks,
+    values, order, target, target_order, target_codes, features_are_classes, full_table,
     bandwidths, factor, multiplier, shape, points, mi,
 ):  # fmt: skip
     """Mutual information, in nats, of features and a target of which one is continuous, the other of classes.
 
     values: float64 (n_features, n_samples), NaN = missing; order: its argsort; target, target_order: values and
-    argsort; target_codes: int64, its levels in order of first appearance; bandwidths: float64 (n_features, 1 or
-    n_classes); mi: float64 (n_features,). By `class_mi`: O(n + classes points^2) each.
+    argsort; target_codes: int64, its levels in order of first appearance; full_table: `normal_score_table` of the
+    samples, empty for the raw scale; bandwidths: float64 (n_features, 1 or n_classes); mi: float64 (n_features,).
+    By `class_mi`: O(n + classes points^2) each.
     """
     full = len(target)
     identity = np.arange(full)
-    table = normal_score_table(full)
+    table = full_table
     codes = np.empty(full, np.int64)
     masked = np.empty(full)
     for f in range(len(values)):
@@ -171,8 +172,8 @@ def class_kde(
                 ascending[place] = target[sample] if features_are_classes else values[f, sample]
                 classes[place] = codes[sample]
                 place += 1
-        if on_ranks:
+        if len(full_table) > 0:
             if len(table) != 2 * n - 1:
-                table = normal_score_table(n)
+                table = full_table if n == full else normal_score_table(n)
             normal_scores(ascending, identity, n, table, ascending)
         mi[f] = class_mi(ascending, classes, n_classes, bandwidths[f], factor, multiplier, shape, points)

@@ -176,20 +176,22 @@ def _untied(values, order):
 
 @kernel
 def joint_kde(
-    values, order, target, target_order, on_ranks, target_margin, rank_margin, bandwidths, multiplier, shape, grid, mi
+    values, order, target, target_order, full_table, target_margin, rank_margin, bandwidths, multiplier, shape, grid, mi
 ):
     """Mutual information, in nats, of continuous features with a continuous target, by `joint_mi`.
 
-    values: float64 (n_features, n_samples), NaN = missing; order: its argsort; target_margin, rank_margin: the
-    `margin` of the whole target and of n untied ranks; bandwidths: float64 (n_features, 2), of feature and
-    target, NaN = the reference rule; mi: float64 (n_features,). O(n + grid^3 / 2) each.
+    values: float64 (n_features, n_samples), NaN = missing; order: its argsort; full_table: `normal_score_table`
+    of the samples, empty for the raw scale; target_margin, rank_margin: the `margin` of the whole target and of
+    untied ranks; bandwidths: float64 (n_features, 2), of feature and target, NaN = the reference rule; mi:
+    float64 (n_features,). O(n + grid^3 / 2) each.
     """
     full = len(target)
     half = grid // 2
+    on_ranks = len(full_table) > 0
+    table = full_table
     counts = np.empty((grid, grid))
     folded, smoothed = np.empty((2, half, grid)), np.empty((2, half, grid))
     sides, products = np.empty((2, grid, half)), np.empty((2, grid, half))
-    table = normal_score_table(full if on_ranks else 0)
     kept, kept_order = np.empty(full), np.empty(full, np.intp)
     cells, weights = np.empty(full, np.int64), np.empty(full)
     for f in range(len(values)):
@@ -202,7 +204,7 @@ def joint_kde(
             x = (cells, weights, rank_margin[2], rank_margin[3], rank_margin[4], rank_margin[5])
         else:
             if on_ranks and len(table) != 2 * n - 1:
-                table = normal_score_table(n)
+                table = full_table if n == full else normal_score_table(n)
             compact(values[f], order[f], kept, kept_order)
             scores, ascending = scored(kept[:n], kept_order[:n], table)
             x = margin(scores, ascending, bandwidths[f, 0], multiplier, shape, grid)
