@@ -1,7 +1,9 @@
 """Rows of delimited text (RFC 4180) to columns of numbers.
 
 A cell that is no number is left to the caller: it is *boxed*, a NaN whose payload says where the cell stands
-in the text. So kernels need no lists of events, and a table of nothing but labels takes no more memory.
+in the text. So kernels need no lists of events, and a table of nothing but labels takes no more memory. The
+caller numbers the labels of a column; short ones that have a number already are told to the kernel, *packed*
+into a word, and need not be boxed again.
 """
 
 from __future__ import annotations
@@ -25,6 +27,9 @@ BOX = np.uint64(0xFFF8 << 48)
 LENGTH_BITS = 20
 MAX_CELL = (1 << LENGTH_BITS) - 1  # longest cell that can be boxed, bytes
 MAX_TEXT = (1 << 31) - 1  # longest text whose positions can be boxed, bytes
+
+KNOWN = 8  # labels of a column that the kernel is told
+MAX_PACKED = 7  # longest label that can be packed, bytes
 
 _U_LENGTH_BITS = np.uint64(LENGTH_BITS)
 _LF, _CR, _QUOTE, _SPACE, _TAB = 10, 13, 34, 32, 9
@@ -175,8 +180,28 @@ def _word(p: int, end: int) -> float:
 
 
 @inner
-def _read_word(text: int, p: int, end: int, label: bool, nulls: int) -> Any:
-    """What the cell [p, end) says beside numbers, and its note: missing, infinite, or boxed."""
+def _code(p: int, end: int, quoted: bool, known: int) -> int:
+    """The place among the packed labels at `known` of the label [p, end), or -1."""
+    if end - p > MAX_PACKED:
+        return -1
+    packed = end - p + 1
+    while p < end:
+        if quoted and byte_at(p) == _QUOTE:  # doubled
+            return -1
+        packed = (packed << 8) | byte_at(p)
+        p += 1
+    for code in range(KNOWN):
+        if np.int64(word_at(known + 8 * code)) == packed:
+            return code
+    return -1
+
+
+@inner
+def _read_word(text: int, p: int, end: int, nulls: int, known: int) -> Any:
+    """What the cell [p, end) says beside numbers, and its note: missing, infinite, a label or boxed.
+
+    known: address of the packed labels of a column of text; 0 in others.
+    """
     quoted = byte_at(p) == _QUOTE
     first = p + quoted
     last = end - quoted
@@ -187,17 +212,21 @@ def _read_word(text: int, p: int, end: int, label: bool, nulls: int) -> Any:
     word = _word(first, last)
     if word != word or _is_null(first, last, nulls):
         return np.nan, NOT_A_NUMBER
-    if word != 0.0 and not label:
+    if known != 0:
+        code = _code(p + quoted, end - quoted, quoted, known)
+        if code >= 0:
+            return np.float64(code), NOT_A_NUMBER
+    elif word != 0.0:
         return word, FRACTION
     box = BOX | (np.uint64(p - text) << _U_LENGTH_BITS) | np.uint64(end - p)
     return np.uint64(box).view(np.float64), HAS_BOXED
 
 
 @inlined
-def _read_cell(text: int, p: int, delimiter: int, label: bool, nulls: int, numeric_nulls: bool) -> Any:
+def _read_cell(text: int, p: int, delimiter: int, nulls: int, numeric_nulls: bool, known: int) -> Any:
     """The value of the cell at p, the position after it (-1: it cannot be read) and its note."""
     value, q, kind = 0.0, p, NOT_A_NUMBER
-    if not label:
+    if known == 0:
         quoted = byte_at(p) == _QUOTE
         stop = _QUOTE if quoted else delimiter
         value, q, kind = read_number(_skip_blanks(p + quoted, stop))
@@ -211,7 +240,7 @@ def _read_cell(text: int, p: int, delimiter: int, label: bool, nulls: int, numer
         q = _cell_end(p, delimiter)
         if q < 0 or q - p > MAX_CELL:
             return 0.0, -1, NOT_A_NUMBER
-        word, note = _read_word(text, p, q, label, nulls)
+        word, note = _read_word(text, p, q, nulls, known)
         if kind == NOT_A_NUMBER or note == NOT_A_NUMBER:
             value, kind = word, note
         elif kind == UNSETTLED:
@@ -224,7 +253,8 @@ def parse_rows(
     text: NDArray[np.uint8],
     starts: NDArray[np.int64],
     delimiter: int,
-    labels: NDArray[np.bool_],
+    labels: NDArray[np.int64],
+    known: NDArray[np.uint64],
     nulls: NDArray[np.uint8],
     numeric_nulls: bool,
     out: NDArray[np.float64],
@@ -232,13 +262,14 @@ def parse_rows(
 ) -> int:
     """Take rows apart into `out`, shape (n_columns, n_rows), and what columns hold into `notes`.
 
-    `labels` marks columns whose cells are all boxed; `nulls` has each null token after its length, then 255.
+    labels[c] is -1, or for a column of text the row of `known`, shape (n_text, KNOWN), with its packed labels,
+    in order of code, 0 where there is none; `nulls` has each null token after its length, then 255.
     Returns the first row that is ragged or has an unreadable cell, or -1; later rows are unfinished. O(bytes).
     """
     n_columns, n_rows = out.shape
     group = max(1, min(_GROUP_ROWS, n_rows))
     width = _TILE_CELLS // group
-    base, tokens = text.ctypes.data, nulls.ctypes.data
+    base, tokens, table = text.ctypes.data, nulls.ctypes.data, known.ctypes.data
     position = np.empty(group, dtype=np.int64)  # of the next cell; -1 in a broken row
     for top in range(0, n_rows, group):
         height = min(group, n_rows - top)
@@ -251,7 +282,9 @@ def parse_rows(
                 for column in range(left, right):
                     if p < 0:
                         break
-                    value, p, note = _read_cell(base, p, delimiter, labels[column], tokens, numeric_nulls)
+                    label = labels[column]
+                    packed = 0 if label < 0 else table + 8 * KNOWN * label
+                    value, p, note = _read_cell(base, p, delimiter, tokens, numeric_nulls, packed)
                     out[column, top + k] = value
                     notes[column] |= note
                     if p >= 0:

@@ -42,7 +42,7 @@ class _Parsed:
     """
 
     task: _Task
-    labels: NDArray[np.bool_]
+    labels: NDArray[np.int64]
     starts: NDArray[np.int64]
     values: Floats
     notes: NDArray[np.uint8]
@@ -84,7 +84,7 @@ class Loader:
     ) -> None:
         self._label = label
         self._names = names
-        self._labels = captured
+        self._labels, self._known = _number(captured)
         self._store = store
         tokens = [token.encode() for token in dict.fromkeys(null_tokens)]
         packed = b"".join(bytes([len(token)]) + token for token in tokens) + b"\xff"
@@ -99,7 +99,7 @@ class Loader:
         self._delimiter = records.delimiter
         # The first row alone decides most types, so that few later tasks are parsed twice.
         for task in self._tasks(records, [first]):
-            self._absorb(self._parse(task, self._labels))
+            self._absorb(self._parse(task, self._labels, self._known))
         flying: deque[tuple[int, Future[_Parsed]]] = deque()
         taken = 0
         with ThreadPoolExecutor(threads) as pool:
@@ -110,7 +110,7 @@ class Loader:
                         done, future = flying.popleft()
                         self._absorb(future.result())
                         taken -= done
-                    flying.append((size, pool.submit(self._parse, task, self._labels)))
+                    flying.append((size, pool.submit(self._parse, task, self._labels, self._known)))
                     taken += size
                 while flying:
                     self._absorb(flying.popleft()[1].result())
@@ -125,7 +125,7 @@ class Loader:
             yield _Task(text, records.line, min(lines, len(text) // len(self._names) + 1))
             records.line += lines
 
-    def _parse(self, task: _Task, labels: NDArray[np.bool_]) -> _Parsed:
+    def _parse(self, task: _Task, labels: NDArray[np.int64], known: NDArray[np.uint64]) -> _Parsed:
         """Turn a text into numbers; on a thread of the pool."""
         text = np.frombuffer(task.text, dtype=np.uint8)
         starts = np.empty(task.most_rows, dtype=np.int64)
@@ -134,19 +134,22 @@ class Loader:
         values = np.empty((len(self._names), n_rows))
         notes = np.zeros(len(self._names), dtype=np.uint8)
         broken = kernels.parse_rows(
-            text, starts, self._delimiter, labels, self._nulls, self._numeric_nulls, values, notes
+            text, starts, self._delimiter, labels, known, self._nulls, self._numeric_nulls, values, notes
         )
         return _Parsed(task, labels, starts, values, notes, broken)
 
     def _absorb(self, parsed: _Parsed) -> None:
         """Settle what is boxed and take the types, then store the rows."""
         if parsed.labels is not self._labels:  # text was found after this task was begun
-            parsed = self._parse(parsed.task, self._labels)
+            parsed = self._parse(parsed.task, self._labels, self._known)
         if turned := self._turned_to_text(parsed):
-            self._labels = self._labels.copy()
-            self._labels[turned] = True
+            was_text, is_text = self._labels >= 0, self._labels >= 0
+            is_text[turned] = True
+            self._labels, known = _number(is_text)
+            known[self._labels[was_text]] = self._known
+            self._known = known
             self.codes.update((column, {}) for column in turned)
-            parsed = self._parse(parsed.task, self._labels)
+            parsed = self._parse(parsed.task, self._labels, self._known)
         self._unbox(parsed)
         if parsed.broken >= 0:
             raise self._broken_row(parsed.task, int(parsed.starts[parsed.broken]))
@@ -164,7 +167,7 @@ class Loader:
         """Columns without a number so far whose first present cell is here, and is none."""
         turned = []
         for column, bits in zip(*self._boxed(parsed), strict=True):
-            if self._labels[column] or self.has_number[column]:
+            if self._labels[column] >= 0 or self.has_number[column]:
                 continue
             present = bits[bits != kernels.MISSING_BITS]
             if len(present) and present[0] >= kernels.BOX:
@@ -194,6 +197,9 @@ class Loader:
                 code: float | None = codes.get(cell)
                 if code is None and _is_utf8(cell):
                     code = codes[cell] = len(codes)
+                    if code < kernels.KNOWN and len(cell) <= kernels.MAX_PACKED:
+                        packed = bytes([len(cell) + 1]) + cell
+                        self._known[self._labels[column], code] = int.from_bytes(packed, "big")
             else:
                 number = read_number(cell.decode("utf-8", "replace"))
                 code = None if number is None else number[0]
@@ -237,6 +243,12 @@ class Loader:
             f"{self._label}, line {line}: a cell of more than {format_bytes(kernels.MAX_CELL + 1)}",
             "Check that line for a quote that is not closed, or leave the text out",
         )
+
+
+def _number(is_text: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
+    """Number the columns of text, -1 for the others; and room for the packed labels of each."""
+    labels = np.where(is_text, np.cumsum(is_text) - 1, -1)
+    return labels, np.zeros((int(is_text.sum()), kernels.KNOWN), dtype=np.uint64)
 
 
 def _line(task: _Task, start: int) -> int:
