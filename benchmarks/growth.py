@@ -1,0 +1,150 @@
+"""How cost grows: with the samples, with the columns, and what a second thread saves."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from typing import Any
+
+import functions
+import numpy as np
+import peers
+import pyarrow as pa
+from measure import Part, Row, compared, enough, seconds
+
+import miscreen
+
+METHODS: dict[str, dict[str, Any]] = {
+    "bin, 16 x 16": {"method": "bin", "bins": 16, "binning": "width", "correction": "none"},
+    "bin": {"method": "bin"},
+    "kde": {"method": "kde"},
+    "kde, raw scale": {"method": "kde", "scale": "raw"},
+    "ksg": {"method": "ksg"},
+    "pearson": {"method": "pearson"},
+    "spearman": {"method": "spearman"},
+    "copula": {"method": "copula"},
+}
+PEERS = {
+    "fastHDMI: KDE": peers.fasthdmi_kde(300),
+    "fastHDMI: binning": peers.fasthdmi_binning,
+    "scikit-learn: nearest neighbours": peers.sklearn_regression,
+    "ennemi: nearest neighbours": peers.ennemi_mi(classes=False),
+    "scikit-learn: f_regression": peers.sklearn_pearson,
+}
+
+
+def samples(*, quick: bool) -> Part:
+    """Seconds a column against the number of samples, on one thread."""
+    part = Part(
+        "Growth with the samples",
+        "One thread, one process. From 1,000 samples to the largest number measured, what the time of a column grew "
+        "by, over what n log n grows by: 1 is n log n, less is slower growth. Columns of 100,000 samples no longer "
+        "fit into the fastest cache, which is worth about a third.",
+    )
+    sizes = (500, 1000, 3000, 10_000) if quick else (500, 1000, 3000, 10_000, 30_000, 100_000)
+    at_least, repeats = (0.03, 1) if quick else (0.25, 3)
+    sides = {name: (peers.estimate(**options), True) for name, options in METHODS.items()}
+    sides |= {name: (function, False) for name, function in PEERS.items()}
+    for name, (function, ours) in sides.items():
+        found = {}
+        for n_samples in sizes:
+            features, target = functions.columns(n_samples, functions.BUFFER_VALUES // 4)
+            side = functions.first(function, features, target)
+            count = enough(side, len(features), at_least)
+            found[n_samples] = statistics.median(seconds(side, count) / count for _ in range(repeats))
+        part.curves.append({"name": name, "ours": ours, "x": list(found), "seconds": list(found.values())})
+        low, high = 1000, sizes[-1]
+        grown = found[high] / found[low] / (high * math.log(high) / (low * math.log(low)))
+        part.add(
+            Row(
+                name,
+                f"n log n, {low:,} to {high:,} samples",
+                grown,
+                reach=1.5 if ours else None,
+                sense="most",
+                ours=found[low],
+                theirs=found[high],
+                per="column, at the fewest and the most samples",
+            )
+        )
+    return part
+
+
+def wide_array(n_samples: int, n_columns: int) -> np.ndarray:
+    """Normal noise, float32, each column contiguous; column 0 is the target and some others depend on it."""
+    values = np.random.default_rng(3).standard_normal((n_columns, n_samples), dtype=np.float32)
+    values[1::1000] += values[0]
+    return values.T
+
+
+def columns(*, quick: bool) -> Part:
+    """Seconds a column against the number of columns: the whole library call on an array."""
+    part = Part(
+        "Growth with the columns",
+        "`miscreen.rank` on a float32 array of 300 rows, two threads, everything included. The ratio is the time of a "
+        "column at the most columns over that at 10,000: flat is 1.",
+    )
+    sizes = (10_000, 30_000, 100_000) if quick else (10_000, 30_000, 100_000, 300_000, 1_000_000)
+    values = wide_array(300, sizes[-1] + 1)
+    names = [f"x{number}" for number in range(values.shape[1])]
+    for name, options in METHODS.items():
+        found = {}
+        for n_columns in sizes:
+
+            def call(n_columns: int = n_columns, options: dict[str, Any] = options) -> None:
+                chosen = slice(n_columns + 1)
+                miscreen.rank(values[:, chosen], target="x0", names=names[chosen], threads=2, **options)
+
+            if not found:
+                call()  # loads the kernels
+            repeats = 3 if n_columns < 300_000 else 1
+            found[n_columns] = statistics.median(seconds(call) for _ in range(repeats)) / n_columns
+        part.curves.append({"name": name, "ours": True, "x": list(found), "seconds": list(found.values())})
+        low, high = sizes[0], sizes[-1]
+        part.add(
+            Row(
+                name,
+                f"flat, {low:,} to {high:,} columns",
+                found[high] / found[low],
+                reach=1.15,
+                sense="most",
+                ours=found[low],
+                theirs=found[high],
+                per="column, at the fewest and the most columns",
+            )
+        )
+    return part
+
+
+def threads(*, quick: bool) -> Part:
+    """The whole library call with two threads and with one."""
+    part = Part(
+        "Two threads",
+        "`miscreen.rank` on an Arrow table in memory, 1,000 rows of float32, everything from opening to the ranking "
+        "included; two threads beside one, turn by turn.",
+    )
+    values = wide_array(1000, 20_000 if quick else 100_000)
+    names = [f"x{number}" for number in range(values.shape[1])]
+    whole = pa.table(list(values.T), names=names)
+    repeats = 2 if quick else 5
+    for name, options in METHODS.items():
+        n_columns = whole.num_columns // (20 if options["method"] == "ksg" else 1)
+        table = whole.select(range(n_columns))
+
+        def call(count: int, table: pa.Table = table, options: dict[str, Any] = options) -> None:
+            miscreen.rank(table, target="x0", threads=count, **options)
+
+        call(2)
+        times: list[list[float]] = [[], []]
+        for _ in range(repeats):
+            for count, found in zip((2, 1), times, strict=True):
+                found.append(seconds(call, count) / n_columns)
+        row = compared(name, "one thread", *times, reach=1.8, note=f"{n_columns:,} columns")
+        row.where = f"with n threads, time = serial + parallel / n for {serial(row):.2g} us a column that are serial"
+        part.add(row)
+    return part
+
+
+def serial(row: Row) -> float:
+    """Microseconds a column that a second thread does not share, by Amdahl's law."""
+    return 1e6 * max(0.0, 2 * row.ours - row.theirs)
