@@ -339,6 +339,8 @@ def test_text_that_appears_late_is_found(tmp_path):
         ("a\n1\n2\r3\n", ["line 3, column 'a': '2\\r3'"]),
         ('a,b\n1,2\n"x,3\n4,5\n', ["line 3: a quote opens here and is never closed"]),
         ('a,"b\n1,2\n', ["line 1: a quote opens here"]),
+        ('a,b\n1,2\n1\n1,2\n1,"2\n', ["line 3: 1 cells"]),
+        ('a,b\n1,2\n1,x\n1,2\n1,"2\n', ["line 3, column 'b'"]),
         ('a,b\n1,"x"y\n', ["line 2, cell 2: text after a closing quote"]),
         ('a,"b"c\n1,2\n', ["line 1: the header cannot be taken apart"]),
         ("a,b,a,c,b\n1,2,3,4,5\n", ["same name", "'a' (columns 1 and 3)", "'b' (columns 2 and 5)"]),

@@ -114,6 +114,8 @@ class Loader:
                     taken += size
                 while flying:
                     self._absorb(flying.popleft()[1].result())
+                if records.trouble is not None:  # what is wrong with an earlier row has come first
+                    raise records.trouble
             except BaseException:
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
@@ -166,10 +168,10 @@ class Loader:
     def _turned_to_text(self, parsed: _Parsed) -> list[int]:
         """Columns without a number so far whose first present cell is here, and is none."""
         turned = []
-        for column, bits in zip(*self._boxed(parsed), strict=True):
-            if self._labels[column] >= 0 or self.has_number[column]:
-                continue
-            present = bits[bits != kernels.MISSING_BITS]
+        columns, bits = self._boxed(parsed)
+        undecided = (self._labels[columns] < 0) & ~self.has_number[columns]
+        for column, cells in zip(columns[undecided], bits[undecided], strict=True):
+            present = cells[cells != kernels.MISSING_BITS]
             if len(present) and present[0] >= kernels.BOX:
                 cell = _content(parsed.task.text, int(present[0]))
                 if read_number(cell.decode("utf-8", "replace")) is None:

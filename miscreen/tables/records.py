@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from miscreen.errors import DataError, ResourceError
+from miscreen.errors import DataError, MiscreenError, ResourceError
 from miscreen.kernels.delimited import CLOSING, PLAIN, QUOTED, START, scan_rows
 from miscreen.resources import format_bytes
 
@@ -42,6 +42,8 @@ class Records:
         Longest row, in bytes, that may be held.
     line : int
         Physical line, from 1, on which the next text starts.
+    trouble : MiscreenError, optional
+        Why `rest` ended before the stream did; to be raised when all before it is found to be right.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Records:
         self.delimiter = ord(",")
         self.row_limit = row_limit
         self.line = 1
+        self.trouble: MiscreenError | None = None
         self._stream = stream
         self._block_bytes = block_bytes
         self._on_read = on_read
@@ -107,9 +110,15 @@ class Records:
         return row
 
     def rest(self) -> Iterator[bytes]:
-        """All further rows; `line` is moved on by whoever has counted the lines of a text."""
-        while text := self._take(first_only=False):
-            yield text
+        """All further rows; `line` is moved on by whoever has counted the lines of a text.
+
+        They end early, with `trouble`, when something is wrong.
+        """
+        try:
+            while text := self._take(first_only=False):
+                yield text
+        except MiscreenError as error:
+            self.trouble = error
 
     def _take(self, *, first_only: bool) -> bytes:
         """The next row, or the whole rows of about one block; always ended by a line feed."""
