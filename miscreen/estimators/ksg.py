@@ -30,6 +30,16 @@ class KsgOptions:
     scale : str
         ``standard`` divides each column by its standard deviation, ``rank`` replaces it by its normal scores,
         ``raw`` leaves it alone. It matters where distances along two columns are compared.
+
+    Raises
+    ------
+    InputError
+        When k is less than 1, or there is no such scale.
+
+    Examples
+    --------
+    >>> KsgOptions(k=10)
+    KsgOptions(k=10, scale='standard')
     """
 
     k: int = 3
@@ -78,7 +88,8 @@ class Ksg(Estimator):
     the number of others there. A discrete partner is at distance 0 within a class and infinitely far between
     classes; k is then cut to the class as above, since a k-th neighbour infinitely far away would say
     nothing but log n. No noise is added. As printed in the paper, the counts include the k-th neighbour, under
-    a logarithm, which biases estimates downwards by up to about 1.5 / k.
+    a logarithm, which biases estimates downwards by up to about 1.5 / k: where tied and untied columns are
+    ranked together, a larger k is fairer.
 
     Digamma is accurate to 1e-15. (ennemi 1.4 uses a series that is off by 2e-5 at 2 and 6e-7 at 3.)
     Nothing is clamped at 0. Pairs with no more than k samples, or a constant column, have NaN.
