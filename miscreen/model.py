@@ -154,8 +154,12 @@ class Batch:
 
     @cached_property
     def order(self) -> NDArray[np.intp]:
-        """Samples of each feature in ascending order, missing ones last; ties in no certain order."""
-        return np.argsort(self.values, axis=1)
+        """Samples of each feature in ascending order, missing ones last; equal values in the order of the samples."""
+        from miscreen.kernels.sorting import argsort_rows
+
+        order = np.empty(self.values.shape, dtype=np.intp)
+        argsort_rows(self.values, order)
+        return order
 
 
 @dataclass(frozen=True)
