@@ -1,8 +1,41 @@
 """``python -m miscreen``, and the entry point of the ``miscreen`` command."""
 
-import sys
+from __future__ import annotations
 
-from miscreen.cli import main
+import os
+import signal
+import sys
+from types import FrameType
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    """End the run here and now.
+
+    An exception could be swallowed by whatever callback the interpreter is in, or have to wait for a kernel.
+    Scratch and outputs in the making are unnamed files that go with the process; where the file system has none,
+    the writer knows their names.
+    """
+    writer = sys.modules.get("miscreen.tables.write")
+    if writer is not None:
+        writer.discard_unfinished()
+    show_cursor = "\x1b[?25h\n" if os.isatty(2) else ""  # a progress bar hides it
+    word = "interrupted" if number == signal.SIGINT else "terminated"
+    try:
+        os.write(2, f"{show_cursor}error: {word}\n".encode())
+    finally:
+        os._exit(128 + number)
+
+
+def main() -> int:
+    """Run the command line and return its exit code; signals end it with 128 and their number."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # nohup stays nohup
+            signal.signal(number, _end)
+    from miscreen.cli import main as run
+
+    return run()
+
 
 if __name__ == "__main__":
     sys.exit(main())

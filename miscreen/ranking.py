@@ -254,8 +254,9 @@ class Ranking:
         return frame
 
     def summary(self) -> dict[str, int]:
-        """How many rows have each status other than ok, and how many features held infinite values."""
-        counts = Counter(self._table.column("status").to_pylist())
+        """How many features have each status other than ok, for any target, and how many held infinite values."""
+        pairs = zip(self.names, self._table.column("status").to_pylist(), strict=True)
+        counts = Counter(status for _, status in set(pairs))
         found = {s.label: counts[s.label] for s in Status if s != Status.OK and counts[s.label]}
         if infinite := self.metadata.get("n_features_with_infinite_values"):
             found["with infinite values"] = infinite
@@ -275,7 +276,7 @@ class Ranking:
 
         Destination(Path(path), format, force).write(self._table, self.metadata)
 
-    def write_text(self, stream: BinaryIO, format: str = "csv") -> None:
+    def write_to(self, stream: BinaryIO, format: str = "csv") -> None:
         """Write the ranking to an open binary stream, such as standard output."""
         from miscreen.tables.write import find_writer, write_stream
 

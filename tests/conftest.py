@@ -30,8 +30,8 @@ class Correlation(Estimator):
         return Scores(np.array(found), [f"{batch.kind.label}{'!' if n else ''}" for n in batch.nominal])
 
 
-@pytest.fixture(autouse=True)
-def _correlation(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def correlation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(ESTIMATORS, "correlation", f"{__name__}:Correlation")
 
 

@@ -10,7 +10,6 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -44,18 +43,14 @@ SCREENING = {
 
 
 @pytest.fixture(autouse=True)
-def _unchanged_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A command sets the environment and the signals of its process; undo both."""
-    handlers = {s: signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGHUP)}
+def _unchanged_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command sets the environment of its process; undo that."""
     for pool in POOLS:
         monkeypatch.setenv(pool, "7")
         monkeypatch.delenv(pool)
     for variable, value in (("NO_COLOR", "1"), ("TERM", "dumb"), ("COLUMNS", "120")):
         monkeypatch.setenv(variable, value)
     monkeypatch.delenv("MISCREEN_DEBUG", raising=False)
-    yield
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
 
 
 def make_ranking(names: list[str], constant: int = 0, target: list[str] | None = None) -> Ranking:
@@ -304,9 +299,7 @@ def test_select_writes_columns(monkeypatch: pytest.MonkeyPatch, capfdbinary: Any
     def write(path: str, format: str | None, force: bool) -> None:
         written.append((path, format, force))
 
-    selection = SimpleNamespace(
-        names=["a"], write=write, write_text=lambda stream, format: stream.write(format.encode())
-    )
+    selection = SimpleNamespace(names=["a"], write=write, write_to=lambda stream, format: stream.write(format.encode()))
     Library(monkeypatch, "select", selection)
     path = str(tmp_path / "out.parquet")
     assert main(["select", "t", "-t", "y", "--top", "1", "-o", path]) == 0
@@ -533,15 +526,16 @@ def test_progress_is_a_bar_on_a_terminal(clock: Clock, monkeypatch: pytest.Monke
 
 WAITING = """
 import sys, time, miscreen
-from miscreen.cli import main
+from miscreen.__main__ import main
 def wait(*args, **keywords):
     try:
         print("ready", file=sys.stderr, flush=True)
         time.sleep(60)
-    finally:
-        print("cleaned up", file=sys.stderr, flush=True)
+    except BaseException as error:  # what a callback of the interpreter would do
+        print("swallowed", error, file=sys.stderr, flush=True)
 miscreen.rank = wait
-sys.exit(main(["rank", "t", "-t", "y"]))
+sys.argv = ["miscreen", "rank", "t", "-t", "y"]
+sys.exit(main())
 """
 
 
@@ -553,7 +547,7 @@ def test_signals_end_a_run_cleanly(number: signal.Signals, word: str) -> None:
         assert process.stderr is not None
         assert process.stderr.readline() == "ready\n"
         process.send_signal(number)
-        assert process.stderr.read() == f"cleaned up\nerror: {word}\n"
+        assert process.stderr.read() == f"error: {word}\n"
     assert process.returncode == 128 + number
 
 
@@ -604,3 +598,15 @@ def test_errors_of_the_binary() -> None:
     missing = run("describe", str(SAMPLES / "pbmc.parq"), stdout=subprocess.PIPE)
     assert (missing.returncode, missing.stdout) == (2, b"")
     assert b"pbmc.parquet" in missing.stderr
+
+
+def test_how_files_are_joined_is_told(tmp_path: Path) -> None:
+    for i, columns in enumerate((["y", "a"], ["b", "c"])):
+        rows = "".join(f"{j * j % 7},{j * 3 % 5}\n" for j in range(20))
+        (tmp_path / f"{i}.csv").write_text(",".join(columns) + "\n" + rows)
+    arguments = ("rank", str(tmp_path), "-t", "y", "-m", "pearson")
+    done = run(*arguments, stdout=subprocess.PIPE)
+    assert done.returncode == 0
+    assert f"note: {tmp_path}: 2 files with the same rows, taken side by side\n".encode() in done.stderr
+    assert len(done.stdout.splitlines()) == 4
+    assert run(*arguments, "--quiet", stdout=subprocess.PIPE).stderr == b""

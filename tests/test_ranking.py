@@ -85,14 +85,14 @@ def test_to_a_file_and_back(suffix: str, tmp_path: Path) -> None:
 
 def test_to_a_stream() -> None:
     stream = io.BytesIO()
-    ranking().top(2).write_text(stream)
+    ranking().top(2).write_to(stream)
     assert stream.getvalue().decode() == (
         "rank,feature,score,mi_nats,n,kind,method,status,r\n"
         "1,null,inf,inf,105,continuous,kde,ok,4.0\n"
         "2,é 列,0.5,0.25,104,continuous,ksg,ok,3.0\n"
     )
     stream = io.BytesIO()
-    ranking().write_text(stream, "ndjson")
+    ranking().write_to(stream, "ndjson")
     assert [json.loads(line)["feature"] for line in stream.getvalue().splitlines()] == ranking().names
 
 

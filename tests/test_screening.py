@@ -19,6 +19,7 @@ from miscreen.estimators import ESTIMATORS
 from miscreen.model import Batch, Scores
 
 METHOD = "correlation"  # the stand-in of conftest.py
+pytestmark = pytest.mark.usefixtures("correlation")
 
 
 def columns(ranking: miscreen.Ranking, *names: str) -> dict[str, list[Any]]:
@@ -187,9 +188,7 @@ def wide_table(tmp_path: Path) -> tuple[pa.Table, list[Any]]:
 
 
 @pytest.mark.parametrize("method", ["correlation", "auto", "bin", "kde", "ksg", "pearson", "spearman", "copula"])
-def test_the_same_bytes_however_the_work_is_cut(
-    method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_same_bytes_however_the_work_is_cut(method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _, sources = wide_table(tmp_path)
     miscreen.rank(sources[0], "y", method, threads=1).write(tmp_path / "first.parquet")
     expected = (tmp_path / "first.parquet").read_bytes()

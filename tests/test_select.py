@@ -18,6 +18,7 @@ from miscreen.tables import open_table
 from miscreen.tables.wide import assemble
 
 METHOD = "correlation"  # the stand-in of conftest.py
+pytestmark = pytest.mark.usefixtures("correlation")
 
 
 def frame(n: int = 40) -> pl.DataFrame:
@@ -40,7 +41,7 @@ class TestSelect:
         chosen.write(tmp_path / "c.parquet")
         assert pl.read_parquet(tmp_path / "c.parquet").equals(chosen.to_polars())
         stream = io.BytesIO()
-        chosen.write_text(stream)
+        chosen.write_to(stream)
         assert pl.read_csv(stream.getvalue()).columns == ["id", "y", *chosen.names]
 
     def test_by_threshold_and_by_an_earlier_ranking(self, tmp_path: Path) -> None:

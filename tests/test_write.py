@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import polars as pl
@@ -145,26 +144,40 @@ def test_a_full_disk_is_told_and_leaves_nothing(suffix: str, small_disk: Path) -
     assert read(small_disk / f"kept{suffix}").equals(pl.from_arrow(TABLE))
 
 
-def test_sigkill_while_writing_leaves_nothing(tmp_path: Path) -> None:
+def test_signals_while_writing_leave_nothing(tmp_path: Path) -> None:
     script = textwrap.dedent(
         """
-        import sys, time, pyarrow as pa
+        import os, sys, time, pyarrow as pa
         from pathlib import Path
+        import miscreen.cli
+        from miscreen.__main__ import main
         from miscreen.tables.write import Destination
+
+        if sys.argv[2] == "named":
+            del os.O_TMPFILE
 
         def wait(count):
             print("writing", flush=True)
             time.sleep(60)
 
-        Destination(Path(sys.argv[1])).write(pa.table({"a": [1.0]}), {"version": "1"}, wait)
+        def write():
+            Destination(Path(sys.argv[1])).write(pa.table({"a": [1.0]}), {"version": "1"}, wait)
+
+        miscreen.cli.main = write
+        main()
         """
     )
-    for name in ("out.parquet", "out.csv"):
+    for name, number, how in (
+        ("out.parquet", signal.SIGKILL, "unnamed"),
+        ("out.csv", signal.SIGKILL, "unnamed"),
+        ("out.csv", signal.SIGTERM, "unnamed"),
+        ("out.csv", signal.SIGTERM, "named"),
+        ("out.csv", signal.SIGINT, "named"),
+    ):
         with subprocess.Popen(
-            [sys.executable, "-c", script, tmp_path / name], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", script, tmp_path / name, how], stdout=subprocess.PIPE, text=True
         ) as process:
             assert process.stdout.readline() == "writing\n"
-            process.send_signal(signal.SIGKILL)
-            process.wait(timeout=30)
-        time.sleep(0.1)
+            process.send_signal(number)
+            assert process.wait(timeout=30) == (-9 if number == signal.SIGKILL else 128 + number)
         assert list(tmp_path.iterdir()) == []

@@ -8,7 +8,6 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 
 import typer
 
@@ -59,24 +58,6 @@ def miscreen(version: Version = False) -> None:
     """
 
 
-class Ended(BaseException):
-    """A signal asks the run to end; raised where the run is, so that it cleans up behind itself."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-
-
-def _end(number: int, frame: FrameType | None) -> None:
-    raise Ended(number)
-
-
-def _listen() -> None:
-    for name in ("SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # nohup stays nohup
-            signal.signal(number, _end)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; nothing but data goes to standard output.
 
@@ -88,8 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 for success, 1 for data and resources, 2 for a request that is not understood, 70 for a bug, 128
-        and the number of the signal that ended the run.
+        0 for success, 1 for data and resources, 2 for a request that is not understood, 70 for a bug, 130 when
+        interrupted.
 
     Examples
     --------
@@ -100,7 +81,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by whoever started us
             setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115  (open for good)
-    _listen()
     try:
         _run(sys.argv[1:] if arguments is None else list(arguments))
         sys.stdout.flush()  # here, where a broken pipe can still be met, and not at interpreter shutdown
@@ -109,10 +89,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _abandon_stdout()
         return 0
-    except (KeyboardInterrupt, Ended) as end:
-        number = end.number if isinstance(end, Ended) else signal.SIGINT
-        say("error", "interrupted" if number == signal.SIGINT else "terminated")
-        return 128 + number
+    except KeyboardInterrupt:
+        say("error", "interrupted")
+        return 128 + signal.SIGINT
     except BaseException as error:
         if os.environ.get("MISCREEN_DEBUG"):
             traceback.print_exc()

@@ -16,6 +16,7 @@ import typer
 
 from miscreen._version import __version__
 from miscreen.cli.progress import Progress
+from miscreen.cli.terminal import relay_notes
 from miscreen.errors import InputError
 from miscreen.estimators import ESTIMATORS
 from miscreen.resources import Resources, parse_bytes
@@ -249,6 +250,7 @@ class Running:
 
         The pools read these variables when their libraries are imported, so this comes first.
         """
+        relay_notes(self.quiet)
         threads = Resources.detect(self.threads, self.memory, self.scratch).threads
         for pool in ("POLARS_MAX_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
             os.environ[pool] = str(threads)

@@ -58,7 +58,7 @@ def rank(
     elif table:
         show_ranking(best, len(ranking))
     else:
-        best.write_text(sys.stdout.buffer, writing.format or "csv")
+        best.write_to(sys.stdout.buffer, writing.format or "csv")
 
     if running.quiet:
         return

@@ -74,7 +74,7 @@ def select(
     if names:
         _print_names(chosen.names)
     elif writing.output is None:
-        chosen.write_text(sys.stdout.buffer, writing.format or "csv")
+        chosen.write_to(sys.stdout.buffer, writing.format or "csv")
     else:
         chosen.write(writing.output, format=writing.format, force=writing.force)
         if not running.quiet:

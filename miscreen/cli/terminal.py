@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from miscreen.ranking import Ranking
 
-_COLORS = {"error": "red", "warning": "yellow", "hint": "cyan"}
+_COLORS = {"error": "red", "warning": "yellow", "hint": "cyan", "note": "cyan"}
 
 
 def printable(text: str) -> str:
@@ -35,6 +35,19 @@ def say(label: str, message: str, hint: str = "") -> None:
                 head = typer.style(head, fg=_COLORS[word], bold=True)
             lines = [printable(line) for line in text.rstrip().splitlines()]
             sys.stderr.write(f"{head} " + "\n  ".join(lines) + "\n")
+
+
+def relay_notes(quiet: bool) -> None:
+    """Show what the library logs as notes, unless nothing is to be shown."""
+    import logging
+
+    class Notes(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            say("note", record.getMessage())
+
+    log = logging.getLogger("miscreen")
+    log.setLevel(logging.INFO)
+    log.handlers = [logging.NullHandler() if quiet else Notes()]
 
 
 def show_ranking(ranking: Ranking, total: int) -> None:

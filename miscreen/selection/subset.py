@@ -59,7 +59,7 @@ class Selection:
 
         Destination(Path(path), format, force).write(self._wide.table, self._metadata(), self._wide.on_bytes)
 
-    def write_text(self, stream: BinaryIO, format: str = "csv") -> None:
+    def write_to(self, stream: BinaryIO, format: str = "csv") -> None:
         """Write the columns to an open binary stream, such as standard output."""
         from miscreen.tables.write import find_writer, write_stream
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import json
@@ -219,6 +220,16 @@ class _Counting:
         self.flush()
 
 
+_unfinished: set[str] = set()
+
+
+def discard_unfinished() -> None:
+    """Remove temporary files that still have a name; for a process that is about to end."""
+    for name in _unfinished:
+        with contextlib.suppress(OSError):
+            Path(name).unlink()
+
+
 @contextmanager
 def _aside(path: Path, force: bool) -> Iterator[BinaryIO]:
     """A file without a name that gets `path` as its name when all went well.
@@ -240,6 +251,7 @@ def _aside(path: Path, force: bool) -> Iterator[BinaryIO]:
         ):
             raise
         descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        _unfinished.add(temporary)
         umask = os.umask(0)
         os.umask(umask)
         os.chmod(descriptor, mode & ~umask)
@@ -255,8 +267,9 @@ def _aside(path: Path, force: bool) -> Iterator[BinaryIO]:
             os.link(temporary, path)
     finally:
         os.close(descriptor)
-        if temporary is not None and Path(temporary).exists():
-            Path(temporary).unlink()
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+            _unfinished.discard(temporary)
 
 
 def _name(descriptor: int, path: Path, force: bool) -> None:
