@@ -1,8 +1,9 @@
 """Decimal text to float64, exactly rounded: Clinger's fast path, then the Eisel-Lemire algorithm.
 
 Lemire (2021), Number parsing at a gigabyte per second, doi:10.1002/spe.2984; Clinger (1990), How to read
-floating point numbers accurately, doi:10.1145/93542.93557. What neither settles is said to be unsettled
-(about one long mantissa in 10^15), and the caller asks Python's ``float``.
+floating point numbers accurately, doi:10.1145/93542.93557. What neither settles
+(one in a thousand of the numbers with 20 or more digits; of others none that is known) is for Python's
+``float``, which the caller asks.
 """
 
 from __future__ import annotations
