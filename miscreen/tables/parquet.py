@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -24,11 +24,13 @@ def _leaves(arrow_type: pa.DataType) -> int:
 class ParquetSource(TableSource):
     """One Parquet file, with any number of row groups."""
 
-    def __init__(self, file: Path | BinaryIO, label: str) -> None:
+    def __init__(self, file: BinaryIO, label: str) -> None:
         self.label = label
         self._input = file
         try:
-            self._file = pq.ParquetFile(file)
+            # The footer of a million columns exceeds Arrow's default limits; none is larger than its file.
+            limit = min(file.seek(0, os.SEEK_END), 2**31 - 1)
+            self._file = pq.ParquetFile(file, thrift_string_size_limit=limit, thrift_container_size_limit=limit)
             schema = self._file.schema_arrow
         except (pa.ArrowException, OSError) as error:
             raise _damaged(label, error) from error
@@ -63,8 +65,7 @@ class ParquetSource(TableSource):
     def close(self) -> None:
         """See `TableSource.close`."""
         self._file.close(force=True)
-        if not isinstance(self._input, Path):
-            self._input.close()
+        self._input.close()
 
 
 def _damaged(label: str, error: Exception) -> DataError:
