@@ -397,7 +397,7 @@ def test_a_stream_that_breaks_off(tmp_path):
 
 def test_a_stream_that_cannot_be_read(tmp_path):
     class Broken(io.RawIOBase):
-        def read(self, size=-1):
+        def readinto(self, buffer):
             raise OSError(5, "Input/output error")
 
     with pytest.raises(DataError, match=r"cannot read t\.csv: Input/output error"):
@@ -408,10 +408,24 @@ def test_a_stream_that_gives_little_at_a_time(tmp_path):
     class Dripping(io.BytesIO):
         sizes = itertools.cycle([1, 2, 3])
 
-        def read(self, size=-1):
-            return super().read(min(size, next(self.sizes)))
+        def readinto(self, buffer):
+            return super().readinto(memoryview(buffer)[: next(self.sizes)])
 
-    text = b"a,b\n" + b"1.25,x\n" * 500
-    with DelimitedSource(Dripping(text), "t.csv", ReadOptions(), Resources(2, MEMORY, tmp_path)) as table:
-        assert table.n_samples == 500
-        assert table.values(np.arange(2)).sum() == 625
+    class Plain:
+        def __init__(self, text):
+            self.read = io.BytesIO(text).read
+
+    text = b"a,b\n" + b"1.25,x\n" * 5000
+    for stream in (Dripping(text), Plain(text)):
+        with DelimitedSource(stream, "t.csv", ReadOptions(), Resources(2, MEMORY, tmp_path), block_bytes=99) as table:
+            assert table.n_samples == 5000
+            assert table.values(np.arange(2)).sum() == 6250
+
+
+def test_a_stream_that_does_not_wait(tmp_path):
+    class Empty(io.RawIOBase):
+        def readinto(self, buffer):
+            return None
+
+    with pytest.raises(DataError, match=r"cannot read t\.csv: "):
+        DelimitedSource(Empty(), "t.csv", ReadOptions(), Resources(1, MEMORY, tmp_path))

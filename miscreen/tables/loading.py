@@ -15,7 +15,7 @@ from miscreen.kernels import delimited as kernels
 from miscreen.model import Floats
 from miscreen.resources import format_bytes
 from miscreen.tables.labels import read_number
-from miscreen.tables.records import Records, not_utf8
+from miscreen.tables.records import Records, Text, not_utf8
 from miscreen.tables.store import ColumnStore
 
 
@@ -23,7 +23,7 @@ from miscreen.tables.store import ColumnStore
 class _Task:
     """Whole rows, the physical line they start on, and how many there can be unless one is ragged."""
 
-    text: bytes
+    text: Text
     line: int
     most_rows: int
 
@@ -98,17 +98,17 @@ class Loader:
         """Parse the first row and all that follow, reading ahead of the threads as far as memory allows."""
         self._delimiter = records.delimiter
         # The first row alone decides most types, so that few later tasks are parsed twice.
-        for task in self._tasks(records, [first]):
+        for task in self._tasks(records, [Text(bytearray(first), 0, len(first))]):
             self._absorb(self._parse(task, self._labels, self._known))
         flying: deque[tuple[int, Future[_Parsed]]] = deque()
         taken = 0
         with ThreadPoolExecutor(threads) as pool:
             try:
                 for task in self._tasks(records, records.rest()):
-                    size = len(task.text) + 8 * task.most_rows * (len(self._names) + 1)
+                    size = len(task.text.buffer) + 8 * task.most_rows * (len(self._names) + 1)
                     while flying and (len(flying) > threads or taken + size > memory_bytes):
                         done, future = flying.popleft()
-                        self._absorb(future.result())
+                        records.give_back(self._absorb(future.result()))
                         taken -= done
                     flying.append((size, pool.submit(self._parse, task, self._labels, self._known)))
                     taken += size
@@ -120,18 +120,18 @@ class Loader:
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
 
-    def _tasks(self, records: Records, texts: Iterable[bytes]) -> Iterator[_Task]:
+    def _tasks(self, records: Records, texts: Iterable[Text]) -> Iterator[_Task]:
         for text in texts:
-            lines = int(np.count_nonzero(np.frombuffer(text, dtype=np.uint8) == ord("\n")))
+            lines = int(np.count_nonzero(text.bytes() == ord("\n")))
             # A row has a byte for each column at least: among one more than fit, one is ragged.
             yield _Task(text, records.line, min(lines, len(text) // len(self._names) + 1))
             records.line += lines
 
     def _parse(self, task: _Task, labels: NDArray[np.int64], known: NDArray[np.uint64]) -> _Parsed:
         """Turn a text into numbers; on a thread of the pool."""
-        text = np.frombuffer(task.text, dtype=np.uint8)
+        text = task.text.bytes()
         starts = np.empty(task.most_rows, dtype=np.int64)
-        n_rows = kernels.row_starts(text, self._delimiter, b'"' in task.text, starts)
+        n_rows = kernels.row_starts(text, self._delimiter, task.text.has_quotes(), starts)
         starts = starts[:n_rows]
         values = np.empty((len(self._names), n_rows))
         notes = np.zeros(len(self._names), dtype=np.uint8)
@@ -140,8 +140,8 @@ class Loader:
         )
         return _Parsed(task, labels, starts, values, notes, broken)
 
-    def _absorb(self, parsed: _Parsed) -> None:
-        """Settle what is boxed and take the types, then store the rows."""
+    def _absorb(self, parsed: _Parsed) -> Text:
+        """Settle what is boxed and take the types, then store the rows; the text is used no more."""
         if parsed.labels is not self._labels:  # text was found after this task was begun
             parsed = self._parse(parsed.task, self._labels, self._known)
         if turned := self._turned_to_text(parsed):
@@ -158,6 +158,7 @@ class Loader:
         self.has_number |= (parsed.notes & kernels.HAS_NUMBER) != 0
         self.has_fraction |= (parsed.notes & kernels.HAS_FRACTION) != 0
         self._store.append(parsed.values)
+        return parsed.task.text
 
     def _boxed(self, parsed: _Parsed) -> tuple[NDArray[np.intp], NDArray[np.uint64]]:
         """The columns that have boxed cells, and the bits of their cells in sound rows."""
@@ -227,7 +228,7 @@ class Loader:
 
     def _broken_row(self, task: _Task, start: int) -> DataError:
         line = _line(task, start)
-        found = kernels.count_cells(np.frombuffer(task.text, dtype=np.uint8), start, self._delimiter)
+        found = kernels.count_cells(task.text.bytes(), start, self._delimiter)
         expected = len(self._names)
         if found < 0:
             return DataError(
@@ -255,13 +256,13 @@ def _number(is_text: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.u
 
 def _line(task: _Task, start: int) -> int:
     """The physical line on which the row at `start` begins."""
-    return task.line + task.text.count(b"\n", 0, start)
+    return task.line + task.text.lines_before(start)
 
 
-def _content(text: bytes, box: int) -> bytes:
-    """The text of a boxed cell, without its quotes."""
-    start = (box >> kernels.LENGTH_BITS) & kernels.MAX_TEXT
-    cell = text[start : start + (box & kernels.MAX_CELL)]
+def _content(text: Text, box: int) -> bytes:
+    """What a boxed cell says, without its quotes."""
+    start = text.start + ((box >> kernels.LENGTH_BITS) & kernels.MAX_TEXT)
+    cell = bytes(text.buffer[start : start + (box & kernels.MAX_CELL)])
     return cell[1:-1].replace(b'""', b'"') if cell[:1] == b'"' else cell
 
 

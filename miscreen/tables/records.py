@@ -7,9 +7,11 @@ import errno
 import re
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from miscreen.errors import DataError, MiscreenError, ResourceError
 from miscreen.kernels.delimited import CLOSING, PLAIN, QUOTED, START, scan_rows
@@ -20,17 +22,43 @@ _UTF8_BOM = b"\xef\xbb\xbf"
 _PROBE = 4096
 
 
+@dataclass(frozen=True)
+class Text:
+    """Whole rows: the bytes from `start` to `stop` of a buffer, the last of them a line feed."""
+
+    buffer: bytearray
+    start: int
+    stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def bytes(self) -> NDArray[np.uint8]:
+        """The bytes, as an array that shares the buffer."""
+        return np.frombuffer(self.buffer, dtype=np.uint8)[self.start : self.stop]
+
+    def has_quotes(self) -> bool:
+        """Whether there is any quote."""
+        return self.buffer.find(b'"', self.start, self.stop) >= 0
+
+    def lines_before(self, position: int) -> int:
+        """Line feeds before a position."""
+        return self.buffer.count(b"\n", self.start, self.start + position)
+
+
 class Records:
     """Cuts a stream of bytes into texts that end where a row ends.
 
     Parameters
     ----------
     stream : binary file
-        Only its ``read(n)`` is used.
+        Only its ``read(n)`` is used, or ``readinto`` if it has that.
     label : str
         What messages call it.
     block_bytes : int
-        Bytes to read at a time; a text is about as long, or one row if that is longer.
+        Bytes to look at together; a text is about as long, or one row if that is longer.
+    row_limit : int
+        Longest row, in bytes, that may be held.
     on_read : callable
         Called with the bytes read so far, after each block.
 
@@ -38,12 +66,15 @@ class Records:
     ----------
     delimiter : int
         The byte between cells; set it before reading on after `sniff`.
-    row_limit : int
-        Longest row, in bytes, that may be held.
     line : int
         Physical line, from 1, on which the next text starts.
     trouble : MiscreenError, optional
         Why `rest` ended before the stream did; to be raised when all before it is found to be right.
+
+    Notes
+    -----
+    Texts lie in buffers that are used again once they are given back: touching new memory costs more than
+    reading a file into it.
     """
 
     def __init__(
@@ -51,65 +82,89 @@ class Records:
     ) -> None:
         self.label = label
         self.delimiter = ord(",")
-        self.row_limit = row_limit
         self.line = 1
         self.trouble: MiscreenError | None = None
         self._stream = stream
         self._block_bytes = block_bytes
+        self._row_limit = row_limit
         self._on_read = on_read
         self._n_read = 0
-        self._rest = self._read()
-        while 0 < len(self._rest) < _PROBE and (more := self._read()):
-            self._rest += more
+        self._free: list[bytearray] = []
+        self._capacity = max(block_bytes, _PROBE)
+        self._buffer = self._new_buffer()
+        self._start, self._stop = 0, 0  # what of the buffer is still to be handed out
+        self._read()
         self._check_encoding()
 
-    def _read(self) -> bytes:
-        """The next block, whole unless the stream ends; empty at its end."""
-        parts: list[bytes] = []
-        missing = self._block_bytes
+    def _new_buffer(self) -> bytearray:
+        """An empty buffer, with a byte to spare for a line feed that the file lacks."""
+        return self._free.pop() if self._free else bytearray(self._capacity + 1)
+
+    def give_back(self, text: Text) -> None:
+        """Let the buffer of a text be used again."""
+        if len(text.buffer) == self._capacity + 1:
+            self._free.append(text.buffer)
+
+    def _read(self) -> bool:
+        """Fill the buffer; False at the end of the stream."""
+        before = self._stop
+        readinto = getattr(self._stream, "readinto", None) or self._read_into
         try:
-            while missing > 0 and (part := self._stream.read(missing)) != b"":
-                if part is None:
-                    raise BlockingIOError(errno.EAGAIN, "the stream does not wait for data")
-                parts.append(part)
-                missing -= len(part)
+            with memoryview(self._buffer) as view:
+                while self._stop < self._capacity:
+                    count = readinto(view[self._stop : self._capacity])
+                    if count is None:
+                        raise BlockingIOError(errno.EAGAIN, "the stream does not wait for data")
+                    if count == 0:
+                        break
+                    self._stop += count
         except (OSError, EOFError, zlib.error) as error:
-            number = getattr(error, "errno", None)
-            if number is not None:
-                raise DataError(f"cannot read {self.label}: {error.strerror}", "Check the disk or the pipe") from error  # type: ignore[union-attr]
+            if isinstance(error, OSError) and error.errno is not None:
+                raise DataError(f"cannot read {self.label}: {error.strerror}", "Check the disk or the pipe") from error
             raise DataError(
                 f"the compressed stream of {self.label} ends early or is damaged "
                 f"(after {self._n_read:,} bytes of text: {error})",
                 "Fetch or write the file again",
             ) from error
-        block = parts[0] if len(parts) == 1 else b"".join(parts)
-        self._n_read += len(block)
-        if block:
+        self._n_read += self._stop - before
+        if self._stop > before:
             self._on_read(self._n_read)
-        return block
+        return self._stop > before
+
+    def _read_into(self, view: memoryview) -> int | None:
+        part: bytes | None = self._stream.read(len(view))
+        if part is None:
+            return None
+        view[: len(part)] = part
+        return len(part)
 
     def _check_encoding(self) -> None:
-        probe = self._rest[:_PROBE]
+        probe = self._buffer[: min(_PROBE, self._stop)]
         if probe.startswith((b"\xff\xfe", b"\xfe\xff")) or probe.count(0) * 8 > len(probe):
             raise DataError(
                 f"{self.label} is no UTF-8 text: it looks like UTF-16 or a binary file",
                 "Convert it, for instance with: iconv -f UTF-16 -t UTF-8",
             )
-        self._rest = self._rest.removeprefix(_UTF8_BOM)
+        if probe.startswith(_UTF8_BOM):
+            self._start = len(_UTF8_BOM)
 
     def sniff(self) -> int:
         """The delimiter of the first line: a comma if there is one outside quotes, else the most frequent."""
-        bare = re.sub(rb'"[^"]*("|$)', b"", self._rest.lstrip(b"\r\n")).partition(b"\n")[0]
+        known = self._buffer[self._start : self._stop].lstrip(b"\r\n")
+        bare = re.sub(rb'"[^"]*("|$)', b"", known).partition(b"\n")[0]
         counts = [bare.count(bytes([byte])) for byte in DELIMITERS]
         return DELIMITERS[0 if counts[0] or not any(counts) else counts.index(max(counts))]
 
     def first(self) -> bytes:
         """The next row that is not blank, with its line end; empty at the end of the stream."""
-        while (row := self._take(first_only=True)) and row in (b"\n", b"\r\n"):
+        while True:
+            text = self._take(first_only=True)
+            row = bytes(memoryview(text.buffer)[text.start : text.stop])
+            if row not in (b"\n", b"\r\n"):
+                return row
             self.line += 1
-        return row
 
-    def rest(self) -> Iterator[bytes]:
+    def rest(self) -> Iterator[Text]:
         """All further rows; `line` is moved on by whoever has counted the lines of a text.
 
         They end early, with `trouble`, when something is wrong.
@@ -120,53 +175,75 @@ class Records:
         except MiscreenError as error:
             self.trouble = error
 
-    def _take(self, *, first_only: bool) -> bytes:
-        """The next row, or the whole rows of about one block; always ended by a line feed."""
-        parts: list[bytes | memoryview] = []
-        size, state = 0, START
-        block, self._rest = self._rest, b""
+    def _take(self, *, first_only: bool) -> Text:
+        """The next row, or whole rows of about one block; empty at the end of the stream."""
+        seen, state = 0, START
         while True:
-            cut, state = self._scan(block, state, first_only)
+            size = min(self._stop - self._start, seen + self._block_bytes)
+            cut, state = self._scan(self._start + seen, self._start + size, state, first_only)
             if cut >= 0:
-                self._rest = block[cut + 1 :]
-                parts.append(memoryview(block)[: cut + 1])
-                return b"".join(parts)
-            parts.append(block)
-            size += len(block)
-            if size > self.row_limit:
-                raise self._too_long(b"".join(parts), state)
-            block = self._read()
-            if not block:
+                return self._hand_out(cut + 1, keep=first_only)
+            seen = size
+            if self._start + seen == self._stop and not self._more(state):
                 break
-        text = b"".join(parts)
         if state == QUOTED:
             raise DataError(
-                f"{self.label}, line {self._open_quote(text)}: a quote opens here and is never closed",
+                f"{self.label}, line {self._open_quote()}: a quote opens here and is never closed",
                 "Close it, or double a quote that is part of the text",
             )
-        return text + b"\n" if text else text
+        if seen:
+            self._buffer[self._stop] = ord("\n")
+            self._stop += 1
+        return self._hand_out(self._stop, keep=first_only)
 
-    def _scan(self, block: bytes, state: int, first_only: bool) -> tuple[int, int]:
-        """The row end to cut at, or -1, and the state after the block."""
-        if first_only or state in (QUOTED, CLOSING) or b'"' in block:
-            cut, _, state = scan_rows(np.frombuffer(block, np.uint8), self.delimiter, state, first_only)
-            return cut, state
-        if block:
-            state = START if block[-1] in (self.delimiter, ord("\n")) else PLAIN
-        return block.rfind(b"\n"), state
+    def _hand_out(self, stop: int, *, keep: bool) -> Text:
+        """The text up to `stop`; unless a copy is made of it at once, what follows moves to another buffer."""
+        text = Text(self._buffer, self._start, stop)
+        self._start = stop
+        if not keep:
+            self._move(self._new_buffer())
+        return text
 
-    def _open_quote(self, text: bytes) -> int:
-        """The line on which the last quote of the text opens."""
-        opened = scan_rows(np.frombuffer(text, np.uint8), self.delimiter, START, False)[1]
-        return self.line + text.count(b"\n", 0, opened)
+    def _move(self, buffer: bytearray) -> None:
+        rest = self._stop - self._start
+        with memoryview(self._buffer) as view:
+            buffer[:rest] = view[self._start : self._stop]
+        self._buffer, self._start, self._stop = buffer, 0, rest
 
-    def _too_long(self, text: bytes, state: int) -> ResourceError:
+    def _more(self, state: int) -> bool:
+        """Read on behind a row that is not complete; False at the end of the stream."""
+        size = self._stop - self._start
+        if self._stop == self._capacity:
+            if size >= self._row_limit:
+                raise self._too_long(state)
+            if 2 * size > self._capacity:  # later rows are as long
+                self._capacity = min(2 * self._capacity, max(self._capacity, self._row_limit))
+                self._free.clear()
+            self._move(self._new_buffer())
+        return self._read()
+
+    def _scan(self, start: int, stop: int, state: int, first_only: bool) -> tuple[int, int]:
+        """The row end to cut at, or -1, and the state after the bytes from `start` to `stop`."""
+        if first_only or state in (QUOTED, CLOSING) or self._buffer.find(b'"', start, stop) >= 0:
+            block = np.frombuffer(self._buffer, dtype=np.uint8)[start:stop]
+            cut, _, state = scan_rows(block, self.delimiter, state, first_only)
+            return (start + cut if cut >= 0 else -1), state
+        if stop > start:
+            state = START if self._buffer[stop - 1] in (self.delimiter, ord("\n")) else PLAIN
+        return self._buffer.rfind(b"\n", start, stop), state
+
+    def _open_quote(self) -> int:
+        """The line on which the last quote of what is left opens."""
+        text = Text(self._buffer, self._start, self._stop)
+        return self.line + text.lines_before(scan_rows(text.bytes(), self.delimiter, START, False)[1])
+
+    def _too_long(self, state: int) -> ResourceError:
         if state == QUOTED:
-            hint = f"A quote opens on line {self._open_quote(text)}: close it there, or give more --memory"
+            hint = f"A quote opens on line {self._open_quote()}: close it there, or give more --memory"
         else:
             hint = "Give more --memory, and check that the file has line ends"
         return ResourceError(
-            f"{self.label}: the row that starts on line {self.line} has more than {format_bytes(self.row_limit)}, "
+            f"{self.label}: the row that starts on line {self.line} has more than {format_bytes(self._row_limit)}, "
             "all that fits beside the table",
             hint,
         )
