@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint clean
+.PHONY: help setup demo test lint bench profile clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -12,6 +12,8 @@ help:
 	@echo "make test   set up, then run the tests"
 	@echo "make lint   style and types"
 	@echo "make setup  only set up, in $(VENV)"
+	@echo "make bench  measure beside other packages, and write docs/benchmarks.md (QUICK=1, ONLY=part,part)"
+	@echo "make profile FILE=table.parquet TARGET=y [METHOD=kde]  where a run spends its time"
 	@echo "make clean  remove what these made"
 
 setup: $(VENV)/.ready
@@ -39,6 +41,20 @@ lint: setup
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 
+BENCH := benchmarks/out/venv
+
+$(BENCH)/.ready: benchmarks/requirements.txt pyproject.toml | setup
+	@echo "setting up $(BENCH) with the packages to compare with (some minutes, once)" >&2
+	@test -x $(BENCH)/bin/python || $(BIN)/python -m venv $(BENCH)
+	@$(BENCH)/bin/python -m pip install -qq --disable-pip-version-check -e . -r benchmarks/requirements.txt
+	@touch $@
+
+bench: $(BENCH)/.ready
+	@$(BENCH)/bin/python benchmarks/run.py $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
+
+profile: setup
+	@$(BIN)/python benchmarks/profile_run.py $(FILE) --target $(TARGET) $(if $(METHOD),--method $(METHOD))
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) benchmarks/out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable
 
 import numpy as np
-from measure import Part, Row, compared, race, seconds
+from measure import Part, Row, compared, number, race, seconds
 from numpy.typing import NDArray
 from peers import COMPARISONS, Comparison, batches, largest_difference
 
@@ -56,14 +56,14 @@ def first(function: Callable[[Floats, Floats], object], features: Floats, target
 def sorting(features: Floats) -> float:
     """Seconds a column that ordering the samples takes."""
     few = features[: max(1, len(features) // 10)]
-    return seconds(lambda: [batch.order for batch in batches(few)]) / len(few)
+    return min(seconds(lambda: [batch.order for batch in batches(few)]) for _ in range(3)) / len(few)
 
 
 def where_time_goes(comparison: Comparison, ours: float, sort: float) -> str:
     """Sorting and the rest, for methods that sort."""
     if comparison.method.startswith(("pearson", "bin, 16")):
         return "one pass over the column; no sorting"
-    return f"sorting {1e6 * sort:.3g} us, the rest {1e6 * (ours - sort):.3g} us"
+    return f"sorting {number(1e6 * sort)} us, the rest {number(1e6 * (ours - sort))} us"
 
 
 def check(comparison: Comparison, features: Floats, target: Floats) -> str:
@@ -89,7 +89,7 @@ def measure(*, quick: bool) -> Part:
         y = classes(target) if comparison.classes else target
         note = check(comparison, features, y)
         if comparison.method in UNTIMED:
-            part.add(Row(comparison.method, comparison.function, 1.0, unit="checked", note=note))
+            part.add(Row(comparison.method, named(comparison), 1.0, unit="checked", note=note))
             continue
         sides = [first(side, features, y) for side in (comparison.ours, comparison.theirs)]
         times = race(*sides, len(features), at_least, repeats)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import statistics
@@ -38,6 +39,8 @@ class Row:
         Seconds `per` column or command.
     spread : list of float
         Lowest and highest ratio of the repeats.
+    rival : bool
+        Whether `theirs` is somebody else's time.
     where : str
         Where our time goes.
     note : str
@@ -53,6 +56,7 @@ class Row:
     theirs: float | None = None
     per: str = "column"
     spread: list[float] = field(default_factory=list)
+    rival: bool = False
     where: str = ""
     note: str = ""
 
@@ -91,6 +95,13 @@ def machine() -> dict[str, str]:
         "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
     }
     return facts | {name: metadata.version(name) for name in PACKAGES}
+
+
+def number(value: float) -> str:
+    """Three significant digits, without an exponent for what people read."""
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g}"
+    return f"{value:,.{max(0, 2 - math.floor(math.log10(abs(value))))}f}"
 
 
 # ---- in one process ----------------------------------------------------------------------------------------
@@ -140,8 +151,8 @@ def compared(what: str, against: str, ours: Sequence[float], theirs: Sequence[fl
         statistics.median(ratios),
         ours=statistics.median(ours),
         theirs=statistics.median(theirs),
-        spread=[min(ratios), max(ratios)],
-        **keywords,
+        spread=[min(ratios), max(ratios)] if len(ratios) > 1 else [],
+        **{"rival": True, **keywords},
     )
 
 

@@ -109,7 +109,7 @@ def estimate(method: str, *, classes: bool = False, extra: str = "", clip: bool 
 
 def bin_counts(features: Floats, target: Floats) -> Floats:
     """Bins that the rule of Birge and Rozenholc gives each feature."""
-    from miscreen.kernels.bins import BIRGE_ROZENHOLC, bin_count, n_log_n
+    from miscreen.kernels.bin_rules import BIRGE_ROZENHOLC, bin_count, n_log_n
 
     table = n_log_n(features.shape[1])
     return np.array([bin_count(np.sort(x), BIRGE_ROZENHOLC, table) for x in features], dtype=np.float64)
