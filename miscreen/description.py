@@ -105,7 +105,7 @@ def describe(
 
     Examples
     --------
-    >>> import numpy as np
+    >>> import miscreen, numpy as np
     >>> found = miscreen.describe(np.eye(50), names=[f"x{i}" for i in range(50)])
     >>> found.n_samples, found.kinds
     (50, {'continuous': 50, 'discrete': 0})

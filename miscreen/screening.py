@@ -120,7 +120,7 @@ def rank(
 
     Examples
     --------
-    >>> import numpy as np
+    >>> import miscreen, numpy as np
     >>> rng = np.random.default_rng(1)
     >>> table = rng.standard_normal((200, 3))
     >>> table[:, 2] += table[:, 0]

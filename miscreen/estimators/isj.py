@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
-from numpy.typing import NDArray
 
-from miscreen.kernels.counts import level_codes
 from miscreen.kernels.joint_density import scored
 from miscreen.kernels.ranks import normal_score_table
 from miscreen.model import Batch, Floats, Kind, Target
@@ -59,33 +55,17 @@ def isj_bandwidths(batch: Batch, target: Target, *, on_ranks: bool) -> Floats:
     Returns
     -------
     float64 array, shape (n_features, n)
-        Of feature and target, or of each class in order of first appearance among the samples present. NaN
-        where ISJ fails; 0 where a feature has fewer classes, or a class but one value.
+        Of those of feature and target that are continuous, in this order. NaN where ISJ fails, 0 where all
+        values are equal.
     """
-    rows = [
-        list(_bandwidths(v, o, batch.kind, target, on_ranks)) for v, o in zip(batch.values, batch.order, strict=True)
-    ]
-    filled = np.zeros((len(rows), max(map(len, rows), default=0)))
-    for i, row in enumerate(rows):
-        filled[i, : len(row)] = row
-    return filled
-
-
-def _bandwidths(values: Floats, order: NDArray[np.intp], kind: Kind, target: Target, on_ranks: bool) -> Iterator[float]:
-    present = ~np.isnan(values)
-    table = normal_score_table(int(present.sum()) if on_ranks else 0)
-    if kind == target.kind:
-        for side in (values, target.values):
-            kept = side[present]
-            yield isj_bandwidth(scored(kept, np.argsort(kept), table)[1])
-        return
-    if kind == Kind.CONTINUOUS:
-        scale, levels = values, np.where(present, target.values, np.nan)
-    else:
-        scale, levels = target.values, values
-    codes = np.empty(len(levels), np.int64)
-    n_classes = level_codes(levels, np.argsort(levels), codes)
-    kept = scale[present]
-    scores, _ = scored(kept, np.argsort(kept), table)
-    for c in range(n_classes):
-        yield isj_bandwidth(np.sort(scores[codes[present] == c]))
+    found = []
+    for values in batch.values:
+        present = ~np.isnan(values)
+        table = normal_score_table(int(present.sum()) if on_ranks else 0)
+        row = []
+        for side, kind in ((values, batch.kind), (target.values, target.kind)):
+            if kind == Kind.CONTINUOUS:
+                kept = side[present]
+                row.append(isj_bandwidth(scored(kept, np.argsort(kept), table)[1]))
+        found.append(row)
+    return np.array(found)

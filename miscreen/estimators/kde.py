@@ -90,14 +90,15 @@ class Kde(Estimator):
     pair of correlation r is seen as one of r / (1 + h^2), h the bandwidth in standard deviations. The chance
     that is left unsmoothed biases upwards, by at most about (6 / (2 sqrt(pi) h))^2 / 2n nats.
 
-    One side discrete: a density per class on a common grid, each with the bandwidth of its own samples,
-    (4/3)^(1/5) sigma n_c^(-1/5) (eq. 3.28) or sigma n_c^(-1/5) (Scott 1992), and the sum of p_c f_c ln(f_c / f)
-    with f = sum p_c f_c. A class whose values are all equal is not smoothed, nor one of a single sample, which
-    biases upwards. O(n log n + classes grid^2) a feature. Both sides discrete: plug-in with the correction of
-    Miller and Madow.
+    One side discrete: a density per class, all on one grid and of one bandwidth, and the sum of p_c f_c ln(f_c / f)
+    with f = sum p_c f_c. One bandwidth passes every class through the same noise, which cannot add information;
+    densities of unlike smoothness would differ where the classes do not, most of all where many values are equal.
+    It is (4/3)^(1/5) sigma m^(-1/5) (Silverman 1986, eq. 3.28) or sigma m^(-1/5) (Scott 1992), sigma the root
+    mean square of the spreads within the classes and m their mean size. O(n log n + classes grid^2) a feature.
+    Both sides discrete: plug-in with the correction of Miller and Madow.
 
-    ISJ is the bandwidth of Botev, Grotowski & Kroese (2010, doi:10.1214/10-AOS799) for each margin, or each
-    class, alone, at about 1 ms each; where it does not converge Silverman's is used, and the method says so.
+    ISJ is the bandwidth of Botev, Grotowski & Kroese (2010, doi:10.1214/10-AOS799) for each continuous margin
+    alone, at about 1 ms each; where it does not converge Silverman's is used, and the method says so.
 
     Examples
     --------
@@ -159,7 +160,7 @@ class Kde(Estimator):
             codes = target.codes if target.kind == Kind.DISCRETE else np.empty(0, np.int64)
             class_kde(
                 batch.values, batch.order, target.values, target.order, codes, batch.kind == Kind.DISCRETE,
-                self._table, bandwidths, factor, options.bandwidth_multiplier, self._shape,
+                self._table, bandwidths[:, 0].copy(), factor, options.bandwidth_multiplier, self._shape,
                 POINTS_PER_GRID * options.grid, mi,
             )  # fmt: skip
         if options.bandwidth != "isj":

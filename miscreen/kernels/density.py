@@ -65,12 +65,12 @@ def _smooth(histogram, first, last, mirrored, smoothed):
 
 
 @kernel
-def class_mi(ascending, codes, n_classes, bandwidths, factor, multiplier, shape, points):
+def class_mi(ascending, codes, n_classes, bandwidth, factor, multiplier, shape, points):
     """Mutual information, in nats, of sorted values and their classes: one density per class on a common grid.
 
-    ascending: float64; codes: int64; bandwidths: float64, one or one per class, NaN = factor sigma n^(-1/5).
-    Sum of p_c f_c ln(f_c / f) with f the sum of p_c f_c; a class without spread is not smoothed. NaN when
-    values or classes are constant. O(n + classes points^2).
+    ascending: float64; codes: int64; bandwidth: of all classes alike, NaN = factor sigma (n / classes)^(-1/5)
+    with sigma the root mean square of the classes' spreads. Sum of p_c f_c ln(f_c / f), f the sum of p_c f_c.
+    NaN when values or classes are constant. O(n + classes points^2).
     """
     n = len(ascending)
     sizes = np.zeros(n_classes, np.int64)
@@ -84,18 +84,18 @@ def class_mi(ascending, codes, n_classes, bandwidths, factor, multiplier, shape,
         c = codes[i]
         grouped[starts[c + 1] - sizes[c]] = ascending[i]
         sizes[c] -= 1
-    widths = np.zeros(n_classes)
+    squares = 0.0
     occupied = 0
     for c in range(n_classes):
         size = starts[c + 1] - starts[c]
         if size > 0:
             occupied += 1
-            width = bandwidths[min(c, len(bandwidths) - 1)]
-            if np.isnan(width):
-                width = factor * spread(grouped[starts[c] : starts[c + 1]]) * size ** (-1.0 / 5.0)
-            widths[c] = multiplier * width
-    low = ascending[0] - EDGE * widths.max()
-    step = (ascending[n - 1] + EDGE * widths.max() - low) / (points - 1)
+            squares += size * spread(grouped[starts[c] : starts[c + 1]]) ** 2
+    if np.isnan(bandwidth):
+        bandwidth = factor * math.sqrt(squares / n) * (n / occupied) ** (-1.0 / 5.0)
+    width = multiplier * bandwidth
+    low = ascending[0] - EDGE * width
+    step = (ascending[n - 1] + EDGE * width - low) / (points - 1)
     if occupied < 2 or not (0.0 < step < np.inf and ascending[0] < ascending[n - 1]):
         return np.nan
     histogram = np.empty(points)
@@ -103,6 +103,10 @@ def class_mi(ascending, codes, n_classes, bandwidths, factor, multiplier, shape,
     density = np.empty(points)
     terms = np.empty(points)
     pooled = np.zeros(points)
+    if width > 0.0:
+        for i in range(points):
+            tap = kernel_shape(shape, i * (step / width))
+            mirrored[points - 1 + i] = mirrored[points - 1 - i] = tap
     total = 0.0
     for c in range(n_classes):
         size = starts[c + 1] - starts[c]
@@ -117,10 +121,7 @@ def class_mi(ascending, codes, n_classes, bandwidths, factor, multiplier, shape,
             histogram[cell + 1] += position - cell
             first = min(first, cell)
             last = max(last, cell + 1)
-        if widths[c] > 0.0:
-            for i in range(points):
-                tap = kernel_shape(shape, i * (step / widths[c]))
-                mirrored[points - 1 + i] = mirrored[points - 1 - i] = tap
+        if width > 0.0:
             _smooth(histogram, first, last, mirrored, density)
         else:
             density[:] = histogram
@@ -144,7 +145,7 @@ def class_kde(
 
     values: float64 (n_features, n_samples), NaN = missing; order: its argsort; target, target_order: values and
     argsort; target_codes: int64, its levels in order of first appearance; full_table: `normal_score_table` of the
-    samples, empty for the raw scale; bandwidths: float64 (n_features, 1 or n_classes); mi: float64 (n_features,).
+    samples, empty for the raw scale; bandwidths, mi: float64 (n_features,).
     By `class_mi`: O(n + classes points^2) each.
     """
     full = len(target)

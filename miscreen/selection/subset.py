@@ -129,7 +129,7 @@ threads, memory, scratch_dir, on_progress, **options
 
     Examples
     --------
-    >>> import numpy as np
+    >>> import miscreen, numpy as np
     >>> rng = np.random.default_rng(1)
     >>> table = rng.standard_normal((200, 3))
     >>> table[:, 2] += table[:, 0]

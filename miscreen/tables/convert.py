@@ -50,7 +50,7 @@ def convert(
 
     Examples
     --------
-    >>> import numpy as np, tempfile
+    >>> import miscreen, numpy as np, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     miscreen.convert(np.eye(3), f"{folder}/eye.parquet", names=["a", "b", "c"])
     ...     miscreen.describe(f"{folder}/eye.parquet").n_columns
