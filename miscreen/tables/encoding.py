@@ -111,16 +111,17 @@ def _numeric_rows(table: pa.Table) -> NDArray[Any]:
 
 def _encode_column(column: pa.ChunkedArray, arrow_type: pa.DataType) -> NDArray[np.float64]:
     kind = column_type(arrow_type)
-    if kind == ColumnType.UNSUPPORTED or pt.is_null(arrow_type):
+    if not len(column) or kind == ColumnType.UNSUPPORTED or pt.is_null(arrow_type):
         return np.full(len(column), np.nan)
     if kind == ColumnType.TEXT:
-        codes = _labels(column, arrow_type).dictionary_encode().indices
-        return _as_floats(codes.cast(pa.float64()))
-    if kind == ColumnType.TEMPORAL:
+        column = pa.chunked_array([_labels(column, arrow_type).dictionary_encode().indices])
+    elif kind == ColumnType.TEMPORAL:
         return _seconds(column, arrow_type)
-    if kind == ColumnType.BOOLEAN:
+    elif kind == ColumnType.BOOLEAN:
         column = column.cast(pa.uint8())
-    return _as_floats(column.cast(pa.float64(), safe=False))
+    floats = column.cast(pa.float64(), safe=False)
+    row: NDArray[np.float64] = _numeric_rows(pa.Table.from_arrays([floats], names=[""]))[0]
+    return row
 
 
 def _labels(column: pa.ChunkedArray, arrow_type: pa.DataType) -> pa.Array:
@@ -134,10 +135,10 @@ def _labels(column: pa.ChunkedArray, arrow_type: pa.DataType) -> pa.Array:
     return labels.take(coded.indices)
 
 
-def _as_floats(column: pa.Array | pa.ChunkedArray) -> NDArray[np.float64]:
-    if column.null_count:
-        column = pc.fill_null(column, float("nan"))
-    return np.asarray(column.to_numpy(zero_copy_only=False) if isinstance(column, pa.Array) else column.to_numpy())
+def _integers(column: pa.ChunkedArray) -> NDArray[Any]:
+    """A column of integers without nulls; `to_numpy` would do, but it imports pandas."""
+    whole = column.combine_chunks()
+    return np.from_dlpack(pa.concat_arrays(whole.chunks) if isinstance(whole, pa.ChunkedArray) else whole)
 
 
 def _seconds(column: pa.ChunkedArray, arrow_type: pa.DataType) -> NDArray[np.float64]:
@@ -147,8 +148,8 @@ def _seconds(column: pa.ChunkedArray, arrow_type: pa.DataType) -> NDArray[np.flo
     else:
         per_second = _PER_SECOND[arrow_type.unit]
         column = column.cast(pa.int32() if pt.is_time32(arrow_type) else pa.int64()).cast(pa.int64())
-    present = ~np.asarray(column.is_null())
-    ticks = np.asarray(pc.fill_null(column, 0), dtype=np.int64)
+    present = _integers(column.is_valid().cast(pa.uint8())) == 1
+    ticks = _integers(pc.fill_null(column, 0))
     if per_second is None:
         seconds = ticks * 86400.0
     elif per_second > 1_000_000:  # microseconds are exact in a float64 where nanoseconds are not
