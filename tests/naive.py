@@ -204,17 +204,18 @@ def ross_mi(x, classes, k):
 
 
 def gao_mi(x, y, k, weights=(1.0, 1.0)):
-    """Gao, Kannan, Oh & Viswanath (2017), algorithm 1; weights multiply the distances along x and y."""
+    """Gao, Kannan, Oh & Viswanath (2017) as their code has it; weights multiply the distances along x and y."""
     n = len(x)
     dx, dy = _distances(x, weights[0]), _distances(y, weights[1])
     terms = []
     for i in range(n):
         d = [max(a, b) for a, b in zip(dx[i], dy[i], strict=True)]
         radius = _kth_smallest_other(d, i, k)
-        ties = sum(j != i and d[j] == 0 for j in range(n)) if radius == 0 else k
-        n_x = sum(j != i and dx[i][j] <= radius for j in range(n))
-        n_y = sum(j != i and dy[i][j] <= radius for j in range(n))
-        terms.append(harmonic_digamma(ties) + math.log(n) - math.log(n_x + 1) - math.log(n_y + 1))
+        if radius > 0:
+            near, n_x, n_y = k, sum(v < radius for v in dx[i]), sum(v < radius for v in dy[i])
+        else:
+            near, n_x, n_y = d.count(0), dx[i].count(0), dy[i].count(0)
+        terms.append(harmonic_digamma(near) + math.log(n) - harmonic_digamma(n_x) - harmonic_digamma(n_y))
     return _mean(terms)
 
 
@@ -224,12 +225,15 @@ def gao_class_mi(x, classes, k):
     n = len(x)
     terms = []
     for i in range(n):
-        own = [abs(x[i] - x[j]) for j in range(n) if j != i and classes[j] == classes[i]]
-        k_i = min(k, len(own))
-        radius = sorted(own)[k_i - 1]
-        ties = own.count(0) if radius == 0 else k_i
-        n_x = sum(j != i and abs(x[i] - x[j]) <= radius for j in range(n))
-        terms.append(harmonic_digamma(ties) + math.log(n) - math.log(n_x + 1) - math.log(len(own) + 1))
+        d = [abs(x[i] - v) for v in x]
+        own = [v for v, c in zip(d, classes, strict=True) if c == classes[i]]
+        k_i = min(k, len(own) - 1)
+        radius = sorted(own)[k_i]  # its own distance, 0, comes first
+        if radius > 0:
+            near, n_x = k_i, sum(v < radius for v in d)
+        else:
+            near, n_x = own.count(0), d.count(0)
+        terms.append(harmonic_digamma(near) + math.log(n) - harmonic_digamma(n_x) - harmonic_digamma(len(own)))
     return _mean(terms)
 
 

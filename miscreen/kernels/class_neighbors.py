@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from miscreen.kernels._jit import inner, kernel
@@ -13,7 +15,7 @@ ROSS, GAO = 1, 2
 
 
 @inner
-def class_mi(ascending, classes, n_classes, k, mixed, psi, logs):
+def class_mi(ascending, classes, n_classes, k, mixed, psi):
     """Mutual information, in nats, of an ascending column and the class of each sample: Ross's, or Gao's.
 
     classes: int64, below n_classes; samples alone in their class are left out. O(n) besides counting.
@@ -61,13 +63,15 @@ def class_mi(ascending, classes, n_classes, k, mixed, psi, logs):
             ):
                 low += 1
             radius = max(x - together[place_of[low]], together[place_of[low + k_class]] - x)
-            if mixed:
-                if i == run_end:
-                    run = i
+            if radius == 0.0:
+                if i >= run_end:
+                    run = run_end = i
                     while run_end < last and together[place_of[run_end]] == x:
                         run_end += 1
-                nearest[run_end - run - 1 if radius == 0.0 else k_class] += 1
-                radius = np.nextafter(radius, np.inf)
+                nearest[run_end - run] += 1
+                radius = np.nextafter(0.0, np.inf)  # closer than this is at distance 0
+            else:
+                nearest[k_class] += 1
             # From its neighbours in the class, the edges of the ball are near.
             left, right = place_of[low], place_of[low + k_class]
             while x - together[left] >= radius and left < place_of[i]:
@@ -77,19 +81,16 @@ def class_mi(ascending, classes, n_classes, k, mixed, psi, logs):
             left = leap(together, left, -1, 1, x, 1.0, radius)
             right = leap(together, right, 1, 1, x, 1.0, radius)
             margins[right - left + 1] += 1
-        if not mixed:
-            nearest[k_class] += last - first
-    if mixed:
-        return logs[n] + (weigh(nearest, psi) - weigh(own_class, logs) - weigh(margins, logs)) / n
-    return psi[n] + (weigh(nearest, psi) - weigh(own_class, psi) - weigh(margins, psi)) / n
+    sums = weigh(nearest, psi) - weigh(own_class, psi) - weigh(margins, psi)
+    return (math.log(n) if mixed else psi[n]) + sums / n
 
 
 @kernel
-def class_target_mi(values, order, target_codes, n_classes, k, scale, psi, logs, mi, method):
+def class_target_mi(values, order, target_codes, n_classes, k, scale, psi, mi, method):
     """Mutual information, in nats, of each feature that has an order with a target of classes.
 
     values: float64 (n_features, n), NaN = missing; order: argsort, NaN last; target_codes: int64, below n_classes;
-    psi, logs: tables to n. Writes mi and method. Ross (2014) for features without ties, else Gao (2017).
+    psi: table to n. Writes mi and method. Ross (2014) for features without ties, else Gao (2017).
     """
     for f in range(len(values)):
         n = present_count(values[f], order[f])
@@ -100,16 +101,16 @@ def class_target_mi(values, order, target_codes, n_classes, k, scale, psi, logs,
             classes[i] = target_codes[order[f, i]]
         mixed = is_tied(ascending)
         rescale(ascending, scale)
-        mi[f] = class_mi(ascending, classes, n_classes, k, mixed, psi, logs)
+        mi[f] = class_mi(ascending, classes, n_classes, k, mixed, psi)
         method[f] = GAO if mixed else ROSS
 
 
 @kernel
-def class_feature_mi(values, order, target, target_order, k, scale, psi, logs, mi, method):
+def class_feature_mi(values, order, target, target_order, k, scale, psi, mi, method):
     """Mutual information, in nats, of each feature of levels with a target that has an order.
 
     values: float64 (n_features, n), NaN = missing; order: argsort, NaN last; target: float64, ascending along
-    target_order; psi, logs: tables to n. Writes mi and method. Ross (2014) for a target without ties, else Gao.
+    target_order; psi: table to n. Writes mi and method. Ross (2014) for a target without ties, else Gao.
     """
     n_samples = len(target)
     codes = np.empty(n_samples, np.int64)
@@ -125,5 +126,5 @@ def class_feature_mi(values, order, target, target_order, k, scale, psi, logs, m
                 n += 1
         mixed = is_tied(ascending[:n])
         rescale(ascending[:n], scale)
-        mi[f] = class_mi(ascending[:n], classes[:n], n_classes, k, mixed, psi, logs)
+        mi[f] = class_mi(ascending[:n], classes[:n], n_classes, k, mixed, psi)
         method[f] = GAO if mixed else ROSS

@@ -19,16 +19,6 @@ FEW = 16  # strides before galloping
 
 
 @kernel
-def log_table(n):
-    """Natural logarithms of 0, 1, ..., n: a float64 array whose first value, a pole, is NaN. O(n)."""
-    table = np.empty(n + 1)
-    table[0] = np.nan
-    for i in range(1, n + 1):
-        table[i] = math.log(float(i))
-    return table
-
-
-@kernel
 def is_tied(ascending):
     """Whether any two neighbours in an ascending float array are equal. O(n)."""
     for i in range(1, len(ascending)):

@@ -39,7 +39,7 @@ def keep_near(near, dx, dy):
 
 @inner
 def duplicate_counts(xs, x_place, ys, y_order):
-    """For each place in the order of y, how many other samples have the same x and y. O(n)."""
+    """For each place in the order of y, how many samples, itself included, have the same x and y. O(n)."""
     n = len(xs)
     group = np.empty(n, np.intp)
     for i in range(n):
@@ -55,19 +55,19 @@ def duplicate_counts(xs, x_place, ys, y_order):
     for i in range(1, n + 1):
         if i == n or group[i] != group[start] or ys[places[i]] != ys[places[start]]:
             for m in range(start, i):
-                duplicates[places[m]] = i - start - 1
+                duplicates[places[m]] = i - start
             start = i
     return duplicates
 
 
 @inner
 def count_neighbors(xs, x_order, x_weight, ys, y_order, y_weight, n_samples, k, mixed, marginals, nearest):
-    """Count, for every sample, those as near in x and in y as its k-th neighbour in the plane (max-norm).
+    """Count, for every sample, those nearer in x and in y than its k-th neighbour in the plane (max-norm).
 
     xs, ys: ascending; x_order, y_order: their samples, numbers below n_samples; x_weight, y_weight: what a
-    difference of values is multiplied by to make a distance. marginals[m] is increased for
-    every margin with m - 1 others that are closer, or when `mixed` as close; nearest[t] for every sample
-    with t others at distance 0 when the k-th is, else nearest[k].
+    difference of values is multiplied by to make a distance. marginals[m] is increased for every margin with
+    m samples nearer, the sample itself among them, and nearest[k] for every sample. When `mixed` and the k-th
+    neighbour is at distance 0: for m samples at distance 0, and nearest[t] for t there in both.
     """
     n = len(xs)
     n_bins = max(1, int(math.sqrt(n / 2.0)))
@@ -114,9 +114,9 @@ def count_neighbors(xs, x_order, x_weight, ys, y_order, y_weight, n_samples, k, 
     near = np.empty(k)
     for column in range(n_columns):
         for i in range(first_of[column], first_of[column + 1]):
-            radius = 0.0
-            if mixed and duplicates[y_rank[i]] >= k:
+            if mixed and duplicates[y_rank[i]] > k:
                 nearest[duplicates[y_rank[i]]] += 1
+                radius = np.nextafter(0.0, np.inf)  # closer than this is at distance 0
             else:
                 radius = np.inf
                 for m in range(k):
@@ -151,14 +151,12 @@ def count_neighbors(xs, x_order, x_weight, ys, y_order, y_weight, n_samples, k, 
                     upper = entry[bin_of[i], visited]
                     lower = upper - 1
                 nearest[k] += 1
-            if mixed:
-                radius = np.nextafter(radius, np.inf)  # "closer than this" now means "as close as the k-th"
             marginals[count_within(x_padded, x_rank[i], x_weight, radius) + 1] += 1
             marginals[count_within(y_padded, y_rank[i], y_weight, radius) + 1] += 1
 
 
 @inner
-def pair_mi(xs, x_order, x_weight, ys, y_order, y_weight, n_samples, k, mixed, psi, logs):
+def pair_mi(xs, x_order, x_weight, ys, y_order, y_weight, n_samples, k, mixed, psi):
     """Mutual information, in nats, of two ascending columns: Kraskov's first, or Gao's when `mixed`.
 
     O(n sqrt k) after sorting while neighbours are spread evenly, O(n sqrt n) at worst. Scratch about 100 n bytes.
@@ -172,18 +170,16 @@ def pair_mi(xs, x_order, x_weight, ys, y_order, y_weight, n_samples, k, mixed, p
     if mixed and distinct_count(ys) < distinct_count(xs):  # columns of many ties are searched fastest
         xs, x_order, x_weight, ys, y_order, y_weight = ys, y_order, y_weight, xs, x_order, x_weight
     count_neighbors(xs, x_order, x_weight, ys, y_order, y_weight, n_samples, k, mixed, marginals, nearest)
-    if mixed:
-        return logs[n] + (weigh(nearest, psi) - weigh(marginals, logs)) / n
-    return psi[n] + (weigh(nearest, psi) - weigh(marginals, psi)) / n
+    return (math.log(n) if mixed else psi[n]) + (weigh(nearest, psi) - weigh(marginals, psi)) / n
 
 
 @kernel
-def neighbor_mi(values, order, target, target_order, scaled_target, target_weight, k, scale, psi, logs, mi, method):
+def neighbor_mi(values, order, target, target_order, scaled_target, target_weight, k, scale, psi, mi, method):
     """Mutual information, in nats, of each feature with a target that has an order, from k nearest neighbours.
 
     values: float64 (n_features, n), NaN = missing; order: argsort, NaN last; target: float64, finite, ascending
-    along target_order; scaled_target, target_weight: the same after `rescale`; psi, logs: tables to n. Writes mi,
-    method. Kraskov (2004) eq. 8 when neither margin is tied, else Gao (2017).
+    along target_order; scaled_target, target_weight: the same after `rescale`; psi: table to n. Writes mi, method.
+    Kraskov (2004) eq. 8 when neither margin is tied, else Gao (2017).
     """
     n_samples = len(target)
     target_tied = is_tied(target)
@@ -209,5 +205,5 @@ def neighbor_mi(values, order, target, target_order, scaled_target, target_weigh
             ys, y_order = kept[:n], kept_order[:n]
             mixed = mixed or is_tied(ys)
             y_weight = rescale(ys, scale)
-        mi[f] = pair_mi(xs, order[f], x_weight, ys, y_order, y_weight, n_samples, k, mixed, psi, logs)
+        mi[f] = pair_mi(xs, order[f], x_weight, ys, y_order, y_weight, n_samples, k, mixed, psi)
         method[f] = GAO if mixed else KSG
