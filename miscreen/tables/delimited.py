@@ -139,7 +139,7 @@ class DelimitedSource(TableSource):
     ) -> None:
         self.label = label
         # Half of the budget is for the store. The other half must take the tasks in flight (one a thread
-        # and one being stored) at their densest, and the next text, twice while its parts are joined.
+        # and one being stored) at their densest, the buffer being filled, and a mask of a text's line ends.
         share = resources.memory_bytes // 2
         if block_bytes is None:
             dense = _BYTES_PER_BYTE * (resources.threads + 1) + 2
