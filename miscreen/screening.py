@@ -139,7 +139,8 @@ def rank(
         library_threads(resources.threads),
         open_table(
             source, resources=resources, names=names, read=read,
-            text_columns=name_matcher(discrete), on_progress=on_progress,
+            text_columns=name_matcher(discrete),
+            ignored_columns=name_matcher(exclude), on_progress=on_progress,
         ) as table,
     ):  # fmt: skip
         return screen(

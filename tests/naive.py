@@ -117,17 +117,17 @@ def kde_joint_mi(x, y, kernel="gaussian", x_bandwidth=None, y_bandwidth=None, mu
 
 
 def kde_class_mi(values, labels, kernel="gaussian", bandwidth=None, factor=(4 / 3) ** 0.2, multiplier=1.0, points=256):
-    """Sum over classes of p_c f_c ln(f_c / f), one density per class on a common grid."""
+    """Sum over classes of p_c f_c ln(f_c / f), one density per class on a common grid, all of one bandwidth."""
     shape, variance = DENSITY_KERNELS[kernel]
     classes = {}
     for v, c in zip(values, labels, strict=True):
         classes.setdefault(c, []).append(v)
-    widths = {
-        c: multiplier * (factor * kde_spread(vs) * len(vs) ** (-1 / 5) if bandwidth is None else bandwidth)
-        for c, vs in classes.items()
-    }
-    low = min(values) - 3 * max(widths.values())
-    step = (max(values) + 3 * max(widths.values()) - low) / (points - 1)
+    if bandwidth is None:
+        sigma = math.sqrt(sum(len(vs) * kde_spread(vs) ** 2 for vs in classes.values()) / len(values))
+        bandwidth = factor * sigma * (len(values) / len(classes)) ** (-1 / 5)
+    width = multiplier * bandwidth
+    low = min(values) - 3 * width
+    step = (max(values) + 3 * width - low) / (points - 1)
     densities = {}
     for c, vs in classes.items():
         counts = np.zeros(points)
@@ -135,8 +135,8 @@ def kde_class_mi(values, labels, kernel="gaussian", bandwidth=None, factor=(4 / 
             for i, p in share.items():
                 counts[i] += p
         density = counts
-        if widths[c] > 0:
-            taps = [shape(i * step / widths[c] * math.sqrt(variance)) for i in range(points)]
+        if width > 0:
+            taps = [shape(i * step / width * math.sqrt(variance)) for i in range(points)]
             density = np.array([sum(counts[j] * taps[abs(i - j)] for j in range(points)) for i in range(points)])
         densities[c] = density / density.sum()
     weights = {c: len(vs) / len(values) for c, vs in classes.items()}

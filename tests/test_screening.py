@@ -306,3 +306,14 @@ class TestBadRequests:
 def test_every_registered_method_exists() -> None:
     for name in ESTIMATORS:
         assert issubclass(screening.estimator_class(name), screening.estimator_class(METHOD).__mro__[1])
+
+
+def test_what_is_wrong_with_an_excluded_column_is_no_error(tmp_path: Path) -> None:
+    rows = "\n".join(f"{i % 7},{i * i % 11},{'?' if i == 9 else i}" for i in range(30))
+    (tmp_path / "t.csv").write_text(f"y,a,broken\n{rows}\n")
+    with pytest.raises(DataError, match=r"line 11, column 'broken': '\?' in a column of numbers"):
+        miscreen.rank(tmp_path / "t.csv", "y", METHOD)
+    assert miscreen.rank(tmp_path / "t.csv", "y", METHOD, exclude=["br*"]).names == ["a"]
+    assert miscreen.select(tmp_path / "t.csv", "y", method=METHOD, exclude=["br*"], top=1).names == ["a"]
+    with pytest.raises(DataError, match="column 'broken'"):
+        miscreen.select(tmp_path / "t.csv", "y", method=METHOD, exclude=["br*"], top=1, keep=["broken"])

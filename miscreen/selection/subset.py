@@ -158,11 +158,13 @@ threads, memory, scratch_dir, on_progress, **options
         max_levels=max_levels, min_samples=min_samples,
     )  # fmt: skip
     resources = Resources.detect(threads, memory, scratch_dir)
+    excluded, kept = name_matcher(exclude), name_matcher(keep)
     with (
         library_threads(resources.threads),
         open_table(
             source, resources=resources, names=names, read=read,
-            text_columns=name_matcher(discrete), on_progress=on_progress,
+            text_columns=name_matcher(discrete),
+            ignored_columns=lambda name: excluded(name) and not kept(name), on_progress=on_progress,
         ) as table,
     ):  # fmt: skip
         if earlier is None:

@@ -52,6 +52,7 @@ class Opening:
     read: ReadOptions | None
     resources: Resources
     text_columns: Callable[[str], bool]
+    ignored_columns: Callable[[str], bool]
     on_progress: Progress | None
 
 
@@ -95,6 +96,7 @@ def open_table(
     names: Sequence[str] | None = None,
     read: ReadOptions | None = None,
     text_columns: Callable[[str], bool] = lambda name: False,
+    ignored_columns: Callable[[str], bool] = lambda name: False,
     on_progress: Progress | None = None,
 ) -> TableSource:
     """Open a table of any supported kind.
@@ -111,6 +113,8 @@ def open_table(
         How delimited text is read.
     text_columns : callable
         Tells of a column's name whether delimited text is to be taken as labels even if it looks like numbers.
+    ignored_columns : callable
+        Tells of a column's name whether it will not be read, so that what is wrong with its cells is no error.
     on_progress : callable, optional
         Called with ("read", bytes done, bytes in all or None) while text is parsed.
 
@@ -131,6 +135,7 @@ def open_table(
         "read": read,
         "resources": resources,
         "text_columns": text_columns,
+        "ignored_columns": ignored_columns,
         "on_progress": on_progress,
     }
     if str(source) == "-":

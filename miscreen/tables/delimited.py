@@ -87,6 +87,8 @@ class DelimitedSource(TableSource):
         Half of the memory holds the table (the rest of which goes to scratch space), half what is being read.
     text_columns : callable
         Tells of a name whether its cells are labels even when the first is a number.
+    ignored_columns : callable
+        Tells of a name whether nobody will read the column, so that text among its numbers is no error.
     on_progress : callable, optional
         Called with the bytes read and the bytes in all, or None.
     total_bytes : int, optional
@@ -132,6 +134,7 @@ class DelimitedSource(TableSource):
         options: ReadOptions,
         resources: Resources,
         text_columns: Callable[[str], bool] = lambda name: False,
+        ignored_columns: Callable[[str], bool] = lambda name: False,
         on_progress: Callable[[int, int | None], None] | None = None,
         total_bytes: int | None = None,
         where: Callable[[], int] | None = None,
@@ -151,10 +154,11 @@ class DelimitedSource(TableSource):
 
         records = Records(stream, label, block_bytes, min(share // 2, MAX_TEXT), report)
         first = self._read_header(records, options, share)
-        captured = np.fromiter((text_columns(name) for name in self.names), np.bool_, len(self.names))
+        captured = np.fromiter(map(text_columns, self.names), np.bool_, len(self.names))
+        ignored = np.fromiter(map(ignored_columns, self.names), np.bool_, len(self.names))
         self._store = ColumnStore(len(self.names), share, resources.scratch_dir)
         try:
-            loader = Loader(label, self.names, captured, (*NULL_TOKENS, *options.null_values), self._store)
+            loader = Loader(label, self.names, captured, ignored, (*NULL_TOKENS, *options.null_values), self._store)
             loader.load(records, first, resources.threads, share)
         except BaseException:
             self.close()
@@ -239,6 +243,7 @@ def open_delimited(opening: Opening) -> DelimitedSource:
             options,
             opening.resources,
             opening.text_columns,
+            opening.ignored_columns,
             (lambda done, total: progress("read", done, total)) if progress is not None else None,
             opening.size,
             opening.file.tell if opening.size is not None else None,

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -52,13 +53,21 @@ class Meaning:
     type : ColumnType
     values : float64 array, shape (n_labels,), optional
         The number each label stands for, in order of code; None for text, whose codes are its numbers.
-    arrow : pyarrow.Array
-        Each label as the file has it, in order of code.
+    content : sequence, length n_labels
+        Text, truth values or numbers, in order of code.
+    arrow_type : pyarrow.DataType
+        What `content` is in an Arrow table.
     """
 
     type: ColumnType
     values: Floats | None
-    arrow: pa.Array
+    content: Any
+    arrow_type: pa.DataType
+
+    @cached_property
+    def arrow(self) -> pa.Array:
+        """Each label as the file has it, in order of code; made on demand, since `pyarrow.array` loads pandas."""
+        return pa.array(self.content).cast(self.arrow_type)
 
 
 def interpret(labels: list[str], *, numbers: bool) -> Meaning:
@@ -84,18 +93,18 @@ def interpret(labels: list[str], *, numbers: bool) -> Meaning:
     'boolean'
     """
     if not labels:
-        return Meaning(ColumnType.FLOAT, np.empty(0), pa.array([], pa.float64()))
+        return Meaning(ColumnType.FLOAT, np.empty(0), np.empty(0), pa.float64())
     if all(label.lower() in ("true", "false") for label in labels):
         truth = np.array([label.lower() == "true" for label in labels])
-        return Meaning(ColumnType.BOOLEAN, truth.astype(np.float64), pa.array(truth))
+        return Meaning(ColumnType.BOOLEAN, truth.astype(np.float64), truth, pa.bool_())
     if numbers and (found := _each(labels, read_number)):
         values = np.array([value for value, _ in found])
         if all(integer for _, integer in found):
-            return Meaning(ColumnType.INTEGER, values, pa.array(values.astype(np.int64)))
-        return Meaning(ColumnType.FLOAT, values, pa.array(values))
+            return Meaning(ColumnType.INTEGER, values, values.astype(np.int64), pa.int64())
+        return Meaning(ColumnType.FLOAT, values, values, pa.float64())
     if days := _each(labels, _read_date):
         ordinals = np.array([day.toordinal() - _EPOCH.toordinal() for day in days], dtype=np.int32)
-        return Meaning(ColumnType.TEMPORAL, ordinals * np.float64(86400), pa.array(ordinals).cast(pa.date32()))
+        return Meaning(ColumnType.TEMPORAL, ordinals * np.float64(86400), ordinals, pa.date32())
     if times := _each(labels, _read_time):
         midnight = datetime.min
         return _ticks([datetime.combine(midnight, clock) - midnight for clock in times], pa.time64("us"))
@@ -103,12 +112,12 @@ def interpret(labels: list[str], *, numbers: bool) -> Meaning:
         zone = "UTC" if any(moment.tzinfo is not None for moment in moments) else None
         aware = [moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC) for moment in moments]
         return _ticks([moment - _EPOCH for moment in aware], pa.timestamp("us", zone))
-    return Meaning(ColumnType.TEXT, None, pa.array(labels, pa.string()))
+    return Meaning(ColumnType.TEXT, None, labels, pa.string())
 
 
 def _ticks(since: list[timedelta], arrow_type: pa.DataType) -> Meaning:
     ticks = np.array([span // _TICK for span in since], dtype=np.int64)
-    return Meaning(ColumnType.TEMPORAL, ticks / 1e6, pa.array(ticks).cast(arrow_type))
+    return Meaning(ColumnType.TEMPORAL, ticks / 1e6, ticks, arrow_type)
 
 
 def _each(labels: list[str], read: Callable[[str], Any]) -> list[Any] | None:

@@ -62,6 +62,8 @@ class Loader:
     names : sequence of str
     captured : bool array, shape (n_columns,)
         Columns that hold labels whatever their cells look like.
+    ignored : bool array, shape (n_columns,)
+        Columns that nobody will read: what does not fit among their cells is taken as missing.
     null_tokens : sequence of str
     store : ColumnStore
         Gets the numbers, NaN where missing, and the codes of labels in order of first appearance.
@@ -79,11 +81,13 @@ class Loader:
         label: str,
         names: Sequence[str],
         captured: NDArray[np.bool_],
+        ignored: NDArray[np.bool_],
         null_tokens: Sequence[str],
         store: ColumnStore,
     ) -> None:
         self._label = label
         self._names = names
+        self._ignored = ignored
         self._labels, self._known = _number(captured)
         self._store = store
         tokens = [token.encode() for token in dict.fromkeys(null_tokens)]
@@ -206,6 +210,8 @@ class Loader:
             else:
                 number = read_number(cell.decode("utf-8", "replace"))
                 code = None if number is None else number[0]
+            if code is None and self._ignored[column]:
+                code = np.nan
             if code is None:
                 wrong = min(wrong, (int(rows[i]), column, cell))
             else:
