@@ -158,7 +158,8 @@ def test_signals_while_writing_leave_nothing(tmp_path: Path) -> None:
 
         def wait(count):
             print("writing", flush=True)
-            time.sleep(60)
+            for _ in range(600):  # a signal just before a long sleep would be seen after it
+                time.sleep(0.1)
 
         def write():
             Destination(Path(sys.argv[1])).write(pa.table({"a": [1.0]}), {"version": "1"}, wait)
