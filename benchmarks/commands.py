@@ -95,7 +95,7 @@ def parquet(*, quick: bool) -> Part:
     commands |= {f"arrow {method}": rank(arrow, method) for method in ("kde", "bin")}
     commands |= {f"compute {method}": reader("compute", arrow, method) for method in ("kde", "bin")}
     run(commands["kde"])
-    runs = take_turns(commands, 2 if quick else 5)
+    runs = take_turns(commands, 2 if quick else 3)
     for method, reach in (("kde", 2.5), ("bin", 1.5)):
         row = compared(
             f"rank --method {method}, Parquet",
@@ -164,7 +164,7 @@ def tall_parquet(*, quick: bool) -> Part:
     """Many rows and few columns."""
     rows, columns = (100_000, 100) if quick else (1_000_000, 500)
     path = table(rows, columns, ".parquet")
-    few = 4
+    few = 2
     part = Part(
         "A tall Parquet file, whole command",
         f"`miscreen rank` on `{path.name}` with two threads and `--memory 1GB` beside Polars reading the whole file. "

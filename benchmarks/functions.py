@@ -82,7 +82,7 @@ def measure(*, quick: bool) -> Part:
         "The ratio is the median of the turns; the range of the turns stands beside it.",
     )
     features, target = columns(1000, BUFFER_VALUES // 4 if quick else BUFFER_VALUES)
-    repeats, at_least = (3, 0.05) if quick else (9, 0.3)
+    repeats, at_least = (3, 0.05) if quick else (7, 0.3)
     reading = statistics.median(seconds(features.sum) for _ in range(9)) / len(features)
     sort = sorting(features)
     for comparison in COMPARISONS:

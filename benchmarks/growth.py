@@ -42,7 +42,7 @@ def samples(*, quick: bool) -> Part:
         "columns outgrow the fast caches.",
     )
     sizes = (500, 1000, 3000, 10_000) if quick else (500, 1000, 3000, 10_000, 30_000, 100_000)
-    at_least, repeats = (0.03, 1) if quick else (0.25, 3)
+    at_least, repeats = (0.03, 1) if quick else (0.15, 3)
     sides = {name: (peers.estimate(**options), True) for name, options in METHODS.items()}
     sides |= {name: (function, False) for name, function in PEERS.items()}
     for name, (function, ours) in sides.items():
