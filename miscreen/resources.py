@@ -12,7 +12,7 @@ from miscreen.errors import InputError, ResourceError
 MIB = 1 << 20
 FLOOR_BYTES = 350 * MIB  # interpreter, libraries and machine code, measured; outside the budget
 BYTES_PER_COLUMN = 600  # name, type, scores and the ranking of one column; outside the budget
-MAX_BLOCK_BYTES = 48 * MIB  # larger blocks are no faster and cost cache and latency
+MAX_BLOCK_BYTES = 16 * MIB  # larger blocks are no faster, and memory that is used again is cheaper than new
 BLOCKS_IN_FLIGHT = 4  # one computed, one waiting, one being read, and what the reader needs to make it
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}

@@ -340,13 +340,10 @@ def decide_kinds(
     """
     from miscreen.kernels.survey import count_levels
 
-    kinds = np.empty(len(values), dtype=np.uint8)
-    for i, row in enumerate(values):
-        kind = _kind(ColumnType(types[i]), int(forced[i]))
-        if kind is None:
-            kind = Kind.DISCRETE if count_levels(row, max_levels) <= max_levels else Kind.CONTINUOUS
-        kinds[i] = kind
-    return kinds
+    discrete = (types == ColumnType.TEXT) | (types == ColumnType.BOOLEAN)
+    for i in np.flatnonzero((types == ColumnType.INTEGER) & (forced < 0)):
+        discrete[i] = count_levels(values[i], max_levels) <= max_levels
+    return np.where(forced >= 0, forced, discrete).astype(np.uint8)
 
 
 class _Digests:
