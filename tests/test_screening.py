@@ -192,7 +192,7 @@ def test_the_same_bytes_however_the_work_is_cut(method: str, tmp_path: Path, mon
     _, sources = wide_table(tmp_path)
     miscreen.rank(sources[0], "y", method, threads=1).write(tmp_path / "first.parquet")
     expected = (tmp_path / "first.parquet").read_bytes()
-    trials = [(s, 2, "1GB") for s in sources] + [(sources[3], t, m) for t in (1, 3) for m in ("5KB", "40KB")]
+    trials = [(s, 2, "1GB") for s in sources] + [(sources[3], t, m) for t in (1, 3) for m in ("8KB", "40KB")]
     for i, (source, threads, memory) in enumerate(trials):
         monkeypatch.setattr(screening, "SLICE_BYTES", 1000 * (1 + 3 * i))
         miscreen.rank(source, "y", method, threads=threads, memory=memory).write(tmp_path / "t.out.parquet", force=True)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from miscreen.errors import DataError
 from miscreen.tables import Opening
 from miscreen.tables.encoding import check_names, encode, schema_types, widest_value
+from miscreen.tables.flatbuffers import table_field
 from miscreen.tables.source import TableSource
 
 _FILE_PREFIX = 8  # "ARROW1" padded; an Arrow file is that, a stream, and a footer
@@ -65,16 +66,16 @@ class ArrowSource(TableSource):
         for message in pa.ipc.MessageReader.open_stream(self._buffer.slice(start)):
             metadata = memoryview(message.metadata)
             root = struct.unpack_from("<I", metadata, 0)[0]
-            header_type = _table_field(metadata, root, 1)
+            header_type = table_field(metadata, root, 1)
             if header_type is None or metadata[header_type] != _RECORD_BATCH:
                 continue
-            pointer = _table_field(metadata, root, 2)
+            pointer = table_field(metadata, root, 2)
             if pointer is None:
                 raise ValueError("a record batch has no header")
             batch = pointer + struct.unpack_from("<I", metadata, pointer)[0]
-            length = _table_field(metadata, batch, 0)
+            length = table_field(metadata, batch, 0)
             lengths.append(0 if length is None else struct.unpack_from("<q", metadata, length)[0])
-            compressed |= _table_field(metadata, batch, 3) is not None
+            compressed |= table_field(metadata, batch, 3) is not None
         return lengths, compressed
 
     def values(self, columns: NDArray[np.intp]) -> NDArray[Any]:
@@ -105,15 +106,6 @@ class ArrowSource(TableSource):
             f"{self.label} cannot be read as Arrow data: {str(error).splitlines()[0]}",
             "The file is damaged or was not written to its end; write or copy it again",
         )
-
-
-def _table_field(metadata: memoryview, table: int, field: int) -> int | None:
-    """Where a field of a FlatBuffers table lies; None when it is absent."""
-    vtable = table - struct.unpack_from("<i", metadata, table)[0]
-    size = struct.unpack_from("<H", metadata, vtable)[0]
-    entry = 4 + 2 * field
-    offset = struct.unpack_from("<H", metadata, vtable + entry)[0] if entry + 2 <= size else 0
-    return table + offset if offset else None
 
 
 def open_arrow_file(opening: Opening) -> ArrowSource:

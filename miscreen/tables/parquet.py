@@ -1,8 +1,11 @@
-"""Parquet: the footer is parsed once and the file stays open."""
+"""Parquet: the footer is walked once, and each piece of columns is decoded by a footer of its own."""
 
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -12,69 +15,120 @@ from numpy.typing import NDArray
 
 from miscreen.errors import DataError
 from miscreen.tables import Opening
-from miscreen.tables.encoding import check_names, encode, schema_types, widest_value
+from miscreen.tables.encoding import check_names, encode
+from miscreen.tables.footer import Footer, ReadAt
 from miscreen.tables.source import TableSource
 
-
-def _leaves(arrow_type: pa.DataType) -> int:
-    """How many physical Parquet columns a column of that type takes."""
-    return sum(_leaves(arrow_type.field(i).type) for i in range(arrow_type.num_fields)) or 1
+_PIECE_COLUMNS = 2048  # decoded in one call: hides the call, and Arrow's footer for them takes 6 MB
 
 
 class ParquetSource(TableSource):
-    """One Parquet file, with any number of row groups."""
+    """One Parquet file, with any number of row groups.
 
-    def __init__(self, file: BinaryIO, label: str) -> None:
+    Arrow would keep 2.8 KB of every column's footer, so it is shown the columns of one piece at a time. Pieces
+    are decoded side by side, each by one thread.
+    """
+
+    def __init__(self, file: BinaryIO, label: str, threads: int) -> None:
         self.label = label
         self._input = file
+        self._lock = threading.Lock()
+        self._threads = threads
         try:
-            # The footer of a million columns exceeds Arrow's default limits; none is larger than its file.
-            limit = min(file.seek(0, os.SEEK_END), 2**31 - 1)
-            self._file = pq.ParquetFile(file, thrift_string_size_limit=limit, thrift_container_size_limit=limit)
-            schema = self._file.schema_arrow
-        except (pa.ArrowException, OSError) as error:
-            raise _damaged(label, error) from error
-        self.n_samples = self._file.metadata.num_rows
-        self.names = schema.names
-        self.types = schema_types(schema)
-        self.value_bytes = widest_value(schema)
-        self._row_groups = list(range(self._file.num_row_groups))
-        counts = [_leaves(t) if t.num_fields else 1 for t in schema.types]
-        self._leaf_stop = np.cumsum(counts)
-        self._leaf_start = self._leaf_stop - counts
+            self._size = file.seek(0, os.SEEK_END)
+            self._footer = Footer(self._read_at, self._size)
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise self._damaged(error) from error
+        self.n_samples = self._footer.n_samples
+        self.names = self._footer.names
+        self.types = self._footer.types
+        self.value_bytes = 8 if self._footer.wide.any() else 4
+        self.held_bytes = self._footer.held_bytes
         check_names(self.names, label)
+        self._pool = ThreadPoolExecutor(threads)
 
     def values(self, columns: NDArray[np.intp]) -> NDArray[Any]:
         """See `TableSource.values`."""
-        return encode(self.table(columns))
+        chosen, places = np.unique(columns, return_inverse=True)
+        dtype = np.float64 if self._footer.wide[chosen].any() else np.float32
+        out = np.empty((len(chosen), self.n_samples), dtype=dtype)
+
+        def fill(piece: slice) -> None:
+            out[piece] = encode(self._read(chosen[piece]))
+
+        list(self._pool.map(fill, self._pieces(len(chosen))))
+        return out if np.array_equal(chosen, columns) else out[places]
 
     def table(self, columns: NDArray[np.intp]) -> pa.Table:
         """See `TableSource.table`."""
-        chosen = np.unique(columns)  # the reader gives columns in file order, each once
-        leaves = np.concatenate([np.arange(self._leaf_start[c], self._leaf_stop[c]) for c in chosen] or [chosen])
+        chosen, places = np.unique(columns, return_inverse=True)
+        parts = list(self._pool.map(lambda piece: self._read(chosen[piece]), self._pieces(len(chosen))))
+        arrays = [array for part in parts for array in part.columns]
+        fields = [field for part in parts for field in part.schema]
+        return pa.Table.from_arrays([arrays[i] for i in places], schema=pa.schema([fields[i] for i in places]))
+
+    def _pieces(self, n_columns: int) -> Iterator[slice]:
+        size = min(_PIECE_COLUMNS, max(1, -(-n_columns // self._threads)))
+        return (slice(first, first + size) for first in range(0, n_columns, size))
+
+    def _read(self, columns: NDArray[np.intp]) -> pa.Table:
+        """Columns in file order, each once."""
         try:
-            read = self._file.reader.read_row_groups(self._row_groups, column_indices=leaves.tolist(), use_threads=True)
-        except (pa.ArrowException, OSError) as error:
-            raise _damaged(self.label, error) from error
-        if not self._row_groups:
-            read = self._file.schema_arrow.empty_table().select(chosen.tolist())
-        if len(chosen) == len(columns) and np.array_equal(chosen, columns):
-            return read
-        return read.select(np.searchsorted(chosen, columns).tolist())
+            metadata = self._footer.metadata(columns)
+            cursor = _Cursor(self._read_at, self._size)
+            read = pq.ParquetFile(cursor, metadata=metadata, pre_buffer=True).read(use_threads=False)
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise self._damaged(error) from error
+        if read.shape != (self.n_samples, len(columns)):
+            raise self._damaged(ValueError("columns are not of the length that the footer says"))
+        return read
+
+    def _read_at(self, position: int, size: int) -> bytes:
+        with self._lock:
+            self._input.seek(position)
+            found = self._input.read(min(size, self._size - position))
+        if len(found) < size:
+            raise OSError(f"it ends within {size:,} bytes from {position:,} on")
+        return found
 
     def close(self) -> None:
         """See `TableSource.close`."""
-        self._file.close(force=True)
+        self._pool.shutdown(cancel_futures=True)
         self._input.close()
 
+    def _damaged(self, error: Exception) -> DataError:
+        return DataError(
+            f"{self.label} cannot be read as Parquet: {str(error).splitlines()[0]}",
+            "The file is damaged or was not written to its end; write or copy it again",
+        )
 
-def _damaged(label: str, error: Exception) -> DataError:
-    return DataError(
-        f"{label} cannot be read as Parquet: {str(error).splitlines()[0]}",
-        "The file is damaged or was not written to its end; write or copy it again",
-    )
+
+class _Cursor:
+    """The file as Arrow reads it: with a position of its own, since pieces share the file."""
+
+    closed = False
+
+    def __init__(self, read_at: ReadAt, size: int) -> None:
+        self._read_at = read_at
+        self._size = size
+        self._position = 0
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._position = offset + (0, self._position, self._size)[whence]
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def read(self, size: int) -> bytes:
+        found = self._read_at(self._position, size)
+        self._position += size
+        return found
+
+    def close(self) -> None:
+        """Leave the file open."""
 
 
 def open_parquet(opening: Opening) -> ParquetSource:
     """Open a Parquet file for `miscreen.tables.open_table`."""
-    return ParquetSource(opening.file, opening.label)
+    return ParquetSource(opening.file, opening.label, opening.resources.threads)
