@@ -136,28 +136,20 @@ def _skip(at: int, stop: int, kind: int, siblings: NDArray[np.int64]) -> int:
 
 
 @kernel
-def skip(footer: NDArray[np.uint8], position: int, kind: int) -> int:
-    """The position after a value of that kind, or -1 when it is malformed. O(bytes)."""
-    base = footer.ctypes.data
-    at = _skip(base + position, base + len(footer), kind, np.empty(_DEEPEST, dtype=np.int64))
-    return at - base if at >= 0 else -1
-
-
-@kernel
-def read_structs(footer: NDArray[np.uint8], first: int, starts: NDArray[np.int64]) -> int:
-    """Find the structs of a list that begins at `first`: struct i has bytes starts[i] to starts[i + 1].
+def skip(footer: NDArray[np.uint8], first: int, kind: int, starts: NDArray[np.int64]) -> int:
+    """Find values of one kind that stand side by side from `first` on: value i has bytes starts[i] to starts[i + 1].
 
     Returns the position after them, or -1 when they are malformed. O(bytes).
     """
     base = footer.ctypes.data
     at, stop = base + first, base + len(footer)
     siblings = np.empty(_DEEPEST, dtype=np.int64)
-    for i in range(len(starts)):
+    starts[0] = first
+    for i in range(1, len(starts)):
+        at = _skip(at, stop, kind, siblings)
+        if at < 0:
+            return -1
         starts[i] = at - base
-        if i < len(starts) - 1:
-            at = _skip(at, stop, STRUCT, siblings)
-            if at < 0:
-                return -1
     return at - base
 
 

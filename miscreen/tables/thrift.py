@@ -76,11 +76,11 @@ class Reader:
 
     def skip(self) -> None:
         """Pass over a value of any kind."""
-        self._move(thrift.skip(self._array, self._position, self._kind))
+        self._move(thrift.skip(self._array, self._position, self._kind, np.empty(2, dtype=np.int64)))
 
     def skip_structs(self, starts: NDArray[np.int64]) -> None:
-        """Pass over structs of a list; see `miscreen.kernels.thrift.read_structs`."""
-        self._move(thrift.read_structs(self._array, self._position, starts))
+        """Pass over structs of a list; see `miscreen.kernels.thrift.skip`."""
+        self._move(thrift.skip(self._array, self._position, thrift.STRUCT, starts))
 
     def skip_columns(self, columns: NDArray[np.int64], names: NDArray[np.int64], fresh: NDArray[np.bool_]) -> int:
         """Pass over a schema; see `miscreen.kernels.thrift.read_columns`. Returns the number of columns."""
