@@ -119,8 +119,8 @@ def describe(
         if target is not None:
             NameIndex(table.names, table.label).one(target, "the target")
         columns = np.arange(len(table.names))
-        free_bytes = resources.memory_bytes - table.held_bytes
-        plan = plan_blocks(len(columns), max(1, table.n_samples), table.value_bytes, free_bytes)
+        n_samples = max(1, table.n_samples)
+        plan = plan_blocks(len(columns), n_samples, table.value_bytes, resources.memory_bytes, table.held_bytes)
         surveyor = _Surveyor(spec, len(columns))
         start = time.perf_counter()
         run_blocks(table, columns, plan, surveyor, resources.threads, on_progress)

@@ -117,8 +117,8 @@ class BlockPlan:
         return [range(i, min(i + step, self.n_features)) for i in range(0, self.n_features, step)]
 
 
-def plan_blocks(n_features: int, n_samples: int, value_bytes: int, memory_bytes: int) -> BlockPlan:
-    """Cut features into blocks so that those in flight fit into memory.
+def plan_blocks(n_features: int, n_samples: int, value_bytes: int, memory_bytes: int, held_bytes: int = 0) -> BlockPlan:
+    """Cut features into blocks so that those in flight fit into what is left of the memory.
 
     Raises
     ------
@@ -126,12 +126,14 @@ def plan_blocks(n_features: int, n_samples: int, value_bytes: int, memory_bytes:
         When not even blocks of a single feature fit.
     """
     feature_bytes = max(1, n_samples * value_bytes)
-    share = memory_bytes // BLOCKS_IN_FLIGHT
+    share = (memory_bytes - held_bytes) // BLOCKS_IN_FLIGHT
     if share < feature_bytes:
+        held = f", of which the table itself holds {format_bytes(held_bytes)}" if held_bytes else ""
+        needed = BLOCKS_IN_FLIGHT * feature_bytes + held_bytes + MIB
         raise ResourceError(
             f"one column of {n_samples:,} rows takes {format_bytes(feature_bytes)} and {BLOCKS_IN_FLIGHT} are "
-            f"in memory at a time, but the budget is {format_bytes(memory_bytes)}",
-            f"Give at least --memory {format_bytes(BLOCKS_IN_FLIGHT * feature_bytes + MIB).replace(' ', '')}",
+            f"in memory at a time, but the budget is {format_bytes(memory_bytes)}{held}",
+            f"Give at least --memory {format_bytes(needed).replace(' ', '')}",
         )
     block = max(1, min(share, MAX_BLOCK_BYTES) // feature_bytes)
     return BlockPlan(n_features, min(block, max(1, n_features)))

@@ -199,8 +199,7 @@ def screen(
     columns, target_columns, forced = _choose(source, index, target_names, spec, features, exclude)
     if source.n_samples == 0:
         raise DataError(f"{source.label} has no rows", "Give a table with at least one sample a row")
-    free_bytes = resources.memory_bytes - source.held_bytes
-    plan = plan_blocks(len(columns), source.n_samples, source.value_bytes, free_bytes)
+    plan = plan_blocks(len(columns), source.n_samples, source.value_bytes, resources.memory_bytes, source.held_bytes)
     digests = _Digests(source, columns, target_columns)
     estimator = estimator_class(spec.method)
     targets = []

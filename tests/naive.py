@@ -116,7 +116,7 @@ def kde_joint_mi(x, y, kernel="gaussian", x_bandwidth=None, y_bandwidth=None, mu
     return sum(f[i, j] * math.log(f[i, j] / (fx[i] * fy[j])) for i in range(grid) for j in range(grid) if f[i, j] > 0)
 
 
-def kde_class_mi(values, labels, kernel="gaussian", bandwidth=None, factor=(4 / 3) ** 0.2, multiplier=1.0, points=256):
+def kde_class_mi(values, labels, kernel="gaussian", bandwidth=None, factor=(4 / 3) ** 0.2, multiplier=1.0, points=128):
     """Sum over classes of p_c f_c ln(f_c / f), one density per class on a common grid, all of one bandwidth."""
     shape, variance = DENSITY_KERNELS[kernel]
     classes = {}

@@ -190,7 +190,7 @@ def test_densities_per_class_near_those_of_kdepy_as_the_grid_doubles(which):
     features, y = samples(n=300)
     x, classes, h = features[0], y > 0, 0.5
     errors, steps = [], []
-    for grid in (16, 32, 64, 128):
+    for grid in (32, 64, 128, 256):
         points, weights = kdepy_weights(x, h, which, POINTS_PER_GRID * grid)
         densities = np.stack([weights[:, classes == c].sum(axis=1) for c in (False, True)])
         densities /= densities.sum(axis=1, keepdims=True)

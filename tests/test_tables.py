@@ -128,6 +128,23 @@ def test_columns_come_in_the_order_asked_for(typed_table: pa.Table, tmp_path: Pa
             assert table.table(wanted).equals(typed_table.select(wanted.tolist())), name
 
 
+@pytest.mark.parametrize("compression", ["uncompressed", "lz4", "zstd"])
+def test_files_of_polars(compression: Any, typed_table: pa.Table, tmp_path: Path, resources: Resources) -> None:
+    unknown = ["float16", "time32", "list", "struct.with.dots", "null"]
+    frame = pl.from_arrow(typed_table.drop_columns(unknown))
+    assert isinstance(frame, pl.DataFrame)
+    frame.write_ipc(tmp_path / "t.arrow", compression=compression, record_batch_size=5)
+    frame.write_ipc_stream(tmp_path / "t.arrows", compression=compression)
+    frame.write_parquet(tmp_path / "t.parquet", compression=compression, row_group_size=5)
+    columns = np.arange(frame.width)
+    with open_table(frame, resources=resources) as table:
+        expected = table.values(columns)
+    for name in ("t.arrow", "t.arrows", "t.parquet"):
+        with open_table(tmp_path / name, resources=resources) as table:
+            assert table.names == frame.columns
+            np.testing.assert_array_equal(table.values(columns), expected, err_msg=name)
+
+
 def test_floats_keep_their_width(tmp_path: Path, resources: Resources) -> None:
     for dtype in (np.float32, np.float64):
         data = np.random.default_rng(1).standard_normal((7, 3)).astype(dtype)
@@ -222,13 +239,13 @@ class TestSeveralFiles:
     def test_neither(self, tmp_path: Path, resources: Resources) -> None:
         pq.write_table(pa.table({"a": [1, 2], "b": [1, 2]}), tmp_path / "1.parquet")
         pq.write_table(pa.table({"c": [1, 2, 3]}), tmp_path / "2.parquet")
-        with pytest.raises(DataError, match="share neither their columns nor their rows: .*2 rows x 2 columns"):
+        with pytest.raises(DataError, match=r"share neither their columns nor their rows: .*2 rows x 2 columns"):
             open_table(tmp_path, resources=resources)
         pq.write_table(pa.table({"b": [1, 2], "c": [3, 4]}), tmp_path / "2.parquet")
         with pytest.raises(DataError, match="same name: 'b'"):
             open_table(tmp_path, resources=resources)
         pq.write_table(pa.table({"a": ["x"], "b": [1]}), tmp_path / "2.parquet")
-        with pytest.raises(DataError, match="column 'a' is text in .* but integer in"):
+        with pytest.raises(DataError, match=r"column 'a' is text in .* but integer in"):
             open_table(tmp_path, resources=resources)
 
     def test_nothing_there(self, tmp_path: Path, resources: Resources) -> None:
@@ -244,7 +261,7 @@ class TestBadFiles:
         with pytest.raises(InputError, match=r"no file .*data\.parqet") as error:
             open_table(tmp_path / "data.parqet", resources=resources)
         assert "Did you mean data.parquet?" in error.value.hint
-        with pytest.raises(InputError, match="directory .*nowhere' does not exist"):
+        with pytest.raises(InputError, match=r"directory .*nowhere' does not exist"):
             open_table(tmp_path / "nowhere" / "t.csv", resources=resources)
 
     @pytest.mark.parametrize("name", WRITERS)
@@ -279,7 +296,7 @@ class TestBadFiles:
     def test_two_million_rows_of_memory(self, resources: Resources) -> None:
         from miscreen.errors import ResourceError
 
-        with pytest.raises(ResourceError, match="one column of 2,000,000 rows takes 15.3 MB") as error:
+        with pytest.raises(ResourceError, match=r"one column of 2,000,000 rows takes 15.3 MB") as error:
             plan_blocks(10, 2_000_000, 8, memory_bytes=32 << 20)
         assert "--memory 62.0MB" in error.value.hint
         assert plan_blocks(10, 2_000_000, 8, memory_bytes=65_100_000).block_features == 1

@@ -19,7 +19,7 @@ from miscreen.model import Batch, Floats, Kind, Scores, Target
 
 BANDWIDTHS = ("silverman", "scott", "isj")
 SCALES = ("rank", "raw")
-POINTS_PER_GRID = 4  # a density per class is one-dimensional, so a finer grid costs little
+POINTS_PER_GRID = 2  # a density per class is one-dimensional, so a finer grid costs little
 _FACTORS = {"silverman": (4 / 3) ** 0.2, "scott": 1.0, "isj": (4 / 3) ** 0.2}  # of sigma n^(-1/5)
 
 
@@ -39,7 +39,7 @@ class KdeOptions:
         Multiplies the bandwidth, however it was found. More than 1 ranks better, less estimates closer.
     grid : int
         Points along each axis of a joint density: a multiple of 8 from 16 to 512. A density per class has
-        four times as many.
+        twice as many.
     scale : str
         ``rank`` replaces values by the normal scores of their ranks; ``raw`` takes them as they are.
     """

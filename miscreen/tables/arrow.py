@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from miscreen.errors import DataError
 from miscreen.tables import Opening
 from miscreen.tables.encoding import check_names, encode, schema_types, widest_value
-from miscreen.tables.flatbuffers import table_field
+from miscreen.tables.flatbuffers import follow, table_field
 from miscreen.tables.source import TableSource
 
-_FILE_PREFIX = 8  # "ARROW1" padded; an Arrow file is that, a stream, and a footer
+_FILE_SUFFIX = 10  # the length of the footer, and "ARROW1"
 _RECORD_BATCH = 3  # MessageHeader in Arrow's format/Message.fbs
 
 
@@ -62,21 +62,31 @@ class ArrowSource(TableSource):
     def _survey(self) -> tuple[list[int], bool]:
         """Rows of each batch, and whether any is compressed, without decoding one."""
         lengths, compressed = [], False
-        start = 0 if self._stream else _FILE_PREFIX
-        for message in pa.ipc.MessageReader.open_stream(self._buffer.slice(start)):
-            metadata = memoryview(message.metadata)
+        for metadata in self._messages():
             root = struct.unpack_from("<I", metadata, 0)[0]
             header_type = table_field(metadata, root, 1)
             if header_type is None or metadata[header_type] != _RECORD_BATCH:
                 continue
-            pointer = table_field(metadata, root, 2)
-            if pointer is None:
-                raise ValueError("a record batch has no header")
-            batch = pointer + struct.unpack_from("<I", metadata, pointer)[0]
+            batch = follow(metadata, root, 2)
             length = table_field(metadata, batch, 0)
             lengths.append(0 if length is None else struct.unpack_from("<q", metadata, length)[0])
             compressed |= table_field(metadata, batch, 3) is not None
         return lengths, compressed
+
+    def _messages(self) -> Iterator[memoryview]:
+        """The metadata of each batch: of a stream one after the other, of a file where its footer says."""
+        if self._stream:
+            for message in pa.ipc.MessageReader.open_stream(self._buffer):
+                yield memoryview(message.metadata)
+            return
+        view = memoryview(self._map)
+        end = len(view) - _FILE_SUFFIX
+        footer = view[end - struct.unpack_from("<i", view, end)[0] : end]
+        batches = follow(footer, struct.unpack_from("<I", footer, 0)[0], 3)
+        count = struct.unpack_from("<I", footer, batches)[0]
+        for offset, length, _ in struct.iter_unpack("<qi4xq", footer[batches + 4 : batches + 4 + 24 * count]):
+            prefix = 8 if view[offset : offset + 4] == b"\xff\xff\xff\xff" else 4  # before Arrow 0.15 there was no mark
+            yield view[offset + prefix : offset + length]
 
     def values(self, columns: NDArray[np.intp]) -> NDArray[Any]:
         """See `TableSource.values`."""

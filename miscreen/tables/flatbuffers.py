@@ -21,11 +21,11 @@ def table_field(metadata: memoryview, table: int, field: int) -> int | None:
     return table + offset if offset else None
 
 
-def _follow(metadata: memoryview, table: int, field: int) -> int:
+def follow(metadata: memoryview, table: int, field: int) -> int:
     """Where that which a field points at lies."""
     pointer = table_field(metadata, table, field)
     if pointer is None:
-        raise ValueError("an Arrow schema lacks a part")
+        raise ValueError("a part of the Arrow metadata is missing")
     return pointer + int(struct.unpack_from("<I", metadata, pointer)[0])
 
 
@@ -58,8 +58,8 @@ class SerializedSchema:
         metadata = memoryview(self._message)
         try:
             start = 8 if message[:4] == b"\xff\xff\xff\xff" else 4
-            header = _follow(metadata, start + struct.unpack_from("<I", metadata, start)[0], 2)
-            self._fields = _follow(metadata, header, 1)
+            header = follow(metadata, start + struct.unpack_from("<I", metadata, start)[0], 2)
+            self._fields = follow(metadata, header, 1)
             self.n_fields = int(struct.unpack_from("<I", metadata, self._fields)[0])
             offsets = np.frombuffer(metadata, dtype="<u4", count=self.n_fields, offset=self._fields + 4)
         except struct.error as error:

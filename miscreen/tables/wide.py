@@ -56,10 +56,9 @@ def assemble(
     Up to a quarter of the memory is used directly; beyond that the columns go block by block to an unnamed
     scratch file, O(1) in memory.
     """
-    free_bytes = resources.memory_bytes - source.held_bytes
-    if 8 * source.n_samples * len(columns) <= free_bytes // 4:
+    if 8 * source.n_samples * len(columns) <= (resources.memory_bytes - source.held_bytes) // 4:
         return WideTable(source.table(columns))
-    plan = plan_blocks(len(columns), source.n_samples, 8, free_bytes)
+    plan = plan_blocks(len(columns), source.n_samples, 8, resources.memory_bytes, source.held_bytes)
     bounds = [0]
     try:
         with tempfile.TemporaryFile(dir=resources.scratch_dir) as scratch:
