@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import io
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -207,10 +209,20 @@ def small_file(table: pa.Table, **options: Any) -> tuple[bytes, int]:
     return content, len(content) - 8 - int.from_bytes(content[-8:-4], "little")
 
 
+@contextmanager
+def on_disk(content: bytes) -> Iterator[ParquetSource]:
+    """A nameless file of that content, opened."""
+    with tempfile.TemporaryFile() as file:
+        file.write(content)
+        file.flush()
+        with ParquetSource(file, "t.parquet", threads=1) as table:
+            yield table
+
+
 def outcome(content: bytes) -> pa.Table | None:
     """The table that a file is found to be; None after a clear error."""
     try:
-        with ParquetSource(io.BytesIO(content), "t.parquet", threads=1) as table:
+        with on_disk(content) as table:
             everything = np.arange(len(table.names))
             found = table.table(everything)
             assert table.values(everything).shape == (len(everything), table.n_samples)
@@ -279,24 +291,23 @@ def test_footer_cut_anywhere() -> None:
 )
 def test_what_is_complained_of(old: bytes, new: bytes, complaint: str) -> None:
     content, start = small_file(TINY, store_schema=False)
-    with pytest.raises(DataError, match=complaint):
-        ParquetSource(io.BytesIO(content[:start] + content[start:].replace(old, new)), "t", threads=1)
+    with pytest.raises(DataError, match=complaint), on_disk(content[:start] + content[start:].replace(old, new)):
+        pass
 
 
 def test_encrypted_columns_are_told() -> None:
     content, start = small_file(TINY)
     footer = content[start:-9] + thrift.field(1, kernels.STRUCT) + thrift.field(1, kernels.STRUCT) + bytes(3)
-    with pytest.raises(DataError, match="it is encrypted"):
-        ParquetSource(
-            io.BytesIO(content[:start] + footer + len(footer).to_bytes(4, "little") + b"PAR1"), "t", threads=1
-        )
+    whole = content[:start] + footer + len(footer).to_bytes(4, "little") + b"PAR1"
+    with pytest.raises(DataError, match="it is encrypted"), on_disk(whole):
+        pass
 
 
 def test_columns_of_other_lengths_than_the_footer_says() -> None:
     content, start = small_file(TINY, store_schema=False, use_dictionary=False)
     rows = thrift.field(1, kernels.I64) + thrift.integer(3)  # of the file, its row group and its column chunks
     changed = content[:start] + content[start:].replace(rows, thrift.field(1, kernels.I64) + thrift.integer(4))
-    with ParquetSource(io.BytesIO(changed), "t", threads=1) as table:
+    with on_disk(changed) as table:
         assert table.n_samples == 4
         with pytest.raises(DataError, match="not of the length that the footer says"):
             table.values(np.arange(2))

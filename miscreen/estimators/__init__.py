@@ -26,8 +26,6 @@ def estimator_class(name: str) -> type[Estimator]:
     try:
         module, _, attribute = ESTIMATORS[name].partition(":")
     except KeyError:
-        raise InputError(
-            f"there is no method {name!r}", f"Choose one of {', '.join(ESTIMATORS)}"
-        ) from None
+        raise InputError(f"there is no method {name!r}", f"Choose one of {', '.join(ESTIMATORS)}") from None
     found: type[Estimator] = getattr(import_module(module), attribute)
     return found

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from miscreen.errors import DataError
 from miscreen.tables import Opening
 from miscreen.tables.encoding import check_names, encode
-from miscreen.tables.footer import Footer, ReadAt
+from miscreen.tables.footer import Footer
 from miscreen.tables.source import TableSource
 
 _PIECE_COLUMNS = 2048  # decoded in one call: hides the call, and Arrow's footer for them takes 6 MB
@@ -32,7 +32,10 @@ class ParquetSource(TableSource):
     def __init__(self, file: BinaryIO, label: str, threads: int) -> None:
         self.label = label
         self._input = file
-        self._lock = threading.Lock()
+        # Arrow opens the file itself: through a Python object every read would wait for the interpreter, and
+        # buffers might be released after its end. The descriptor's own path survives a rename.
+        own = Path(f"/proc/self/fd/{file.fileno()}")
+        self._path = str(own if own.exists() else file.name)
         self._threads = threads
         try:
             self._size = file.seek(0, os.SEEK_END)
@@ -75,8 +78,8 @@ class ParquetSource(TableSource):
         """Columns in file order, each once."""
         try:
             metadata = self._footer.metadata(columns)
-            cursor = _Cursor(self._read_at, self._size)
-            read = pq.ParquetFile(cursor, metadata=metadata, pre_buffer=True).read(use_threads=False)
+            with pq.ParquetFile(self._path, metadata=metadata, pre_buffer=True) as file:
+                read = file.read(use_threads=False)
         except (pa.ArrowException, OSError, ValueError) as error:
             raise self._damaged(error) from error
         if read.shape != (self.n_samples, len(columns)):
@@ -84,9 +87,7 @@ class ParquetSource(TableSource):
         return read
 
     def _read_at(self, position: int, size: int) -> bytes:
-        with self._lock:
-            self._input.seek(position)
-            found = self._input.read(min(size, self._size - position))
+        found = os.pread(self._input.fileno(), min(size, self._size - position), position)
         if len(found) < size:
             raise OSError(f"it ends within {size:,} bytes from {position:,} on")
         return found
@@ -101,32 +102,6 @@ class ParquetSource(TableSource):
             f"{self.label} cannot be read as Parquet: {str(error).splitlines()[0]}",
             "The file is damaged or was not written to its end; write or copy it again",
         )
-
-
-class _Cursor:
-    """The file as Arrow reads it: with a position of its own, since pieces share the file."""
-
-    closed = False
-
-    def __init__(self, read_at: ReadAt, size: int) -> None:
-        self._read_at = read_at
-        self._size = size
-        self._position = 0
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        self._position = offset + (0, self._position, self._size)[whence]
-        return self._position
-
-    def tell(self) -> int:
-        return self._position
-
-    def read(self, size: int) -> bytes:
-        found = self._read_at(self._position, size)
-        self._position += size
-        return found
-
-    def close(self) -> None:
-        """Leave the file open."""
 
 
 def open_parquet(opening: Opening) -> ParquetSource:
