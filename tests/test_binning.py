@@ -255,8 +255,27 @@ def test_extreme_values_do_no_harm(options):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"bins": 1}, {"bins": 1025}, {"bins": 2.5}, {"bins": "best"}, {"binning": "log"}, {"correction": "yes"}]
+    "wrong",
+    [
+        *({"bins": b} for b in (1, 1025, 2.5, 8.0, 10.0, True, None, np.float64(8), "best")),
+        {"binning": "log"},
+        {"correction": "yes"},
+    ],
 )
 def test_wrong_options_are_refused(wrong):
     with pytest.raises(InputError, match=str(next(iter(wrong.values())))):
         Binning.make_options(wrong)
+
+
+@pytest.mark.parametrize("bins", [np.int64(12), np.int32(12)])
+def test_numbers_of_numpy_become_those_of_python(bins):
+    options = Binning.make_options({"bins": bins})
+    assert options == BinningOptions(bins=12)
+    assert type(options.bins) is int
+
+
+def test_the_message_says_what_was_found_and_what_may_be_given():
+    with pytest.raises(InputError) as refused:
+        BinningOptions(bins=8.0)
+    assert refused.value.message == "bins is 8.0"
+    assert refused.value.hint.startswith("Give a whole number from 2 to 1024, or birge-rozenholc, ")

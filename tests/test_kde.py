@@ -455,12 +455,27 @@ def test_a_range_that_overflows_has_no_estimate():
         {"bandwidth": "best"},
         {"bandwidth": 0.0},
         {"bandwidth": math.nan},
+        {"bandwidth": True},
+        {"bandwidth": None},
+        {"bandwidth": 10**400},
         {"bandwidth_multiplier": -1.0},
+        {"bandwidth_multiplier": "2"},
+        {"bandwidth_multiplier": np.True_},
+        {"bandwidth_multiplier": 1j},
         {"grid": 60},
         {"grid": 520},
+        {"grid": 64.0},
+        {"grid": "64"},
         {"scale": "log"},
     ],
 )
 def test_wrong_options_are_refused(wrong):
     with pytest.raises(InputError, match=str(next(iter(wrong.values())))):
         Kde.make_options(wrong)
+
+
+@pytest.mark.parametrize("one", [1, np.float32(1), np.float64(1), np.int64(1), np.uint8(1)])
+def test_numbers_of_numpy_become_those_of_python(one):
+    options = Kde.make_options({"bandwidth": one, "bandwidth_multiplier": one, "grid": np.int64(32)})
+    assert options == KdeOptions(bandwidth=1.0, grid=32)
+    assert [type(v) for v in (options.bandwidth, options.bandwidth_multiplier, options.grid)] == [float, float, int]

@@ -12,7 +12,8 @@ from scipy import special, stats
 from sklearn.feature_selection._mutual_info import _compute_mi_cc, _compute_mi_cd
 
 from miscreen.errors import InputError
-from miscreen.estimators.ksg import Ksg
+from miscreen.estimators.ksg import Ksg, KsgOptions
+from miscreen.kernels.neighbors import count_neighbors
 from miscreen.kernels.ranks import normal_score_table
 from miscreen.model import Batch, Kind, Target
 
@@ -129,7 +130,7 @@ def test_ties_that_make_no_neighbours_change_only_a_constant(scale):
 
 @pytest.fixture
 def exact_ennemi(monkeypatch):
-    """ennemi with a digamma good to rounding: its own series is off by 2e-5 at 2 and by 6e-7 at 3."""
+    """ennemi with a digamma good to rounding: its own series is off by 1e-5 at 2 and by 5e-7 at 3."""
     monkeypatch.setattr(_entropy_estimators, "_psi", lambda m: special.digamma(np.asarray(m, float)))
 
 
@@ -285,6 +286,48 @@ def test_without_enough_samples_or_with_a_constant_there_is_no_estimate():
         assert np.isnan(mi_of([1, 1, 2, 2, np.nan], [5, 5, 5, 5, 6], D, C, k=2, scale=scale))
 
 
+@pytest.mark.parametrize("scale", SCALES)
+def test_distances_that_overflow_give_no_number_or_a_number_but_end(scale):
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=200)
+    classes = (y > 0).astype(float)
+    huge = 1.7e308
+    extremes = [
+        np.where(y > 0, huge, -huge),
+        np.where(np.arange(200) == 7, huge, y),
+        huge * rng.uniform(-1, 1, 200),
+        np.linspace(-huge / 2, huge / 2, 200) - huge * 2e-2 * rng.random(200),
+        np.append([-huge, huge], y[2:]),
+        1e-320 * np.arange(200.0),
+        np.where(y > 0, 5e-324, 0),
+        np.where(np.arange(200) < 150, huge * np.sign(y), np.nan),
+    ]
+    for k in (1, 3, 50):
+        for target in (y, *extremes[:-1]):
+            mi = estimate(extremes, target, k=k, scale=scale).mi
+            assert not np.isinf(mi).any()
+            if scale == "rank":
+                assert not np.isnan(mi).any()
+        mi = estimate(extremes, classes, C, D, k=k, scale=scale).mi
+        with np.errstate(over="ignore"):
+            overflow = np.isinf([np.nanmax(x) - np.nanmin(x) for x in extremes])
+        assert overflow.any()
+        np.testing.assert_array_equal(np.isnan(mi), overflow & (scale != "rank"))
+
+
+@pytest.mark.parametrize("weight", [0.0, 1.0, np.inf, np.nan])
+def test_the_search_ends_whatever_the_distances(weight):
+    n, k = 200, 3
+    rng = np.random.default_rng(0)
+    xs, ys = np.sort(1.7e308 * rng.uniform(-1, 1, n)), np.sort(rng.normal(size=n))
+    order = rng.permutation(n)
+    for mixed in (False, True):
+        marginals, nearest = np.zeros(n + 1, np.int64), np.zeros(n, np.int64)
+        count_neighbors(xs, np.arange(n), weight, ys, order, weight, n, k, mixed, marginals, nearest)
+        assert marginals.sum() == 2 * n
+        assert nearest.sum() == nearest[k] == n
+
+
 def test_estimates_are_not_clamped():
     rng = np.random.default_rng(0)
     y = rng.normal(size=200)
@@ -303,10 +346,19 @@ def test_large_samples_agree_with_scikit_learn():
     assert mi_of(heavy, y) == pytest.approx(_compute_mi_cc(standard(heavy), standard(y), 3), abs=1e-9)
 
 
-@pytest.mark.parametrize("option", [{"k": 0}, {"scale": "log"}, {"neighbours": 3}])
+@pytest.mark.parametrize(
+    "option", [{"k": 0}, {"k": 3.0}, {"k": True}, {"k": "3"}, {"k": 10**30}, {"scale": "log"}, {"neighbours": 3}]
+)
 def test_options_are_checked(option):
     with pytest.raises(InputError):
         Ksg.make_options(option)
+
+
+@pytest.mark.parametrize("k", [np.int64(4), np.int32(4), np.uint8(4)])
+def test_numbers_of_numpy_become_those_of_python(k):
+    options = Ksg.make_options({"k": k})
+    assert options == KsgOptions(k=4)
+    assert type(options.k) is int
 
 
 KINDS_OF = {"continuous": C, "discrete": D}

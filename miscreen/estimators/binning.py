@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from miscreen.errors import InputError
-from miscreen.estimators.estimator import Estimator
+from miscreen.estimators.estimator import Estimator, settle_number
 from miscreen.estimators.plugin import PLUG_IN
 from miscreen.kernels import bin_rules
 from miscreen.kernels.bins import binned_mi, margin_cells
@@ -52,8 +52,8 @@ class BinningOptions:
                     f"there is no rule {self.bins!r} for the number of bins",
                     f"Choose {', '.join(RULES)} or a whole number",
                 )
-        elif self.bins not in range(2, bin_rules.MAX_BINS + 1):
-            raise InputError(f"the number of bins must be whole and from 2 to {bin_rules.MAX_BINS}, not {self.bins}")
+        else:
+            settle_number(self, "bins", range(2, bin_rules.MAX_BINS + 1), ", ".join(RULES))
         if self.binning not in BINNINGS:
             raise InputError(f"there is no binning {self.binning!r}", f"Choose one of {', '.join(BINNINGS)}")
         if self.correction not in CORRECTIONS:

@@ -2,13 +2,65 @@
 
 from __future__ import annotations
 
+import math
+import operator
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from numbers import Real
 from typing import Any, ClassVar
 
 from miscreen.errors import InputError
 from miscreen.model import Batch, Scores, Target
+
+
+def settle_number(options: object, name: str, whole: range | None = None, otherwise: str = "") -> None:
+    """Check one number among frozen options, and keep it as Python's own int or float.
+
+    Other numbers, such as NumPy's, would be compiled for anew and could not be written as JSON.
+
+    Parameters
+    ----------
+    options : object
+        A frozen dataclass in its ``__post_init__``; the field is replaced.
+    name : str
+        The field.
+    whole : range, optional
+        What a whole number may be. Without it any positive, finite real number may be given.
+    otherwise : str, optional
+        What may be given in place of a number, for the message.
+
+    Raises
+    ------
+    InputError
+        When the field is not such a number. Neither a bool nor text is one, nor is 8.0 a whole one.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> options = SimpleNamespace(width=2)
+    >>> settle_number(options, "width")
+    >>> options.width
+    2.0
+    """
+    given = getattr(options, name)
+    number: int | float | None = None
+    if not isinstance(given, bool):
+        try:
+            if whole is not None:
+                number = operator.index(given)
+            elif isinstance(given, Real):
+                number = float(given)
+        except (TypeError, OverflowError):
+            pass
+    if number is None or not (0.0 < number < math.inf if whole is None else number in whole):
+        if whole is None:
+            expected = "a positive number"
+        else:
+            sort = "whole number" if whole.step == 1 else f"multiple of {whole.step}"
+            expected = f"a {sort} from {whole[0]} to {whole[-1]}"
+        raise InputError(f"{name} is {given!r}", f"Give {expected}{otherwise and f', or {otherwise}'}")
+    object.__setattr__(options, name, number)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from miscreen.errors import InputError
-from miscreen.estimators.estimator import Estimator
+from miscreen.estimators.estimator import Estimator, settle_number
 from miscreen.estimators.isj import isj_bandwidth, isj_bandwidths
 from miscreen.estimators.plugin import plugin_scores
 from miscreen.kernels.density import KERNELS, class_kde
@@ -58,12 +58,10 @@ class KdeOptions:
                 raise InputError(
                     f"there is no bandwidth {self.bandwidth!r}", f"Choose {', '.join(BANDWIDTHS)} or a number"
                 )
-        elif not 0.0 < self.bandwidth < np.inf:
-            raise InputError(f"the bandwidth must be positive, not {self.bandwidth}")
-        if not 0.0 < self.bandwidth_multiplier < np.inf:
-            raise InputError(f"the bandwidth multiplier must be positive, not {self.bandwidth_multiplier}")
-        if self.grid not in range(16, 513, 8):
-            raise InputError(f"the grid must be a multiple of 8 from 16 to 512, not {self.grid}")
+        else:
+            settle_number(self, "bandwidth", otherwise=", ".join(BANDWIDTHS))
+        settle_number(self, "bandwidth_multiplier")
+        settle_number(self, "grid", range(16, 513, 8))
         if self.scale not in SCALES:
             raise InputError(f"there is no scale {self.scale!r} for kde", f"Choose one of {', '.join(SCALES)}")
 
@@ -119,7 +117,7 @@ class Kde(Estimator):
         self._table = normal_score_table(len(target.values) if options.scale == "rank" else 0)
         self._shape = KERNELS.index(options.kernel)
         given = options.bandwidth
-        self._given = np.nan if isinstance(given, str) else float(given)
+        self._given = np.nan if isinstance(given, str) else given
         if target.kind == Kind.CONTINUOUS:
             n = len(target.values)
             self._target_margin = self._margin(target.values, target.order)

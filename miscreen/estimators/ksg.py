@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from miscreen.errors import InputError
-from miscreen.estimators.estimator import Estimator
+from miscreen.estimators.estimator import Estimator, settle_number
 from miscreen.estimators.plugin import plugin_scores
 from miscreen.kernels.class_neighbors import class_feature_mi, class_target_mi
 from miscreen.kernels.digamma import digamma_table
@@ -34,7 +34,7 @@ class KsgOptions:
     Raises
     ------
     InputError
-        When k is less than 1, or there is no such scale.
+        When k is not a whole number, 1 or more, or there is no such scale.
 
     Examples
     --------
@@ -46,8 +46,7 @@ class KsgOptions:
     scale: str = "standard"
 
     def __post_init__(self) -> None:
-        if self.k < 1:
-            raise InputError(f"k is {self.k}", "Give the number of neighbours, 1 or more")
+        settle_number(self, "k", range(1, 2**31))
         if self.scale not in SCALES:
             raise InputError(f"there is no scale {self.scale!r}", f"Choose one of {', '.join(SCALES)}")
 
@@ -99,7 +98,7 @@ class Ksg(Estimator):
     its standard deviation and 0.45 if both have (0.14 and 0.23 on the rank scale). It falls as n grows, though
     not before the steps fill; a larger k does not lower it for zeros.
 
-    Digamma is accurate to 1e-15. (ennemi 1.4 uses a series that is off by 2e-5 at 2 and 6e-7 at 3.)
+    Digamma is accurate to 1e-15. (ennemi 1.5 uses a series that is off by 1e-5 at 2 and 5e-7 at 3.)
     Nothing is clamped at 0. Pairs with no more than k samples, or a constant column, have NaN.
 
     O(n log n) a feature for the sorting and counting; the search takes about sqrt(k) n steps while neighbours

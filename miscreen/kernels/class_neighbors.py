@@ -8,7 +8,7 @@ import numpy as np
 
 from miscreen.kernels._jit import inner, kernel
 from miscreen.kernels.counts import level_codes
-from miscreen.kernels.margins import is_tied, leap, rescale, weigh
+from miscreen.kernels.margins import has_extent, is_tied, leap, rescale, weigh
 from miscreen.kernels.ranks import present_count
 
 ROSS, GAO = 1, 2
@@ -19,9 +19,10 @@ def class_mi(ascending, classes, n_classes, k, mixed, psi):
     """Mutual information, in nats, of an ascending column and the class of each sample: Ross's, or Gao's.
 
     classes: int64, below n_classes; samples alone in their class are left out. O(n) besides counting.
-    Scratch about 50 n bytes. NaN when no class has two samples, either side is constant, or n <= k.
+    Scratch about 50 n bytes. NaN when no class has two samples, either side is constant, distances overflow, or
+    n <= k.
     """
-    if len(ascending) <= k or ascending[0] == ascending[-1]:
+    if len(ascending) <= k or not has_extent(ascending, 1.0):
         return np.nan
     sizes = np.zeros(n_classes, np.int64)
     for i in range(len(classes)):

@@ -60,6 +60,12 @@ def rescale(ascending, scale):
 
 
 @inner
+def has_extent(ascending, weight):
+    """Whether the distance from the first to the last value is neither 0 nor beyond the numbers. O(1)."""
+    return len(ascending) > 0 and 0.0 < (ascending[-1] - ascending[0]) * weight < np.inf
+
+
+@inner
 def leap(padded, at, sign, stride, value, weight, radius):
     """Gallop from `at`, which is closer to `value` than `radius`, towards `sign`, to less than `stride` of the edge.
 

@@ -20,6 +20,7 @@ from miscreen.kernels.ranks import (
 
 VALUES, RANKS, SCORES = 0, 1, 2
 CORRELATION, RATIO, PLUG_IN = 0, 1, 2
+_SMALLEST = 2.0**-511  # square root of the least number with all its digits
 
 
 @inner
@@ -83,17 +84,20 @@ def center(values, centered):
 
 @inner
 def correlation(x, mean, y, y_rest, y_squares):
-    """Pearson's r of x, whose mean is given, with a `center`ed y; NaN when either is constant. O(n).
+    """Pearson's r of x, whose mean is given, with a `center`ed y; NaN when either is constant or overflows. O(n).
 
     Two passes with what rounding left in the means put right: Chan, Golub & LeVeque (1983),
     doi:10.1080/00031305.1983.10483115, eq. 1.7. Cut to [-1, 1], which rounding alone can leave.
     """
     x_rest, x_squares, product = deviation_sums(x, mean, y)
     n = len(x)
-    spread = (x_squares - x_rest * x_rest / n) * y_squares
-    if not spread > 0.0:
+    x_squares -= x_rest * x_rest / n
+    if not (0.0 < x_squares < np.inf and 0.0 < y_squares < np.inf):
         return np.nan
-    r = (product - x_rest * y_rest / n) / math.sqrt(spread)
+    size = math.sqrt(x_squares * y_squares)  # exact for a column and itself, which then have r = 1
+    if not _SMALLEST < size < np.inf:  # for columns in units so far from 1 that the product leaves the numbers
+        size = math.sqrt(x_squares) * math.sqrt(y_squares)
+    r = (product - x_rest * y_rest / n) / size
     return max(-1.0, min(1.0, r))
 
 
@@ -115,7 +119,8 @@ def gaussian_bias(n, n_groups):
 @inner
 def report(f, n, r, stage, mi, correlations, linfoot):
     """Write what a correlation of the values, ranks or scores of n samples says of feature f."""
-    gaussian_r = 2.0 * math.sin(math.pi / 6.0 * r) if stage == RANKS else r
+    # The sine of pi / 6 is rounded to less than a half, and a monotone relation would look like a noisy one.
+    gaussian_r = 2.0 * math.sin(math.pi / 6.0 * r) if stage == RANKS and abs(r) != 1.0 else r
     correlations[f] = r
     linfoot[f] = abs(gaussian_r)
     mi[f] = gaussian_mi(gaussian_r * gaussian_r)

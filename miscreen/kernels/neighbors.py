@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from miscreen.kernels._jit import inner, kernel
-from miscreen.kernels.margins import count_within, is_tied, pad, rescale, weigh
+from miscreen.kernels.margins import count_within, has_extent, is_tied, pad, rescale, weigh
 from miscreen.kernels.ranks import present_count
 
 KSG, GAO = 0, 2
@@ -139,9 +139,9 @@ def count_neighbors(xs, x_order, x_weight, ys, y_order, y_weight, n_samples, k, 
                         radius = keep_near(near, abs(x[j] - x_i) * x_weight, abs(dy))
                     left_gap = (x_i - xs[first_of[left + 1] - 1]) * x_weight if left >= 0 else np.inf
                     right_gap = (xs[first_of[right]] - x_i) * x_weight if right < n_columns else np.inf
-                    if min(left_gap, right_gap) >= radius:
+                    if min(left_gap, right_gap) >= radius or (left < 0 and right == n_columns):
                         break
-                    if left_gap < right_gap:
+                    if right == n_columns or (left >= 0 and left_gap < right_gap):
                         visited = left
                         left -= 1
                     else:
@@ -160,10 +160,10 @@ def pair_mi(xs, x_order, x_weight, ys, y_order, y_weight, n_samples, k, mixed, p
     """Mutual information, in nats, of two ascending columns: Kraskov's first, or Gao's when `mixed`.
 
     O(n sqrt k) after sorting while neighbours are spread evenly, O(n sqrt n) at worst. Scratch about 100 n bytes.
-    NaN where a margin is constant, or n <= k. Arguments are those of `count_neighbors`.
+    NaN where a margin is constant or its distances overflow, or n <= k. Arguments are those of `count_neighbors`.
     """
     n = len(xs)
-    if n <= k or xs[0] == xs[n - 1] or ys[0] == ys[n - 1]:
+    if n <= k or not (has_extent(xs, x_weight) and has_extent(ys, y_weight)):
         return np.nan
     marginals = np.zeros(n + 1, np.int64)
     nearest = np.zeros(n, np.int64)
