@@ -171,6 +171,7 @@ class TestPrecision:
             np.testing.assert_allclose(columns(estimate("pearson", u * x, v * y)), there, rtol=1e-10)
         for u in (1e200, 1.7e308 / np.abs(x).max()):  # squares overflow
             assert np.isnan(columns(estimate("pearson", u * x, y))).all()
+            assert np.isnan(columns(estimate("pearson", np.arange(50) % 3, u * x, x_labels=True))).all()
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -99,7 +99,8 @@ class Ksg(Estimator):
     not before the steps fill; a larger k does not lower it for zeros.
 
     Digamma is accurate to 1e-15. (ennemi 1.5 uses a series that is off by 1e-5 at 2 and 5e-7 at 3.)
-    Nothing is clamped at 0. Pairs with no more than k samples, or a constant column, have NaN.
+    Nothing is clamped at 0. Pairs with no more than k samples, or a column that is constant or so wide that
+    distances overflow, have NaN.
 
     O(n log n) a feature for the sorting and counting; the search takes about sqrt(k) n steps while neighbours
     are spread evenly, n sqrt(n) at worst. Scratch about 150 n bytes. Results do not depend on the order of the

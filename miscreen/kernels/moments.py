@@ -207,9 +207,9 @@ def rank_correlations(values, order, target, target_order, centered, rest, squar
 def correlation_ratio(centered, squares, classes, n_classes):
     """Squared correlation ratio: the share of the squares of a `center`ed array between classes. O(n).
 
-    NaN when it is constant. Pearson (1905); cut to at most 1, which rounding alone can pass.
+    NaN when it is constant or overflows. Pearson (1905); cut to at most 1, which rounding alone can pass.
     """
-    if not squares > 0.0:
+    if not 0.0 < squares < np.inf:
         return np.nan
     sums, sizes = np.zeros(n_classes), np.zeros(n_classes)
     for i in range(len(centered)):
