@@ -228,6 +228,61 @@ def test_impossible_delimiters(delimiter):
         ReadOptions(delimiter=delimiter)
 
 
+@pytest.mark.parametrize("block_bytes", [1, 7, None])
+@pytest.mark.parametrize(
+    ("quote", "text", "columns"),
+    [
+        (
+            "'",
+            "'a,''b'';',\"c\n'x''y,\nz',1\n'',' 2 '\n\"q,'NA'\n",
+            {"a,'b';": ["x'y,\nz", None, '"q'], '"c': [1, 2, None]},
+        ),
+        ("|", "|a,||b|||,c\n|x||y|,1\n", {"a,|b|": ["x|y"], "c": [1]}),
+        ("|", "|a|\n|1|\n", {"a": [1]}),
+        ("\\", "\\\\\\a\\\tb\n\\x\ty\\\t\\5\\\n", {"\\a": ["x\ty"], "b": [5]}),
+        (
+            "",
+            '"a";b,c\'\n"x;"2"\n"x";3\ny"";\n\'z\';""\n',
+            {'"a"': ['"x', '"x"', 'y""', "'z'"], "b,c'": ['"2"', "3", None, '""']},
+        ),
+        ("", 'a;b\n"1;2\n', {"a": ['"1'], "b": [2]}),
+    ],
+)
+def test_any_character_quotes(quote, text, columns, block_bytes, tmp_path):
+    delimiter = ";" if quote == "" else None
+    with read(text, tmp_path, quote=quote, delimiter=delimiter, block_bytes=block_bytes) as table:
+        found = table.table(np.arange(len(table.names)))
+    assert found.to_pydict() == columns
+
+
+@pytest.mark.parametrize("quote", ["'", "|", "~"])
+def test_the_character_of_quotes_changes_nothing_else(quote, tmp_path):
+    text = 'k,"a ""b"", c"\n1,x\n"2","y ""z"", 5"\n" 3 ","NA"\n4,"two\nlines"\n"5",""\n6,"""q"\n7,x\n' * 3
+    expected = everything(text.replace("k,", "i,", 1).replace("k,", "8,"), tmp_path)
+    other = text.replace("k,", "i,", 1).replace("k,", "8,").replace('"', quote)
+    for block_bytes in (1, 20, None):
+        names, types, values, table = everything(other, tmp_path, quote=quote, block_bytes=block_bytes)
+        assert [name.replace(quote, '"') for name in names] == expected[0]
+        assert (types, values) == expected[1:3]
+        cells = [cell and cell.replace(quote, '"') for cell in table.column(1).to_pylist()]
+        assert cells == expected[3].column(1).to_pylist()
+
+
+@pytest.mark.parametrize("quote", ["ab", "5", "e", ".", "-", ",", " ", "\t", "\n", "é", ";"])
+def test_impossible_quotes(quote):
+    with pytest.raises(InputError, match="cannot be the quote"):
+        ReadOptions(quote=quote, delimiter=";")
+
+
+def test_wrong_quotes_are_complained_of(tmp_path):
+    message = fails("a,b\n1,'x\n2,y\n", tmp_path, quote="'")
+    assert "line 2: a quote opens here" in message and "--quote none" in message
+    message = fails("a,b\n1,'x'y\n", tmp_path, quote="'")
+    assert "cell 2: text after a closing quote" in message and "--quote none" in message
+    assert "line 1: the header" in fails("a,'b'c\n1,2\n", tmp_path, quote="'")
+    assert "line 2: 3 cells" in fails('a,b\n"1,2",3\n', tmp_path, quote="")
+
+
 @pytest.mark.parametrize("last", ["1", "1\n", "1\r\n", "1\r", "1\n\n\r\n"])
 def test_ends_of_file(last, tmp_path):
     assert column(f"a,b\n0,1\r\n0,{last}", tmp_path) == ("integer", [1, 1])

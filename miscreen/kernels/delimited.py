@@ -3,7 +3,7 @@
 A cell that is no number is left to the caller: it is *boxed*, a NaN whose payload says where the cell stands
 in the text. So kernels need no lists of events, and a table of nothing but labels takes no more memory. The
 caller numbers the labels of a column; short ones that have a number already are told to the kernel, *packed*
-into a word, and need not be boxed again.
+into a word, and need not be boxed again. The character of quotes is a number, `NO_QUOTE` where nothing quotes.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ START, PLAIN, QUOTED, CLOSING = 0, 1, 2, 3
 # What `parse_rows` notes of a column: the kinds of its numbers, and whether cells are boxed.
 HAS_NUMBER, HAS_FRACTION, HAS_BOXED = 1, 2, 4
 
+NO_QUOTE = 256  # no byte equals it
+
 MISSING_BITS = np.uint64(0x7FF8 << 48)  # the only other NaN that is ever stored
 BOX = np.uint64(0xFFF8 << 48)
 LENGTH_BITS = 20
@@ -32,7 +34,7 @@ KNOWN = 8  # labels of a column that the kernel is told
 MAX_PACKED = 7  # longest label that can be packed, bytes
 
 _U_LENGTH_BITS = np.uint64(LENGTH_BITS)
-_LF, _CR, _QUOTE, _SPACE, _TAB = 10, 13, 34, 32, 9
+_LF, _CR, _SPACE, _TAB = 10, 13, 32, 9
 _STRIDE = 64  # bytes looked at together
 _EIGHT_LF, _EIGHT_1, _EIGHT_128 = (np.uint64(k * 0x0101010101010101) for k in (_LF, 1, 128))
 _GROUP_ROWS = 64  # rows taken apart side by side; a run of a column is then whole cache lines
@@ -40,19 +42,21 @@ _TILE_CELLS = 4096  # 32 KB of results: a tile stays in the first-level cache
 
 
 @inner
-def _next_state(state: int, byte: int, delimiter: int) -> int:
+def _next_state(state: int, byte: int, delimiter: int, quote: int) -> int:
     """One step of a scan that knows where quotes count."""
     if state == QUOTED:
-        return CLOSING if byte == _QUOTE else QUOTED
+        return CLOSING if byte == quote else QUOTED
     if byte == delimiter or byte == _LF:
         return START
-    if byte == _QUOTE and state != PLAIN:
+    if byte == quote and state != PLAIN:
         return QUOTED  # at the start of a cell, or doubled
     return PLAIN
 
 
 @kernel
-def scan_rows(text: NDArray[np.uint8], delimiter: int, state: int, first_only: bool) -> tuple[int, int, int]:
+def scan_rows(
+    text: NDArray[np.uint8], delimiter: int, quote: int, state: int, first_only: bool
+) -> tuple[int, int, int]:
     """Find the last line feed that ends a row (or the first), where a quote last opened, and the end state.
 
     Positions are -1 where there is none; `state` is where the text before this one left off. O(bytes).
@@ -61,7 +65,7 @@ def scan_rows(text: NDArray[np.uint8], delimiter: int, state: int, first_only: b
     for i in range(len(text)):
         byte = text[i]
         before = state
-        state = _next_state(state, byte, delimiter)
+        state = _next_state(state, byte, delimiter, quote)
         if state == QUOTED and before == START:
             opened = i
         elif byte == _LF and state == START:
@@ -72,7 +76,7 @@ def scan_rows(text: NDArray[np.uint8], delimiter: int, state: int, first_only: b
 
 
 @kernel
-def row_starts(text: NDArray[np.uint8], delimiter: int, quotes: bool, starts: NDArray[np.int64]) -> int:
+def row_starts(text: NDArray[np.uint8], delimiter: int, quote: int, quotes: bool, starts: NDArray[np.int64]) -> int:
     """Find where rows start, as many as `starts` takes, leaving out blank lines; returns how many.
 
     quotes: whether the text has any, so that a line feed may stand inside a cell. It ends in one. O(bytes).
@@ -91,7 +95,7 @@ def row_starts(text: NDArray[np.uint8], delimiter: int, quotes: bool, starts: ND
         for k in range(i, min(i + _STRIDE, size)):
             byte = byte_at(base + k)
             if quotes:
-                state = _next_state(state, byte, delimiter)
+                state = _next_state(state, byte, delimiter, quote)
             if byte == _LF and state == START:
                 blank = k == start or (k == start + 1 and byte_at(base + start) == _CR)
                 if not blank and n_rows < len(starts):
@@ -121,25 +125,25 @@ def _at_cell_end(p: int, delimiter: int) -> bool:
 
 
 @inner
-def _cell_end(p: int, delimiter: int) -> int:
+def _cell_end(p: int, delimiter: int, quote: int) -> int:
     """The position after the cell at p; -1 when a closing quote is followed by text."""
-    if byte_at(p) != _QUOTE:
+    if byte_at(p) != quote:
         while not _at_cell_end(p, delimiter):
             p += 1
         return p
     p += 1
-    while byte_at(p) != _QUOTE or byte_at(p + 1) == _QUOTE:
-        p += 1 + (byte_at(p) == _QUOTE)
+    while byte_at(p) != quote or byte_at(p + 1) == quote:
+        p += 1 + (byte_at(p) == quote)
     return p + 1 if _at_cell_end(p + 1, delimiter) else -1
 
 
 @kernel
-def count_cells(text: NDArray[np.uint8], start: int, delimiter: int) -> int:
+def count_cells(text: NDArray[np.uint8], start: int, delimiter: int, quote: int) -> int:
     """How many cells the row at `start` has; the negative of the first one with text after its quote. O(row)."""
     count = 1
-    p = _cell_end(text.ctypes.data + start, delimiter)
+    p = _cell_end(text.ctypes.data + start, delimiter, quote)
     while p >= 0 and byte_at(p) == delimiter:
-        p = _cell_end(p + 1, delimiter)
+        p = _cell_end(p + 1, delimiter, quote)
         count += 1
     return count if p >= 0 else -count
 
@@ -180,13 +184,13 @@ def _word(p: int, end: int) -> float:
 
 
 @inner
-def _code(p: int, end: int, quoted: bool, known: int) -> int:
+def _code(p: int, end: int, quoted: bool, quote: int, known: int) -> int:
     """The place among the packed labels at `known` of the label [p, end), or -1."""
     if end - p > MAX_PACKED:
         return -1
     packed = end - p + 1
     while p < end:
-        if quoted and byte_at(p) == _QUOTE:  # doubled
+        if quoted and byte_at(p) == quote:  # doubled
             return -1
         packed = (packed << 8) | byte_at(p)
         p += 1
@@ -197,12 +201,12 @@ def _code(p: int, end: int, quoted: bool, known: int) -> int:
 
 
 @inner
-def _read_word(text: int, p: int, end: int, nulls: int, known: int) -> Any:
+def _read_word(text: int, p: int, end: int, quote: int, nulls: int, known: int) -> Any:
     """What the cell [p, end) says beside numbers, and its note: missing, infinite, a label or boxed.
 
     known: address of the packed labels of a column of text; 0 in others.
     """
-    quoted = byte_at(p) == _QUOTE
+    quoted = byte_at(p) == quote
     first = p + quoted
     last = end - quoted
     while first < last and (byte_at(first) == _SPACE or byte_at(first) == _TAB):
@@ -213,7 +217,7 @@ def _read_word(text: int, p: int, end: int, nulls: int, known: int) -> Any:
     if word != word or _is_null(first, last, nulls):
         return np.nan, NOT_A_NUMBER
     if known != 0:
-        code = _code(p + quoted, end - quoted, quoted, known)
+        code = _code(p + quoted, end - quoted, quoted, quote, known)
         if code >= 0:
             return np.float64(code), NOT_A_NUMBER
     elif word != 0.0:
@@ -223,24 +227,24 @@ def _read_word(text: int, p: int, end: int, nulls: int, known: int) -> Any:
 
 
 @inlined
-def _read_cell(text: int, p: int, delimiter: int, nulls: int, numeric_nulls: bool, known: int) -> Any:
+def _read_cell(text: int, p: int, delimiter: int, quote: int, nulls: int, numeric_nulls: bool, known: int) -> Any:
     """The value of the cell at p, the position after it (-1: it cannot be read) and its note."""
     value, q, kind = 0.0, p, NOT_A_NUMBER
     if known == 0:
-        quoted = byte_at(p) == _QUOTE
-        stop = _QUOTE if quoted else delimiter
+        quoted = byte_at(p) == quote
+        stop = quote if quoted else delimiter
         value, q, kind = read_number(_skip_blanks(p + quoted, stop))
         if kind != NOT_A_NUMBER:
             q = _skip_blanks(q, stop)
-            closed = not quoted or byte_at(q) == _QUOTE
+            closed = not quoted or byte_at(q) == quote
             q += quoted
             if not closed or not _at_cell_end(q, delimiter):
                 kind = NOT_A_NUMBER
     if kind == NOT_A_NUMBER or kind == UNSETTLED or numeric_nulls:
-        q = _cell_end(p, delimiter)
+        q = _cell_end(p, delimiter, quote)
         if q < 0 or q - p > MAX_CELL:
             return 0.0, -1, NOT_A_NUMBER
-        word, note = _read_word(text, p, q, nulls, known)
+        word, note = _read_word(text, p, q, quote, nulls, known)
         if kind == NOT_A_NUMBER or note == NOT_A_NUMBER:
             value, kind = word, note
         elif kind == UNSETTLED:
@@ -253,6 +257,7 @@ def parse_rows(
     text: NDArray[np.uint8],
     starts: NDArray[np.int64],
     delimiter: int,
+    quote: int,
     labels: NDArray[np.int64],
     known: NDArray[np.uint64],
     nulls: NDArray[np.uint8],
@@ -284,7 +289,7 @@ def parse_rows(
                         break
                     label = labels[column]
                     packed = 0 if label < 0 else table + 8 * KNOWN * label
-                    value, p, note = _read_cell(base, p, delimiter, tokens, numeric_nulls, packed)
+                    value, p, note = _read_cell(base, p, delimiter, quote, tokens, numeric_nulls, packed)
                     out[column, top + k] = value
                     notes[column] |= note
                     if p >= 0:

@@ -42,6 +42,9 @@ class ReadOptions:
         the most frequent of tab, semicolon and bar.
     header : bool
         Whether the first row holds names; else columns are called ``column_1`` and so on.
+    quote : str
+        The ASCII character around cells that hold delimiters or line ends, doubled where it is part of the text;
+        empty when no character does that.
     null_values : tuple of str
         What means missing beside `NULL_TOKENS` and ``nan`` in any case. Compared with the text of a cell
         without the spaces around it, so ``-9`` is not ``-9.0``.
@@ -54,27 +57,35 @@ class ReadOptions:
 
     delimiter: str | None = None
     header: bool = True
+    quote: str = '"'
     null_values: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for token in self.null_values:
             if len(token.encode()) > _LONGEST_NULL:
                 raise InputError(f"{token[:40]!r}... is too long to mean missing", "Give a shorter text")
-        if self.delimiter is None:
-            return
-        usable = len(self.delimiter) == 1 and self.delimiter.isascii() and self.delimiter not in '\0\r\n"+-.'
-        if not usable or self.delimiter.isalnum():
+        if self.delimiter is not None and not _can_mark(self.delimiter, '"'):
             raise InputError(
                 f"{self.delimiter!r} cannot be a delimiter",
                 "Give one ASCII character that occurs neither in numbers nor in line ends, such as ; or a tab",
             )
+        if self.quote and (self.quote == self.delimiter or not _can_mark(self.quote, ", \t")):
+            raise InputError(
+                f"{self.quote!r} cannot be the quote",
+                "Give one ASCII character that occurs neither in numbers nor between cells, such as ', or none",
+            )
+
+
+def _can_mark(text: str, reserved: str) -> bool:
+    """Whether the text is one ASCII character that neither numbers nor line ends have, and is not reserved."""
+    return len(text) == 1 and text.isascii() and not text.isalnum() and text not in "\0\r\n+-." + reserved
 
 
 class DelimitedSource(TableSource):
     """A table of delimited text, parsed once when it is opened.
 
-    Quoting follows RFC 4180; lines end in LF or CR LF; blank lines are skipped; the text is UTF-8, with or
-    without a byte order mark.
+    Quoting follows RFC 4180, with any character; lines end in LF or CR LF; blank lines are skipped; the text is
+    UTF-8, with or without a byte order mark.
 
     Parameters
     ----------
@@ -152,7 +163,7 @@ class DelimitedSource(TableSource):
             if on_progress is not None:
                 on_progress(where() if where else n_read, total_bytes)
 
-        records = Records(stream, label, block_bytes, min(share // 2, MAX_TEXT), report)
+        records = Records(stream, label, options.quote, block_bytes, min(share // 2, MAX_TEXT), report)
         first = self._read_header(records, options, share)
         captured = np.fromiter(map(text_columns, self.names), np.bool_, len(self.names))
         ignored = np.fromiter(map(ignored_columns, self.names), np.bool_, len(self.names))

@@ -100,7 +100,7 @@ class Loader:
 
     def load(self, records: Records, first: bytes, threads: int, memory_bytes: int) -> None:
         """Parse the first row and all that follow, reading ahead of the threads as far as memory allows."""
-        self._delimiter = records.delimiter
+        self._delimiter, self._quote = records.delimiter, records.quote
         # The first row alone decides most types, so that few later tasks are parsed twice.
         for task in self._tasks(records, [Text(bytearray(first), 0, len(first))]):
             self._absorb(self._parse(task, self._labels, self._known))
@@ -135,12 +135,22 @@ class Loader:
         """Turn a text into numbers; on a thread of the pool."""
         text = task.text.bytes()
         starts = np.empty(task.most_rows, dtype=np.int64)
-        n_rows = kernels.row_starts(text, self._delimiter, task.text.has_quotes(), starts)
+        quotes = task.text.has_quotes(self._quote)
+        n_rows = kernels.row_starts(text, self._delimiter, self._quote, quotes, starts)
         starts = starts[:n_rows]
         values = np.empty((len(self._names), n_rows))
         notes = np.zeros(len(self._names), dtype=np.uint8)
         broken = kernels.parse_rows(
-            text, starts, self._delimiter, labels, known, self._nulls, self._numeric_nulls, values, notes
+            text,
+            starts,
+            self._delimiter,
+            self._quote,
+            labels,
+            known,
+            self._nulls,
+            self._numeric_nulls,
+            values,
+            notes,
         )
         return _Parsed(task, labels, starts, values, notes, broken)
 
@@ -178,7 +188,7 @@ class Loader:
         for column, cells in zip(columns[undecided], bits[undecided], strict=True):
             present = cells[cells != kernels.MISSING_BITS]
             if len(present) and present[0] >= kernels.BOX:
-                cell = _content(parsed.task.text, int(present[0]))
+                cell = self._content(parsed.task.text, int(present[0]))
                 if read_number(cell.decode("utf-8", "replace")) is None:
                     turned.append(int(column))
         return turned
@@ -198,7 +208,7 @@ class Loader:
         text = parsed.task.text
         cells = zip(columns.tolist(), bits[places, rows].tolist(), strict=True)
         for i, (column, box) in enumerate(cells):
-            cell = _content(text, box)
+            cell = self._content(text, box)
             codes = self.codes.get(column)
             if codes is not None:
                 code: float | None = codes.get(cell)
@@ -221,6 +231,15 @@ class Loader:
             raise self._bad_cell(_line(parsed.task, int(parsed.starts[row])), self._names[column], cell)
         parsed.values[columns, rows] = settled
 
+    def _content(self, text: Text, box: int) -> bytes:
+        """What a boxed cell says, without its quotes."""
+        start = text.start + ((box >> kernels.LENGTH_BITS) & kernels.MAX_TEXT)
+        cell = bytes(text.buffer[start : start + (box & kernels.MAX_CELL)])
+        if cell[0] != self._quote:  # an empty cell is missing, so never boxed
+            return cell
+        quote = bytes([self._quote])
+        return cell[1:-1].replace(2 * quote, quote)
+
     def _bad_cell(self, line: int, name: str, cell: bytes) -> DataError:
         if not _is_utf8(cell):
             return not_utf8(self._label, line, f"column {name!r}")
@@ -234,12 +253,12 @@ class Loader:
 
     def _broken_row(self, task: _Task, start: int) -> DataError:
         line = _line(task, start)
-        found = kernels.count_cells(task.text.bytes(), start, self._delimiter)
+        found = kernels.count_cells(task.text.bytes(), start, self._delimiter, self._quote)
         expected = len(self._names)
         if found < 0:
             return DataError(
                 f"{self._label}, line {line}, cell {-found}: text after a closing quote",
-                "A quote inside a quoted cell must be doubled",
+                "A quote inside a quoted cell must be doubled; where quotes mean nothing, add --quote none",
             )
         if found != expected:
             return DataError(
@@ -263,13 +282,6 @@ def _number(is_text: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.u
 def _line(task: _Task, start: int) -> int:
     """The physical line on which the row at `start` begins."""
     return task.line + task.text.lines_before(start)
-
-
-def _content(text: Text, box: int) -> bytes:
-    """What a boxed cell says, without its quotes."""
-    start = text.start + ((box >> kernels.LENGTH_BITS) & kernels.MAX_TEXT)
-    cell = bytes(text.buffer[start : start + (box & kernels.MAX_CELL)])
-    return cell[1:-1].replace(b'""', b'"') if cell[:1] == b'"' else cell
 
 
 def _is_utf8(cell: bytes) -> bool:

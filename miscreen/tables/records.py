@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from miscreen.errors import DataError, MiscreenError, ResourceError
-from miscreen.kernels.delimited import CLOSING, PLAIN, QUOTED, START, scan_rows
+from miscreen.kernels.delimited import CLOSING, NO_QUOTE, PLAIN, QUOTED, START, scan_rows
 from miscreen.resources import format_bytes
 
 DELIMITERS = b",\t;|"  # in order of preference when several are equally frequent
@@ -37,9 +37,9 @@ class Text:
         """The bytes, as an array that shares the buffer."""
         return np.frombuffer(self.buffer, dtype=np.uint8)[self.start : self.stop]
 
-    def has_quotes(self) -> bool:
+    def has_quotes(self, quote: int) -> bool:
         """Whether there is any quote."""
-        return self.buffer.find(b'"', self.start, self.stop) >= 0
+        return quote != NO_QUOTE and self.buffer.find(quote, self.start, self.stop) >= 0
 
     def lines_before(self, position: int) -> int:
         """Line feeds before a position."""
@@ -55,6 +55,8 @@ class Records:
         Only its ``read(n)`` is used, or ``readinto`` if it has that.
     label : str
         What messages call it.
+    quote : str
+        The character around cells that hold delimiters or line ends; empty when no character does that.
     block_bytes : int
         Bytes to look at together; a text is about as long, or one row if that is longer.
     row_limit : int
@@ -66,6 +68,8 @@ class Records:
     ----------
     delimiter : int
         The byte between cells; set it before reading on after `sniff`.
+    quote : int
+        The byte that quotes, or `NO_QUOTE`.
     line : int
         Physical line, from 1, on which the next text starts.
     trouble : MiscreenError, optional
@@ -78,13 +82,21 @@ class Records:
     """
 
     def __init__(
-        self, stream: BinaryIO, label: str, block_bytes: int, row_limit: int, on_read: Callable[[int], None]
+        self,
+        stream: BinaryIO,
+        label: str,
+        quote: str,
+        block_bytes: int,
+        row_limit: int,
+        on_read: Callable[[int], None],
     ) -> None:
         self.label = label
         self.delimiter = ord(",")
+        self.quote = ord(quote) if quote else NO_QUOTE
         self.line = 1
         self.trouble: MiscreenError | None = None
         self._stream = stream
+        self._quote = quote
         self._block_bytes = block_bytes
         self._row_limit = row_limit
         self._on_read = on_read
@@ -150,9 +162,9 @@ class Records:
 
     def sniff(self) -> int:
         """The delimiter of the first line: a comma if there is one outside quotes, else the most frequent."""
-        known = self._buffer[self._start : self._stop].lstrip(b"\r\n")
-        bare = re.sub(rb'"[^"]*("|$)', b"", known).partition(b"\n")[0]
-        counts = [bare.count(bytes([byte])) for byte in DELIMITERS]
+        known = bytes(self._buffer[self._start : self._stop]).lstrip(b"\r\n")
+        bare = _unquoted(known.decode("latin-1"), self._quote).partition("\n")[0]
+        counts = [bare.count(chr(byte)) for byte in DELIMITERS]
         return DELIMITERS[0 if counts[0] or not any(counts) else counts.index(max(counts))]
 
     def first(self) -> bytes:
@@ -189,7 +201,7 @@ class Records:
         if state == QUOTED:
             raise DataError(
                 f"{self.label}, line {self._open_quote()}: a quote opens here and is never closed",
-                "Close it, or double a quote that is part of the text",
+                "Close it, or double a quote that is part of the text; where quotes mean nothing, add --quote none",
             )
         if seen:
             self._buffer[self._stop] = ord("\n")
@@ -224,9 +236,9 @@ class Records:
 
     def _scan(self, start: int, stop: int, state: int, first_only: bool) -> tuple[int, int]:
         """The row end to cut at, or -1, and the state after the bytes from `start` to `stop`."""
-        if first_only or state in (QUOTED, CLOSING) or self._buffer.find(b'"', start, stop) >= 0:
-            block = np.frombuffer(self._buffer, dtype=np.uint8)[start:stop]
-            cut, _, state = scan_rows(block, self.delimiter, state, first_only)
+        block = Text(self._buffer, start, stop)
+        if first_only or state in (QUOTED, CLOSING) or block.has_quotes(self.quote):
+            cut, _, state = scan_rows(block.bytes(), self.delimiter, self.quote, state, first_only)
             return (start + cut if cut >= 0 else -1), state
         if stop > start:
             state = START if self._buffer[stop - 1] in (self.delimiter, ord("\n")) else PLAIN
@@ -235,7 +247,8 @@ class Records:
     def _open_quote(self) -> int:
         """The line on which the last quote of what is left opens."""
         text = Text(self._buffer, self._start, self._stop)
-        return self.line + text.lines_before(scan_rows(text.bytes(), self.delimiter, START, False)[1])
+        _, opened, _ = scan_rows(text.bytes(), self.delimiter, self.quote, START, False)
+        return self.line + text.lines_before(opened)
 
     def _too_long(self, state: int) -> ResourceError:
         if state == QUOTED:
@@ -261,15 +274,15 @@ class Records:
         try:
             text = line.decode("utf-8")
         except UnicodeDecodeError as error:
-            column = len(_cells(line[: error.start].decode("utf-8"), delimiter, strict=False))
+            column = len(_cells(line[: error.start].decode("utf-8"), delimiter, self._quote, strict=False))
             raise not_utf8(self.label, self.line, f"column {column}") from error
-        if "\r" in re.sub(r'"[^"]*"', "", text):
+        if "\r" in _unquoted(text, self._quote):
             raise DataError(
                 f"{self.label}: lines end in a lone carriage return, as on old Macintosh systems",
                 "Convert it, for instance with: tr '\\r' '\\n'",
             )
         try:
-            return _cells(text, delimiter, strict=True)
+            return _cells(text, delimiter, self._quote, strict=True)
         except csv.Error as error:
             raise DataError(
                 f"{self.label}, line {self.line}: the header cannot be taken apart: {error}",
@@ -277,10 +290,16 @@ class Records:
             ) from error
 
 
-def _cells(text: str, delimiter: str, *, strict: bool) -> list[str]:
-    if '"' not in text:
+def _cells(text: str, delimiter: str, quote: str, *, strict: bool) -> list[str]:
+    if not quote or quote not in text:
         return text.split(delimiter)
-    return next(csv.reader([text], delimiter=delimiter, strict=strict))
+    return next(csv.reader([text], delimiter=delimiter, quotechar=quote, strict=strict))
+
+
+def _unquoted(text: str, quote: str) -> str:
+    """The text without what stands between quotes, the last of which may be missing."""
+    q = re.escape(quote)
+    return re.sub(f"{q}[^{q}]*({q}|$)", "", text) if quote else text
 
 
 def not_utf8(label: str, line: int, where: str) -> DataError:
