@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
+import lzma
+import pickle
 import sys
 from pathlib import Path
 from typing import Any
@@ -276,6 +280,59 @@ class TestBadFiles:
         with pytest.raises(DataError, match="compressed") as error:
             open_table(tmp_path / name, resources=resources)
         assert "Decompress" in error.value.hint
+
+    @pytest.mark.parametrize(
+        ("content", "found", "hint"),
+        [
+            (bz2.compress(b"a,b\n1,2\n"), "compressed with bzip2", "bzcat FILE | miscreen rank - "),
+            (bz2.compress(b""), "compressed with bzip2", "bzcat"),
+            (lzma.compress(b"a,b\n1,2\n"), "compressed with xz", "xzcat FILE |"),
+            (b"PK\x03\x04\x14\x00", "compressed with zip", "unzip -p FILE |"),
+            (b"7z\xbc\xaf\x27\x1c\x00\x04", "compressed with 7z", "7z x -so FILE |"),
+            (pa.Codec("lz4").compress(b"a,b\n1,2\n", asbytes=True), "compressed with lz4", "lz4cat FILE |"),
+            (b"FEA1\x00\x00\x00\x00\x01\x00", "Feather version 1, which is not read", "Feather 2"),
+            (b"\x89HDF\r\n\x1a\n\x00", "HDF5, which is not read", "in Python"),
+            (b"\x93NUMPY\x01\x00v\x00{'descr': '<f8'", "a NumPy array", "in Python"),
+            (pickle.dumps({"a": [1.5]}), "a Python pickle", "in Python"),
+            (b'[{"a": 1, "b": 2}]', "JSON, which is not read", "CSV or Parquet"),
+            (b'{"a": 1}\n{"a": 2}\n', "JSON, which is not read", "CSV or Parquet"),
+            (b"\xef\xbb\xbf\n{\n  'a': 1", "JSON, which is not read", "CSV or Parquet"),
+            (b"[\r\n  [1, 2],", "JSON, which is not read", "CSV or Parquet"),
+        ],
+    )
+    @pytest.mark.parametrize("name", ["t.csv", "t.parquet", "t", "-"])
+    def test_formats_that_nobody_reads(
+        self,
+        name: str,
+        content: bytes,
+        found: str,
+        hint: str,
+        tmp_path: Path,
+        resources: Resources,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        source: str | Path = "-" if name == "-" else tmp_path / name
+        if isinstance(source, Path):
+            source.write_bytes(content)
+        else:
+            monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(content))))
+        with pytest.raises(DataError, match=f"^{'standard input' if name == '-' else source} is {found}") as error:
+            open_table(source, resources=resources)
+        assert hint in error.value.hint
+
+    @pytest.mark.parametrize("name", ["t.json", "t.jsonl", "t.ndjson", "t.json.gz"])
+    def test_json_by_name(self, name: str, tmp_path: Path, resources: Resources) -> None:
+        (tmp_path / name).write_bytes(gzip.compress(b"[1]") if name.endswith(".gz") else b"[1, 2]")
+        with pytest.raises(DataError, match=f"{name} is JSON, which is not read"):
+            open_table(tmp_path / name, resources=resources)
+
+    @pytest.mark.parametrize(
+        "header", ["BZh,PK", "BZh91AY,x", "FEA1,FEA2", "7z,PAR1", "{a},b", "[1],[2]", "[a,b]", "{a,b"]
+    )
+    def test_headers_that_look_like_marks(self, header: str, tmp_path: Path, resources: Resources) -> None:
+        (tmp_path / "t.csv").write_text(f"{header}\n1,2\n")
+        with open_table(tmp_path / "t.csv", resources=resources) as table:
+            assert table.names == header.split(",")
 
     @pytest.mark.parametrize("name", WRITERS)
     def test_truncated_anywhere(self, name: str, typed_table: pa.Table, tmp_path: Path, resources: Resources) -> None:

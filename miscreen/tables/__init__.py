@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import io
 import os
+import re
 import shutil
 import stat
 import sys
@@ -85,6 +86,22 @@ FORMATS = {
     "tsv": Format((".tsv", ".tab"), b"", "miscreen.tables.delimited:open_delimited", streams=True),
 }
 COMPRESSIONS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+_PIPE = "Decompress it first, or pipe it: {} FILE | miscreen rank - ..."
+_LOAD = "Load it in Python and hand the table to miscreen.rank, or write it as Parquet"
+_JSON = ("JSON, which is not read", "Convert it to CSV or Parquet")
+FOREIGN = {  # how what is not read begins, what it is, and what to do
+    rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)": ("compressed with bzip2", _PIPE.format("bzcat")),
+    rb"\xfd7zXZ\0": ("compressed with xz", _PIPE.format("xzcat")),
+    rb"PK\x03\x04": ("compressed with zip", _PIPE.format("unzip -p") + "; save a workbook as CSV"),
+    rb"7z\xbc\xaf\x27\x1c": ("compressed with 7z", _PIPE.format("7z x -so")),
+    rb"\x04\x22\x4d\x18": ("compressed with lz4", _PIPE.format("lz4cat")),
+    rb"FEA1\0": ("Feather version 1, which is not read", "Write it again as Feather 2, which is Arrow"),
+    rb"\x89HDF\r\n": ("HDF5, which is not read", _LOAD),
+    rb"\x93NUMPY": ("a NumPy array, which is not read from a file", _LOAD),
+    rb"\x80[\x02-\x05]": ("a Python pickle, which is not read", _LOAD),
+    rb"(?m)(?:\xef\xbb\xbf)?\s*(?:\{\s*(?:[\"}]|$)|\[\s*(?:[\"{]|$))": _JSON,
+}
+_JSON_SUFFIXES = (".json", ".ndjson", ".jsonl")
 _COMPRESSED_SUFFIXES = (".gz", ".gzip", ".zst", ".zstd")
 _SNIFF = 64
 
@@ -239,12 +256,17 @@ def _dispatch(
 
 
 def _recognise(head: bytes, suffix: str, label: str, *, compressed: bool) -> Format:
-    """The format by first bytes, checked against the name."""
+    """The format by first bytes, checked against the name; an error where it is one that nobody reads."""
     claimed = next((f for f in FORMATS.values() if suffix in f.suffixes), None)
     binary = min(head) < 9  # text holds no such bytes; a header may well begin with the letters PAR1
     found = next((f for f in FORMATS.values() if f.magic and head.startswith(f.magic) and binary), None)
     if found is not None:
         return found
+    foreign = next((told for begin, told in FOREIGN.items() if re.match(begin, head)), None)
+    if foreign is None and suffix in _JSON_SUFFIXES:
+        foreign = _JSON
+    if foreign is not None:
+        raise DataError(f"{label} is {foreign[0]}", foreign[1])
     if claimed is not None and claimed.magic:
         shown = "compressed" if compressed else f"it begins with {head[:6]!r}"
         raise DataError(
