@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from miscreen.estimators import estimator_class
+from miscreen.estimators import ESTIMATORS, estimator_class
 from miscreen.model import Batch, ColumnType, FeatureBlock, Floats, Kind, ScreenSpec, Target
 from miscreen.resources import BLOCKS_IN_FLIGHT, BYTES_PER_COLUMN, FLOOR_BYTES, Resources, plan_blocks
 from miscreen.screening import decide_kinds, make_spec, run_blocks
@@ -22,7 +22,6 @@ from miscreen.tables.source import TableSource
 if TYPE_CHECKING:
     from miscreen.tables.delimited import ReadOptions
 
-_TRIED = ("auto", "bin", "pearson", "ksg")
 _TRIAL_FEATURES = 128
 
 
@@ -41,7 +40,7 @@ class Description:
     n_columns_missing, n_columns_infinite, n_constant : int
         Columns with missing values, with infinite values, with one value at most.
     read_seconds : float
-        What reading all columns took.
+        What opening the table and reading all columns took.
     memory_bytes : int
         Most that a run would hold with these resources.
     costs : dict of str to float
@@ -112,6 +111,7 @@ def describe(
     """
     resources = Resources.detect(threads, memory, scratch_dir)
     spec = make_spec("auto", {}, max_levels=max_levels)
+    start = time.perf_counter()  # before the table is opened, which is when text is parsed
     with (
         library_threads(resources.threads),
         open_table(source, resources=resources, names=names, read=read, on_progress=on_progress) as table,
@@ -122,7 +122,6 @@ def describe(
         n_samples = max(1, table.n_samples)
         plan = plan_blocks(len(columns), n_samples, table.value_bytes, resources.memory_bytes, table.held_bytes)
         surveyor = _Surveyor(spec, len(columns))
-        start = time.perf_counter()
         run_blocks(table, columns, plan, surveyor, resources.threads, on_progress)
         read_seconds = time.perf_counter() - start
         kinds = Counter(surveyor.kinds.tolist())
@@ -139,7 +138,7 @@ def describe(
             n_constant=int(np.count_nonzero(surveyor.constant | (surveyor.n_present == 0))),
             read_seconds=read_seconds,
             memory_bytes=FLOOR_BYTES + BYTES_PER_COLUMN * len(columns) + table.held_bytes + block_bytes,
-            costs=_costs(table, surveyor, target, resources.threads),
+            costs=_costs(table, surveyor, target, plan.block_features, resources.threads),
         )
 
 
@@ -164,21 +163,21 @@ class _Surveyor:
         self.kinds[span] = decide_kinds(values, block.types[start:stop], unforced, self._spec.max_levels)
 
 
-def _costs(table: TableSource, surveyor: _Surveyor, target: str | None, threads: int) -> dict[str, float]:
-    """Seconds each method would take for all columns, from the second of two trials on some of them."""
+def _costs(table: TableSource, surveyor: _Surveyor, target: str | None, at_most: int, threads: int) -> dict[str, float]:
+    """Seconds each method would take for all columns, from the second of two trials on at most so many of them."""
     usable = (surveyor.n_present == table.n_samples) & ~surveyor.constant & (surveyor.n_infinite == 0)
     candidates = np.flatnonzero(usable & (surveyor.kinds == Kind.CONTINUOUS))
     if target is None and not len(candidates):
         return {}
     chosen = int(candidates[0]) if target is None else list(table.names).index(target)
-    trial_columns = candidates[candidates != chosen][:_TRIAL_FEATURES]
+    trial_columns = candidates[candidates != chosen][: min(at_most, _TRIAL_FEATURES)]
     outcome = table.values(np.array([chosen]))[0].astype(np.float64)
     rows = np.flatnonzero(np.isfinite(outcome))
     if not len(trial_columns) or len(np.unique(outcome[rows])) < 2 or len(rows) < 10:
         return {}
     values = np.ascontiguousarray(table.values(trial_columns).astype(np.float64)[:, rows])
     bound = Target(table.names[chosen], outcome[rows], Kind(surveyor.kinds[chosen]), False, rows)
-    return {name: _trial(name, bound, values) * surveyor.kinds.size / threads for name in _TRIED}
+    return {name: _trial(name, bound, values) * surveyor.kinds.size / threads for name in ESTIMATORS}
 
 
 def _trial(name: str, target: Target, values: Floats) -> float:

@@ -6,6 +6,7 @@ import inspect
 import io
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -20,13 +21,20 @@ import pytest
 import miscreen
 from miscreen.cli import main
 from miscreen.cli import progress as progress_module
+from miscreen.cli.options import Running
 from miscreen.cli.progress import Progress
+from miscreen.cli.terminal import show_ranking
 from miscreen.errors import DataError, InputError, ResourceError
+from miscreen.estimators import ESTIMATORS, binning, kde, ksg
+from miscreen.kernels import _jit
+from miscreen.kernels.density import KERNELS
 from miscreen.ranking import Ranking
 
+NOTE_COMPILATION = Running.note_compilation
 SAMPLES = Path(__file__).parent.parent / "data" / "samples"
 POOLS = ("POLARS_MAX_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
-VERBS = ("rank", "select", "describe", "convert")
+VERBS = ("rank", "select", "describe", "convert")  # of the library, too
+COMMANDS = (*VERBS, "warmup")
 LIMITS = {"threads": None, "memory": None, "scratch_dir": None}
 SCREENING = {
     "method": "auto",
@@ -51,6 +59,7 @@ def _unchanged_process(monkeypatch: pytest.MonkeyPatch) -> None:
     for variable, value in (("NO_COLOR", "1"), ("TERM", "dumb"), ("COLUMNS", "120")):
         monkeypatch.setenv(variable, value)
     monkeypatch.delenv("MISCREEN_DEBUG", raising=False)
+    monkeypatch.setattr(Running, "note_compilation", lambda running: None)  # the cache may be empty or not
 
 
 def make_ranking(names: list[str], constant: int = 0, target: list[str] | None = None) -> Ranking:
@@ -123,10 +132,10 @@ def test_rank_passes_every_option(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     line = """rank - -t y -t z --method kde --features x* --features @list --exclude id --discrete d
         --continuous c1 --continuous c2 --target-kind discrete --max-levels 5 --min-samples 30 --unit bits
         --bins 12 --binning width --correction none --kernel epa --bandwidth 0.5
-        --bandwidth-multiplier 2 --grid 32 --scale raw --k 4 --delimiter tab --quote "'" --no-header --null NA --null -
+        --bandwidth-multiplier 2 --grid 32 --scale raw --k 4 --delimiter tab --no-header --null NA --null -
         --threads 3 --memory 1GB"""
     assert call(f"{line} --scratch {tmp_path}") == 0
-    options = miscreen.ReadOptions(delimiter="\t", header=False, quote="'", null_values=("NA", "-"))
+    options = miscreen.ReadOptions(delimiter="\t", header=False, null_values=("NA", "-"))
     expected = {
         "method": "kde",
         "features": ("x*", "@list"),
@@ -161,19 +170,6 @@ def test_bandwidth_is_a_word_or_a_number(text: str, value: object, monkeypatch: 
     assert main(["rank", "t", "-t", "y", "--bandwidth", text]) == 0
     assert library.calls[0][1]["bandwidth"] == value
     assert type(library.calls[0][1]["bandwidth"]) is type(value)
-
-
-@pytest.mark.parametrize("text", ["none", ""])
-def test_nothing_quotes(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    library = Library(monkeypatch, "rank", make_ranking(["a"]))
-    assert main(["rank", "t", "-t", "y", "--quote", text]) == 0
-    assert library.calls[0][1]["read"] == miscreen.ReadOptions(quote="")
-
-
-@pytest.mark.parametrize("text", ["ab", "5", "é"])
-def test_a_quote_that_cannot_be(text: str, capfd: Any) -> None:
-    assert main(["rank", "t", "-t", "y", "--quote", text]) == 2
-    assert f"error: {text!r} cannot be the quote" in capfd.readouterr().err
 
 
 def test_select_passes_its_options(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -266,6 +262,40 @@ def test_terminal_table_shows_a_status_that_is_not_ok(monkeypatch: pytest.Monkey
     assert lines[0][-1] == "status"
     assert lines[3] == ["2", "b", "50", "continuous", "kde", "constant"]
     assert len(lines) == 4
+
+
+WIDE_ROW = {"n": "700", "kind": "continuous", "method": "correlation ratio"}
+
+
+@pytest.mark.parametrize(
+    ("width", "hidden"), [(40, ["method", "kind"]), (60, ["method"]), (80, []), (120, [])], ids=str
+)
+def test_a_table_fits_the_terminal(width: int, hidden: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    names = ["short", "a_very_long_name_of_a_column" * 5]
+    ranking = Ranking.from_scores(
+        names, None, scores=np.array([0.5, 0.25]), mi=np.array([0.5, 0.25]), n=np.full(2, 700), kinds=np.zeros(2, "u1"),
+        methods=[WIDE_ROW["method"]] * 2, statuses=np.zeros(2, "u1"), extras={}, metadata={"target": ["y"]},
+    )  # fmt: skip
+    show_ranking(ranking, 2)
+    lines = capsys.readouterr().out.splitlines()
+    assert all(len(line) <= width for line in lines)
+    shown = [text for name, text in WIDE_ROW.items() if name not in hidden]
+    assert lines[2].split() == ["1", "short", "0.5000", *" ".join(shown).split()]
+    rank, feature, *others = lines[3].split()
+    assert (rank, others) == ("2", ["0.2500", *" ".join(shown).split()])
+    assert feature.endswith("…")
+    assert len(feature) >= 16
+    assert names[1].startswith(feature[:-1])
+    assert lines[4:] == ([f"no room for {', '.join(hidden)}"] if hidden else [])
+
+
+def test_numbers_stay_whole_where_nothing_fits(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.setenv("COLUMNS", "10")
+    ranking = make_ranking(["x" * 40])
+    show_ranking(ranking, 1)
+    row = next(line for line in capsys.readouterr().out.splitlines() if "…" in line)
+    assert row.split() == ["1", "x" * 15 + "…", "0.1235"]
 
 
 def test_names_are_no_markup_and_no_control_sequences(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
@@ -363,6 +393,87 @@ def test_describe_tells_people_and_programs(monkeypatch: pytest.MonkeyPatch, cap
     assert json.loads(capfd.readouterr().out) == json.loads(json.dumps(facts))
 
 
+# ---- compiling ahead ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", ["rank", "select", "describe"])
+def test_the_first_run_says_that_it_compiles(
+    verb: str, monkeypatch: pytest.MonkeyPatch, capfd: Any, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(Running, "note_compilation", NOTE_COMPILATION)
+    monkeypatch.setattr(_jit, "CACHE_DIR", tmp_path)
+    Library(monkeypatch, verb, DataError("enough"))
+    line = {"rank": "rank t -t y", "select": "select t -t y --top 1 --names"}.get(verb, f"{verb} t")
+    assert call(line) == 1
+    note = 'note: compiling kernels for this machine, once; "miscreen warmup" does it ahead\n'
+    assert capfd.readouterr().err == note + "error: enough\n"
+    assert call(f"{line} --quiet") == 1
+    assert capfd.readouterr().err == "error: enough\n"
+    (tmp_path / "kernels").mkdir()
+    (tmp_path / "kernels" / "a.nbi").touch()
+    assert call(line) == 1
+    assert capfd.readouterr().err == "error: enough\n"
+    monkeypatch.setattr(_jit, "CACHE_DIR", None)
+    assert call(line) == 1
+    assert "in every run" in capfd.readouterr().err
+
+
+def test_select_from_a_ranking_compiles_nothing(monkeypatch: pytest.MonkeyPatch, capfd: Any, tmp_path: Path) -> None:
+    monkeypatch.setattr(Running, "note_compilation", NOTE_COMPILATION)
+    monkeypatch.setattr(_jit, "CACHE_DIR", tmp_path)
+    Library(monkeypatch, "select", SimpleNamespace(names=[]))
+    assert call("select t --ranking r.csv --top 1 --names") == 0
+    assert capfd.readouterr().err == ""
+
+
+def test_warmup_ranks_by_every_method_and_lane(monkeypatch: pytest.MonkeyPatch, capfd: Any, tmp_path: Path) -> None:
+    asked: set[tuple[str, str, str]] = set()
+
+    def rank(source: Any, target: str, method: str, **options: Any) -> None:
+        lane = getattr(source, "suffix", "memory")
+        asked.add((lane, target, method))
+        table = source if lane == "memory" else None
+        if table is not None:
+            assert any(column.null_count for column in table.columns)
+        else:
+            assert source.stat().st_size
+
+    monkeypatch.setattr(miscreen, "rank", rank, raising=False)
+    monkeypatch.setattr(_jit, "CACHE_DIR", tmp_path)
+    (tmp_path / "a.nbi").touch()
+    assert main(["warmup"]) == 0
+    lanes, targets = ("memory", ".csv", ".parquet"), ("number", "group", "label")
+    assert asked == {(lane, target, method) for lane in lanes for target in targets for method in ESTIMATORS}
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert re.fullmatch(rf"note: compiling .*\ndone: 1 kernels in .* s -> {re.escape(str(tmp_path))}\n", err)
+    assert main(["warmup", "--quiet"]) == 0
+    assert capfd.readouterr() == ("", "")
+
+
+def test_warmup_needs_a_place_to_keep_kernels(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    library = Library(monkeypatch, "rank", None)
+    monkeypatch.setattr(_jit, "CACHE_DIR", None)
+    assert main(["warmup"]) == 1
+    assert library.calls == []
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.startswith("error: compiled kernels cannot be kept")
+    assert "hint: Set MISCREEN_CACHE_DIR" in err
+
+
+def test_warmup_leaves_nothing_to_compile() -> None:
+    """What a run of other data compiles after a warm-up, in new processes, is nothing."""
+    if _jit.CACHE_DIR is None:
+        pytest.skip("needs a directory for compiled kernels")
+    assert run("warmup", "--quiet").returncode == 0
+    before = sorted(_jit.CACHE_DIR.rglob("*.nbc"))
+    for options in (["-t", "phase"], ["-t", "S_score", "-m", "ksg", "--scale", "raw"]):
+        done = run("rank", str(SAMPLES / "pbmc.csv"), *options, stdout=subprocess.DEVNULL)
+        assert done.returncode == 0
+    assert sorted(_jit.CACHE_DIR.rglob("*.nbc")) == before
+
+
 # ---- what goes wrong ---------------------------------------------------------------------------------------
 
 
@@ -411,6 +522,8 @@ def test_debugging_shows_the_traceback(monkeypatch: pytest.MonkeyPatch, capsys: 
         (["rank", "t", "-t", "y", "--unit", "bit"], "'nats', 'bits'"),
         (["rank", "t", "-t", "y", "--top", "0"], "x>=1"),
         (["rank", "t", "-t", "y", "--k", "few"], "'few'"),
+        (["rank", "t", "-t", "y", "--max-levels", "1"], "'--max-levels': 1 is not in the range x>=2"),
+        (["rank", "t", "-t", "y", "--min-samples", "1"], "'--min-samples': 1 is not in the range x>=2"),
         (["rank", "t", "-t", "y", "--memory", "lots"], "'lots' is not a size"),
         (["rank", "t", "-t", "y", "--format", "xls"], "csv, tsv, parquet, arrow, json, ndjson"),
         (["rank", "t", "-t", "y", "-o", "ranked"], "cannot tell the format"),
@@ -447,7 +560,7 @@ def test_an_existing_file_is_refused_before_the_work(
 # ---- help --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", COMMANDS)
 def test_help_of_a_verb(verb: str, capsys: Any) -> None:
     assert main([verb, "--help"]) == 0
     out, err = capsys.readouterr()
@@ -456,10 +569,18 @@ def test_help_of_a_verb(verb: str, capsys: Any) -> None:
         assert wanted in out
 
 
+def test_help_names_what_words_an_option_takes(capsys: Any) -> None:
+    assert main(["rank", "--help"]) == 0
+    words = set(re.findall(r"[\w-]+", capsys.readouterr().out))
+    for choices in (KERNELS, kde.BANDWIDTHS, kde.SCALES, ksg.SCALES, binning.RULES, binning.BINNINGS):
+        assert set(choices) <= words
+    assert set(binning.CORRECTIONS) | set(ESTIMATORS) <= words
+
+
 def test_no_arguments_show_the_help(capsys: Any) -> None:
     assert main([]) == 0
     out = capsys.readouterr().out
-    assert all(f"\n  {verb} " in out for verb in VERBS)
+    assert all(f"\n  {verb} " in out for verb in COMMANDS)
 
 
 def test_version(capsys: Any) -> None:
@@ -471,7 +592,7 @@ def test_help_loads_no_heavy_library() -> None:
     code = f"""
 import sys
 from miscreen.cli import main
-for verb in {VERBS}:
+for verb in {COMMANDS}:
     main([verb, "--help"])
 heavy = {{"numpy", "numba", "scipy", "polars", "pyarrow", "rich", "pandas"}} & set(sys.modules)
 sys.exit(f"loaded: {{heavy}}" if heavy else 0)

@@ -63,7 +63,7 @@ def run_on_terminal(command: str, directory: Path) -> str:
         written += piece
     os.close(master)
     code = process.wait()
-    progress = re.compile(r"^(scored|read) \d.*\n", re.MULTILINE)  # while kernels are compiled
+    progress = re.compile(r"^((scored|read) \d|note: compiling ).*\n", re.MULTILINE)  # while kernels are compiled
     shown = written.decode().replace("\r\n", "\n") + progress.sub("", errors.read_text())
     assert code == 0, f"{command}\nended with {code}:\n{shown}"
     return shown
@@ -119,7 +119,7 @@ def options_of(verb: str) -> set[str]:
     return {max(parameter.opts, key=len) for parameter in command.params if parameter.opts[0].startswith("-")}
 
 
-@pytest.mark.parametrize("verb", ["rank", "select", "describe", "convert"])
+@pytest.mark.parametrize("verb", ["rank", "select", "describe", "convert", "warmup"])
 def test_every_option_has_its_line(verb: str) -> None:
     """Options stand in the first column of the tables of a verb's section, or of a section it points to."""
     sections = dict(

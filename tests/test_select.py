@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -12,7 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 
 import miscreen
+from miscreen import description
 from miscreen.errors import DataError, InputError, ResourceError
+from miscreen.estimators import ESTIMATORS
 from miscreen.resources import Resources
 from miscreen.tables import open_table
 from miscreen.tables.wide import assemble
@@ -139,12 +143,26 @@ class TestDescribe:
         assert found.kinds == {"continuous": 15, "discrete": 3}
         assert (found.n_missing, found.n_columns_missing, found.n_columns_infinite) == (31 + 4, 2, 1)
         assert found.n_constant == 1
-        assert set(found.costs) == {"auto", "bin", "pearson", "ksg"}
+        assert set(found.costs) == set(ESTIMATORS)
         assert all(0 < seconds < 60 for seconds in found.costs.values())
         assert found.to_dict()["kinds"] == found.kinds
 
     def test_nothing_to_try(self) -> None:
         assert miscreen.describe(frame().select("id")).costs == {}
-        assert set(miscreen.describe(frame(), target="y2").costs) == {"auto", "bin", "pearson", "ksg"}
+        assert set(miscreen.describe(frame(), target="y2").costs) == set(ESTIMATORS)
         with pytest.raises(InputError, match="no column 'w'"):
             miscreen.describe(frame(), target="w")
+
+    def test_parsing_is_part_of_reading(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        path = tmp_path / "table.csv"
+        frame().write_csv(path)
+        now = 0.0
+
+        def parse(*args: Any, **keywords: Any) -> Any:
+            nonlocal now
+            now += 5.0
+            return open_table(*args, **keywords)
+
+        monkeypatch.setattr(description, "time", SimpleNamespace(perf_counter=lambda: now))
+        monkeypatch.setattr(description, "open_table", parse)
+        assert miscreen.describe(path).read_seconds == 5.0

@@ -18,6 +18,7 @@ from miscreen.cli.options import Version
 from miscreen.cli.rank import rank
 from miscreen.cli.select import select
 from miscreen.cli.terminal import say
+from miscreen.cli.warmup import warmup
 from miscreen.errors import MiscreenError
 
 INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h
@@ -39,7 +40,7 @@ application = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for _verb in (rank, select, describe, convert):
+for _verb in (rank, select, describe, convert, warmup):
     application.command(epilog=_EPILOG)(flat(_verb))
 
 
@@ -52,6 +53,7 @@ def miscreen(version: Version = False) -> None:
     miscreen select data.parquet --target y --top 500 -o chosen.parquet
     miscreen describe data.parquet
     miscreen convert data.csv data.arrow
+    miscreen warmup
 
     SOURCE is a file (CSV, TSV, Parquet, Arrow or Feather, also .gz and .zst), a directory or a quoted
     glob of such files, or - for standard input.

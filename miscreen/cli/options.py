@@ -16,7 +16,7 @@ import typer
 
 from miscreen._version import __version__
 from miscreen.cli.progress import Progress
-from miscreen.cli.terminal import relay_notes
+from miscreen.cli.terminal import relay_notes, say
 from miscreen.errors import InputError
 from miscreen.estimators import ESTIMATORS
 from miscreen.resources import Resources, parse_bytes
@@ -40,10 +40,6 @@ def _number(text: str) -> int | float | str:
 
 def _delimiter(text: str) -> str:
     return {"tab": "\t", "\\t": "\t"}.get(text, text)
-
-
-def _quote(text: str) -> str:
-    return "" if text == "none" else text
 
 
 def _size(text: str) -> str:
@@ -91,6 +87,7 @@ Names = Annotated[bool, Option("--names", help="Print the chosen names, one a li
 Json = Annotated[bool, Option("--json", help="Print JSON.")]
 Format = Annotated[str | None, Option("--format", metavar="FORMAT", help=f"{', '.join(WRITERS)}.")]
 Force = Annotated[bool, Option("--force", help="Replace an existing file.")]
+Quiet = Annotated[bool, Option("--quiet", "-q", help="Write nothing but errors on standard error.")]
 Converted = Annotated[str, Argument(metavar="OUTPUT", help="File to write; its ending says the format.")]
 
 
@@ -121,11 +118,11 @@ class Screening:
         Literal["continuous", "discrete"] | None, Option("--target-kind", help="Treat the target so.")
     ] = None
     max_levels: Annotated[
-        int, Option("--max-levels", metavar="N", help="Integers of at most N values are classes.")
+        int, Option("--max-levels", min=2, metavar="N", help="Integers of at most N values are classes.")
     ] = 20
     min_samples: Annotated[
         int,
-        Option("--min-samples", metavar="N", help="Rows that a column must share with the target."),
+        Option("--min-samples", min=2, metavar="N", help="Rows that a column must share with the target."),
     ] = 10
     unit: Annotated[Literal["nats", "bits"], Option("--unit", help="Unit of mutual information.")] = "nats"
     bins: Annotated[
@@ -134,15 +131,20 @@ class Screening:
             "--bins",
             parser=_number,
             metavar="N|RULE",
-            help="bin: a number, or birge-rozenholc, fd, doane, scott, sturges, sqrt.",
+            help="bin: 2 to 1024, or birge-rozenholc, fd, doane, scott, sturges, sqrt.",
         ),
     ] = None
-    binning: Annotated[str | None, Option("--binning", metavar="WORD", help="bin: equal frequency or equal width.")] = (
-        None
-    )
+    binning: Annotated[
+        str | None, Option("--binning", metavar="WORD", help="bin: frequency or width, equal for all bins.")
+    ] = None
     correction: Annotated[str | None, Option("--correction", metavar="WORD", help="bin: miller-madow or none.")] = None
     kernel: Annotated[
-        str | None, Option("--kernel", metavar="WORD", help="kde: gaussian, epa, box, tri, cosine and others.")
+        str | None,
+        Option(
+            "--kernel",
+            metavar="WORD",
+            help="kde: gaussian, exponential, box, tri, epa, biweight, triweight, tricube or cosine.",
+        ),
     ] = None
     bandwidth: Annotated[
         Any,
@@ -154,7 +156,7 @@ class Screening:
     grid: Annotated[int | None, Option("--grid", metavar="N", help="kde: points of the grid along each axis.")] = None
     scale: Annotated[
         str | None,
-        Option("--scale", metavar="WORD", help="kde, ksg: rank or raw; ksg also standard."),
+        Option("--scale", metavar="WORD", help="kde: rank or raw; ksg: standard, rank or raw."),
     ] = None
     k: Annotated[int | None, Option("--k", metavar="N", help="ksg: which nearest neighbour.")] = None
 
@@ -188,9 +190,6 @@ class Reading:
     delimiter: Annotated[
         Any, Option("--delimiter", parser=_delimiter, metavar="CHAR", help="Of CSV; tab or \\t for a tab.")
     ] = None
-    quote: Annotated[
-        Any, Option("--quote", parser=_quote, metavar="CHAR", help="Of CSV; none where nothing is quoted.")
-    ] = '"'
     no_header: Annotated[
         bool, Option("--no-header", help="The first row of a CSV holds data; columns are numbered.")
     ] = False
@@ -204,12 +203,7 @@ class Reading:
             return None
         from miscreen import ReadOptions
 
-        return ReadOptions(
-            delimiter=self.delimiter,
-            header=not self.no_header,
-            quote=self.quote,
-            null_values=tuple(self.null or ()),
-        )
+        return ReadOptions(delimiter=self.delimiter, header=not self.no_header, null_values=tuple(self.null or ()))
 
 
 @dataclass(frozen=True)
@@ -255,7 +249,7 @@ class Running:
         str | None,
         Option("--scratch", metavar="DIR", help="For tables larger than the memory (default: $TMPDIR)."),
     ] = None
-    quiet: Annotated[bool, Option("--quiet", "-q", help="Write nothing but errors on standard error.")] = False
+    quiet: Quiet = False
 
     def start(self) -> dict[str, Any]:
         """Hold every library's pool to the run's threads, then give the keywords of the library's call.
@@ -267,6 +261,20 @@ class Running:
         for pool in ("POLARS_MAX_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
             os.environ[pool] = str(threads)
         return {"threads": self.threads, "memory": self.memory, "scratch_dir": self.scratch}
+
+    def note_compilation(self) -> None:
+        """Tell that kernels will be compiled, which takes some seconds, if there is no machine code yet.
+
+        Imports Numba, so it comes after `start`.
+        """
+        if self.quiet:
+            return
+        from miscreen.kernels._jit import CACHE_DIR
+
+        if CACHE_DIR is None:
+            say("note", "compiling kernels in every run: nothing can be kept; set MISCREEN_CACHE_DIR")
+        elif next(CACHE_DIR.rglob("*.nbi"), None) is None:
+            say("note", 'compiling kernels for this machine, once; "miscreen warmup" does it ahead')
 
     def progress(self) -> Progress:
         """A callback for the library that draws nothing when quiet."""

@@ -38,6 +38,7 @@ def rank(
     began = time.monotonic()
     writing.check()
     limits = running.start()
+    running.note_compilation()
 
     import miscreen
 

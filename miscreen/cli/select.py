@@ -55,6 +55,8 @@ def select(
     if not names and writing.format is None and writing.to_terminal:
         raise InputError("the chosen columns are no text for a terminal", "Name a file with -o, or give --names")
     limits = running.start()
+    if ranking is None:
+        running.note_compilation()
 
     import miscreen
 

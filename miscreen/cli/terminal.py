@@ -10,7 +10,13 @@ import typer
 if TYPE_CHECKING:
     from miscreen.ranking import Ranking
 
-_COLORS = {"error": "red", "warning": "yellow", "hint": "cyan", "note": "cyan"}
+_COLORS = {"error": "red", "warning": "yellow", "hint": "cyan", "note": "cyan", "done": "green"}
+
+_GAP = 2  # between the columns of a table
+_NAMES = ("feature", "target")  # shortened where the terminal is narrow, but not below:
+_LEAST_NAME = 16
+_LEFT_OUT = ("method", "kind", "n")  # where the terminal is narrower still, in this order
+_ALWAYS = ("rank", "score", "mi_nats", "mi_bits", "status")
 
 
 def printable(text: str) -> str:
@@ -53,6 +59,7 @@ def relay_notes(quiet: bool) -> None:
 def show_ranking(ranking: Ranking, total: int) -> None:
     """Draw a ranking on the terminal, and say below it how many of `total` rows are not shown."""
     from rich import box
+    from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -62,17 +69,47 @@ def show_ranking(ranking: Ranking, total: int) -> None:
         del columns["status"]
     if any(columns["score"] == values for name, values in columns.items() if name.startswith("mi_")):
         del columns["score"]  # the same numbers under a name without a unit
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
-    for name, values in columns.items():
-        numeric = any(isinstance(v, (int, float)) for v in values)
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold", no_wrap=name != "feature")
-    for row in zip(*columns.values(), strict=True):
-        table.add_row(*(Text(_cell(value)) for value in row))
+    cells = {name: [_cell(value) for value in values] for name, values in columns.items()}
     console = Console(highlight=False)
-    console.print(table)
+    widths, hidden = _fit({name: max(map(cell_len, (name, *texts))) for name, texts in cells.items()}, console.width)
+    # A table of a width of its own is never squeezed: numbers stay whole on the narrowest of terminals.
+    table = Table(
+        box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), width=sum(widths.values()) + _GAP * len(widths) - 1
+    )
+    for name, width in widths.items():
+        numeric = any(isinstance(v, (int, float)) for v in columns[name])
+        table.add_column(name, justify="right" if numeric else "left", width=width, no_wrap=True, overflow="ellipsis")
+    for row in zip(*(cells[name] for name in widths), strict=True):
+        table.add_row(*map(Text, row))
+    console.print(table, crop=False)
+    if hidden:
+        console.print(Text(f"no room for {', '.join(hidden)}"), style="dim")
     if total > len(ranking):
         more = f"{total - len(ranking):,} more rows: --top N shows more, -o FILE keeps all"
         console.print(Text(more), style="dim")
+
+
+def _fit(widths: dict[str, int], room: int) -> tuple[dict[str, int], list[str]]:
+    """Leave out columns, then shorten names, until a table fits; also tell what was left out.
+
+    Examples
+    --------
+    >>> _fit({"rank": 4, "feature": 30, "mi_nats": 7, "n": 3, "kind": 10, "method": 3}, 50)
+    ({'rank': 4, 'feature': 18, 'mi_nats': 7, 'n': 3, 'kind': 10}, ['method'])
+    """
+    least = {name: min(width, _LEAST_NAME) if name in _NAMES else width for name, width in widths.items()}
+    further = [name for name in reversed(least) if name not in (*_NAMES, *_LEFT_OUT, *_ALWAYS)]
+    hidden = []
+    for name in (*_LEFT_OUT, *further):
+        if sum(least.values()) + _GAP * len(least) - 1 <= room:
+            break
+        if least.pop(name, None) is not None:
+            hidden.append(name)
+    for name in _NAMES:
+        spare = room - sum(least.values()) - _GAP * len(least) + 1
+        if name in least and spare > 0:
+            least[name] = min(widths[name], least[name] + spare)
+    return least, hidden
 
 
 def _cell(value: Any) -> str:

@@ -1,0 +1,103 @@
+"""``miscreen warmup``: compile every kernel before it is needed."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from miscreen.cli.options import Quiet, Running
+from miscreen.cli.terminal import say
+from miscreen.errors import ResourceError
+from miscreen.estimators import ESTIMATORS
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_ROWS = 60
+_TARGETS = ("number", "group", "label")  # continuous, of two values, of several without an order
+_VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {  # options that need kernels of their own
+    "bin": ({"bins": "birge-rozenholc", "binning": "width"},),
+    "kde": ({"bandwidth": "isj"},),
+}
+
+
+def warmup(quiet: Quiet = False) -> None:
+    """Compile all kernels for this machine and keep them, so that no later run has to.
+
+    It ranks small generated tables with every method. Run it once before an array job, whose tasks would
+    otherwise all compile at the same time; on every type of processor that the job may meet.
+
+    \b
+    miscreen warmup && sbatch --array=1-100 job.sh
+    MISCREEN_CACHE_DIR=$HOME/kernels miscreen warmup
+
+    Time is about a minute, or some seconds when there is nothing left to do; memory about 500 MB, and a few
+    MB on disk. Kernels are kept where MISCREEN_CACHE_DIR says, by default in ~/.cache/miscreen.
+    """
+    began = time.monotonic()
+    Running(quiet=quiet).start()
+
+    from miscreen.kernels._jit import CACHE_DIR
+
+    if CACHE_DIR is None:
+        raise ResourceError(
+            "compiled kernels cannot be kept: no cache directory can be written",
+            "Set MISCREEN_CACHE_DIR to a directory of yours that can",
+        )
+    if not quiet:
+        say("note", "compiling kernels: about a minute, unless it has been done before")
+
+    import miscreen
+
+    with tempfile.TemporaryDirectory() as directory:
+        for source in _sources(Path(directory)):
+            for target in _TARGETS:
+                for method in ESTIMATORS:
+                    for options in ({}, *_VARIANTS.get(method, ())):
+                        miscreen.rank(source, target, method, threads=1, **options)
+    if not quiet:
+        kernels = len(list(CACHE_DIR.rglob("*.nbi")))
+        say("done", f"{kernels} kernels in {time.monotonic() - began:.1f} s -> {CACHE_DIR}")
+
+
+def _sources(directory: Path) -> Iterator[Any]:
+    """The same table in memory and in files: every lane by which values arrive has kernels of its own."""
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    table = _table()
+    yield table
+    for source, write in (
+        (directory / "table.csv", pyarrow.csv.write_csv),
+        (directory / "table.parquet", pyarrow.parquet.write_table),
+    ):
+        write(table, source)
+        yield source
+
+
+def _table() -> pa.Table:
+    """Columns of every kind, whole and with values missing, and targets of every kind."""
+    import numpy as np
+    import pyarrow as pa
+
+    random = np.random.default_rng(0)
+    number = random.standard_normal(_ROWS)
+    gaps = random.random(_ROWS) < 0.1
+    columns = {
+        "number": number,
+        "group": (number > 0).astype(np.int64),
+        "label": np.array(["a", "b", "c"])[np.digitize(number, (-0.4, 0.4))],
+        "double": random.standard_normal(_ROWS),
+        "single": random.standard_normal(_ROWS).astype(np.float32),
+        "zeros": np.maximum(random.standard_normal(_ROWS), 0.0),
+        "levels": random.integers(0, 4, _ROWS),
+        "colour": random.choice(["red", "green", "blue"], _ROWS),
+        "yes": random.random(_ROWS) < 0.5,
+    }
+    table = {name: pa.array(values) for name, values in columns.items()}
+    for name in ("double", "single", "zeros", "levels", "colour", "yes"):
+        table[f"{name} with gaps"] = pa.array(columns[name], mask=gaps)
+    return pa.table(table)
