@@ -132,10 +132,10 @@ def test_rank_passes_every_option(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     line = """rank - -t y -t z --method kde --features x* --features @list --exclude id --discrete d
         --continuous c1 --continuous c2 --target-kind discrete --max-levels 5 --min-samples 30 --unit bits
         --bins 12 --binning width --correction none --kernel epa --bandwidth 0.5
-        --bandwidth-multiplier 2 --grid 32 --scale raw --k 4 --delimiter tab --no-header --null NA --null -
+        --bandwidth-multiplier 2 --grid 32 --scale raw --k 4 --delimiter tab --quote "'" --no-header --null NA --null -
         --threads 3 --memory 1GB"""
     assert call(f"{line} --scratch {tmp_path}") == 0
-    options = miscreen.ReadOptions(delimiter="\t", header=False, null_values=("NA", "-"))
+    options = miscreen.ReadOptions(delimiter="\t", header=False, quote="'", null_values=("NA", "-"))
     expected = {
         "method": "kde",
         "features": ("x*", "@list"),
@@ -170,6 +170,19 @@ def test_bandwidth_is_a_word_or_a_number(text: str, value: object, monkeypatch: 
     assert main(["rank", "t", "-t", "y", "--bandwidth", text]) == 0
     assert library.calls[0][1]["bandwidth"] == value
     assert type(library.calls[0][1]["bandwidth"]) is type(value)
+
+
+@pytest.mark.parametrize("text", ["none", ""])
+def test_nothing_quotes(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    library = Library(monkeypatch, "rank", make_ranking(["a"]))
+    assert main(["rank", "t", "-t", "y", "--quote", text]) == 0
+    assert library.calls[0][1]["read"] == miscreen.ReadOptions(quote="")
+
+
+@pytest.mark.parametrize("text", ["ab", "5", "é"])
+def test_a_quote_that_cannot_be(text: str, capfd: Any) -> None:
+    assert main(["rank", "t", "-t", "y", "--quote", text]) == 2
+    assert f"error: {text!r} cannot be the quote" in capfd.readouterr().err
 
 
 def test_select_passes_its_options(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,6 +42,10 @@ def _delimiter(text: str) -> str:
     return {"tab": "\t", "\\t": "\t"}.get(text, text)
 
 
+def _quote(text: str) -> str:
+    return "" if text == "none" else text
+
+
 def _size(text: str) -> str:
     parse_bytes(text)  # complain before anything is read
     return text
@@ -190,6 +194,9 @@ class Reading:
     delimiter: Annotated[
         Any, Option("--delimiter", parser=_delimiter, metavar="CHAR", help="Of CSV; tab or \\t for a tab.")
     ] = None
+    quote: Annotated[
+        Any, Option("--quote", parser=_quote, metavar="CHAR", help="Of CSV; none where nothing is quoted.")
+    ] = '"'
     no_header: Annotated[
         bool, Option("--no-header", help="The first row of a CSV holds data; columns are numbered.")
     ] = False
@@ -203,7 +210,12 @@ class Reading:
             return None
         from miscreen import ReadOptions
 
-        return ReadOptions(delimiter=self.delimiter, header=not self.no_header, null_values=tuple(self.null or ()))
+        return ReadOptions(
+            delimiter=self.delimiter,
+            header=not self.no_header,
+            quote=self.quote,
+            null_values=tuple(self.null or ()),
+        )
 
 
 @dataclass(frozen=True)
