@@ -371,6 +371,36 @@ def test_text_that_appears_late_is_found(tmp_path):
     assert found.column(40).to_pylist() == list(range(200))
 
 
+@pytest.mark.parametrize(
+    ("cells", "noted"),
+    [
+        (["1,5", "-2", "+0,25", "NA"], True),
+        ([" 1,5 ", "2,5e-3"], True),
+        (["1,5", "2"], False),
+        (["1,5", "1,5"], False),
+        (["1,5", "2,5", "x"], False),
+        (["1,5", "1,2,3", "2,5"], False),
+        (["a", "b"], False),
+        (["1.5", "2.5"], False),
+    ],
+)
+def test_decimal_commas_are_noted(cells, noted, tmp_path, caplog):
+    caplog.set_level("INFO", "miscreen")
+    text = "k;x\n" + "".join(f"0;{cell}\n" for cell in cells)
+    assert column(text, tmp_path)[0] == ("float" if "1.5" in cells else "text")
+    message = "t.csv: column 'x' looks like numbers with a decimal comma; it is taken as text: "
+    assert caplog.messages == [message + "replace the commas by points"] * noted
+
+
+def test_decimal_commas_are_noted_once(tmp_path, caplog):
+    caplog.set_level("INFO", "miscreen")
+    with read("a;b;c;d\nx;NA;1,5;1,5\ny;1,5;2;0,5\nz;2,5;2,5;7\n", tmp_path, captured={"d"}, block_bytes=1):
+        pass
+    assert [message.split(" looks")[0] for message in caplog.messages] == ["t.csv: column 'b' (and 1 more)"]
+    assert "replace the commas by points; if it means missing" in fails("x;y\n2;1\n1,5;1\n", tmp_path)
+    assert "commas" not in fails("x;y\n2;1\n1,5,2;1\n", tmp_path)
+
+
 # ---- what is wrong ------------------------------------------------------------------------------------------
 
 

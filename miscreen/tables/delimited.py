@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import BinaryIO
@@ -16,7 +17,7 @@ from miscreen.model import ColumnType, Floats
 from miscreen.resources import Resources, format_bytes
 from miscreen.tables import Opening
 from miscreen.tables.encoding import check_names
-from miscreen.tables.labels import Meaning, interpret
+from miscreen.tables.labels import Meaning, have_decimal_commas, interpret
 from miscreen.tables.loading import Loader
 from miscreen.tables.records import Records
 from miscreen.tables.source import TableSource
@@ -26,6 +27,7 @@ NULL_TOKENS = (
     "", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NaT", "null", "NULL", "Null", "None", "none",
 )  # fmt: skip
 
+_LOG = logging.getLogger("miscreen")
 _LONGEST_NULL = 254  # bytes
 _BLOCK_BYTES = 8 << 20  # larger blocks are no faster
 _BYTES_PER_BYTE = 13  # text, row positions and results of the densest table: two empty cells a row
@@ -184,6 +186,21 @@ class DelimitedSource(TableSource):
             meaning = interpret(labels, numbers=bool(captured[column]))
             self._meanings[column] = meaning
             self.types[column] = meaning.type
+        self._note_decimal_commas(~captured & ~ignored)
+
+    def _note_decimal_commas(self, wanted: NDArray[np.bool_]) -> None:
+        """Say once for all columns that numbers with a decimal comma were taken as text."""
+        text = np.flatnonzero(wanted & (self.types == ColumnType.TEXT)).tolist()
+        found = [column for column in text if have_decimal_commas(self._meanings[column].content)]
+        if found:
+            more = f" (and {len(found) - 1:,} more)" if len(found) > 1 else ""
+            _LOG.info(
+                "%s: column %r%s looks like numbers with a decimal comma; it is taken as text: "
+                "replace the commas by points",
+                self.label,
+                self.names[found[0]],
+                more,
+            )
 
     def _read_header(self, records: Records, options: ReadOptions, share: int) -> bytes:
         """Find delimiter and names; the first row of data."""

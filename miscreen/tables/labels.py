@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from miscreen.model import ColumnType, Floats
 
+DECIMAL_COMMA = re.compile(r"[ \t]*[+-]?\d+(,\d+)?(?:e[+-]?\d+)?[ \t]*", re.ASCII | re.IGNORECASE)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _TIME = re.compile(r"\d\d:\d\d(:\d\d(\.\d{1,6})?)?", re.ASCII)
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d(:?\d\d)?)?", re.ASCII)
@@ -42,6 +43,18 @@ def read_number(text: str) -> tuple[float, bool] | None:
     significant = digits.lstrip("0") if digits else ""
     integer = digits is not None and len(significant) <= 16 and int(significant or 0) <= _LARGEST_INTEGER
     return float(literal), integer
+
+
+def have_decimal_commas(labels: list[str]) -> bool:
+    """Whether all labels look like numbers, and at least two of them have a comma where others have a point.
+
+    Examples
+    --------
+    >>> have_decimal_commas(["1,5", "-2", "0,25"]), have_decimal_commas(["1,5", "1,2,3"])
+    (True, False)
+    """
+    matches = _each(labels, DECIMAL_COMMA.fullmatch)
+    return matches is not None and sum(match[1] is not None for match in matches) >= 2
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from miscreen.errors import DataError
 from miscreen.kernels import delimited as kernels
 from miscreen.model import Floats
 from miscreen.resources import format_bytes
-from miscreen.tables.labels import read_number
+from miscreen.tables.labels import DECIMAL_COMMA, read_number
 from miscreen.tables.records import Records, Text, not_utf8
 from miscreen.tables.store import ColumnStore
 
@@ -244,10 +244,12 @@ class Loader:
         if not _is_utf8(cell):
             return not_utf8(self._label, line, f"column {name!r}")
         shown = cell.decode("utf-8")
+        number = DECIMAL_COMMA.fullmatch(shown)
+        comma = "If its comma is a decimal one, replace the commas by points; if" if number and number[1] else "If"
         shown = repr(shown if len(shown) <= 40 else shown[:37] + "...")
         return DataError(
             f"{self._label}, line {line}, column {name!r}: {shown} in a column of numbers",
-            f"If it means missing, add --null {shown}; if the column holds labels, add --discrete {name!r}; "
+            f"{comma} it means missing, add --null {shown}; if the column holds labels, add --discrete {name!r}; "
             f"to leave it out, add --exclude {name!r}",
         )
 
