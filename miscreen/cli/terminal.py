@@ -95,7 +95,7 @@ def _fit(widths: dict[str, int], room: int) -> tuple[dict[str, int], list[str]]:
     Examples
     --------
     >>> _fit({"rank": 4, "feature": 30, "mi_nats": 7, "n": 3, "kind": 10, "method": 3}, 50)
-    ({'rank': 4, 'feature': 18, 'mi_nats': 7, 'n': 3, 'kind': 10}, ['method'])
+    ({'rank': 4, 'feature': 17, 'mi_nats': 7, 'n': 3, 'kind': 10}, ['method'])
     """
     least = {name: min(width, _LEAST_NAME) if name in _NAMES else width for name, width in widths.items()}
     further = [name for name in reversed(least) if name not in (*_NAMES, *_LEFT_OUT, *_ALWAYS)]

@@ -18,10 +18,6 @@ if TYPE_CHECKING:
 
 _ROWS = 60
 _TARGETS = ("number", "group", "label")  # continuous, of two values, of several without an order
-_VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {  # options that need kernels of their own
-    "bin": ({"bins": "birge-rozenholc", "binning": "width"},),
-    "kde": ({"bandwidth": "isj"},),
-}
 
 
 def warmup(quiet: Quiet = False) -> None:
@@ -55,9 +51,8 @@ def warmup(quiet: Quiet = False) -> None:
     with tempfile.TemporaryDirectory() as directory:
         for source in _sources(Path(directory)):
             for target in _TARGETS:
-                for method in ESTIMATORS:
-                    for options in ({}, *_VARIANTS.get(method, ())):
-                        miscreen.rank(source, target, method, threads=1, **options)
+                for method in ESTIMATORS:  # whose options choose among no kernels
+                    miscreen.rank(source, target, method, threads=1)
     if not quiet:
         kernels = len(list(CACHE_DIR.rglob("*.nbi")))
         say("done", f"{kernels} kernels in {time.monotonic() - began:.1f} s -> {CACHE_DIR}")
