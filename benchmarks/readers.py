@@ -51,7 +51,7 @@ def compute(path: str, method: str) -> None:
 
     from miscreen.estimators import estimator_class
     from miscreen.model import Batch, Kind, Target
-    from miscreen.screening import SLICE_BYTES
+    from miscreen.pipeline import SLICE_BYTES
 
     with pa.ipc.open_file(path) as file:
         batch = file.get_batch(0)

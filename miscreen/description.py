@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 
 from miscreen.estimators import ESTIMATORS, estimator_class
 from miscreen.model import Batch, ColumnType, FeatureBlock, Floats, Kind, ScreenSpec, Target
+from miscreen.pipeline import run_blocks
 from miscreen.resources import BLOCKS_IN_FLIGHT, BYTES_PER_COLUMN, FLOOR_BYTES, Resources, plan_blocks
-from miscreen.screening import decide_kinds, make_spec, run_blocks
+from miscreen.roles import decide_kinds
+from miscreen.screening import make_spec
 from miscreen.tables import Progress, library_threads, open_table
 from miscreen.tables.columns import NameIndex
 from miscreen.tables.source import TableSource

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from miscreen._version import __version__
-from miscreen.errors import DataError, InputError, MiscreenError
+from miscreen.errors import DataError, InputError
 from miscreen.estimators import estimator_class
+from miscreen.fingerprint import Fingerprint
 from miscreen.model import (
     Batch,
     ColumnType,
@@ -27,8 +24,10 @@ from miscreen.model import (
     Target,
     codes_by_appearance,
 )
+from miscreen.pipeline import run_blocks
 from miscreen.ranking import UNITS, Ranking
 from miscreen.resources import Resources, plan_blocks
+from miscreen.roles import choose_columns, decide_kinds, read_target
 from miscreen.tables import Progress, library_threads, open_table
 from miscreen.tables.columns import NameIndex, expand_patterns, name_matcher
 from miscreen.tables.source import TableSource
@@ -36,9 +35,6 @@ from miscreen.tables.source import TableSource
 if TYPE_CHECKING:
     from miscreen.estimators.estimator import Estimator
     from miscreen.tables.delimited import ReadOptions
-
-SLICE_BYTES = 512 << 10  # columns scored in one call: enough to hide the call, few enough for the L2 cache
-_PROGRESS_SECONDS = 0.1
 
 
 def rank(
@@ -196,11 +192,11 @@ def screen(
 ) -> Ranking:
     """Score every feature of an open table against every target, block by block; see `rank`."""
     index = NameIndex(source.names, source.label)
-    columns, target_columns, forced = _choose(source, index, target_names, spec, features, exclude)
+    columns, target_columns, forced = choose_columns(source, index, target_names, spec, features, exclude)
     if source.n_samples == 0:
         raise DataError(f"{source.label} has no rows", "Give a table with at least one sample a row")
     plan = plan_blocks(len(columns), source.n_samples, source.value_bytes, resources.memory_bytes, source.held_bytes)
-    digests = _Digests(source, columns, target_columns)
+    digests = Fingerprint(source, columns, target_columns)
     estimator = estimator_class(spec.method)
     targets = []
     for column in target_columns:
@@ -231,142 +227,6 @@ def screen(
     several = len(tallies) > 1
     rankings = [t.ranking(names, scorer.kinds, metadata, unit, named=several) for t in tallies]
     return Ranking.concat(rankings, metadata) if several else rankings[0]
-
-
-def _choose(
-    source: TableSource,
-    index: NameIndex,
-    target_names: Sequence[str],
-    spec: ScreenSpec,
-    features: Sequence[str],
-    exclude: Sequence[str],
-) -> tuple[NDArray[np.intp], list[int], NDArray[np.int8]]:
-    """Positions of the features and the targets, and for every column the kind the user forced, or -1."""
-    if not target_names:
-        raise InputError("no target was named", "Name the outcome column with --target")
-    target_columns = [index.one(name, "the target") for name in target_names]
-    if len(set(target_columns)) < len(target_columns):
-        raise InputError("a target was named twice", "Name each target once")
-    forced = np.full(len(source.names), -1, dtype=np.int8)
-    for patterns, kind in ((spec.discrete, Kind.DISCRETE), (spec.continuous, Kind.CONTINUOUS)):
-        chosen = index.many(patterns, f"--{kind.label}")
-        clash = chosen[forced[chosen] >= 0]
-        if len(clash):
-            raise InputError(
-                f"column {source.names[clash[0]]!r} is named both discrete and continuous",
-                "Name it in one of them",
-            )
-        text = chosen[source.types[chosen] == ColumnType.TEXT]
-        if kind == Kind.CONTINUOUS and len(text):
-            raise DataError(
-                f"column {source.names[text[0]]!r} holds text, so it cannot be continuous",
-                "Leave it out of --continuous",
-            )
-        forced[chosen] = int(kind)
-    wanted = np.ones(len(source.names), dtype=bool)
-    if features:
-        wanted[:] = False
-        wanted[index.many(features, "--features")] = True
-    if exclude:
-        wanted[index.many(exclude, "--exclude")] = False
-    wanted[target_columns] = False
-    columns = np.flatnonzero(wanted)
-    if not len(columns):
-        raise InputError(
-            f"no feature is left to screen: {source.label} has {len(source.names):,} columns, "
-            f"{len(target_columns)} of them targets",
-            "Check --features and --exclude",
-        )
-    return columns, target_columns, forced
-
-
-def read_target(name: str, raw: Floats, held: ColumnType, forced: int, spec: ScreenSpec) -> Target:
-    """Make a target of a column's values; `DataError` when it has no two different values."""
-    from miscreen.kernels.survey import count_levels
-
-    if held == ColumnType.UNSUPPORTED:
-        raise DataError(f"the target {name!r} is of a type that cannot be scored", "Choose a column of numbers or text")
-    rows = np.flatnonzero(np.isfinite(raw))
-    values = np.ascontiguousarray(raw[rows])
-    if not len(values):
-        raise DataError(f"the target {name!r} is missing in all {len(raw):,} rows", "Choose another target")
-    if spec.target_kind is not None and spec.target_kind == Kind.CONTINUOUS and held == ColumnType.TEXT:
-        raise DataError(f"the target {name!r} holds text, so it cannot be continuous", "Leave out --target-kind")
-    kind = _kind(held, forced if spec.target_kind is None else int(spec.target_kind))
-    if kind is None:
-        kind = Kind.DISCRETE if count_levels(values, spec.max_levels) <= spec.max_levels else Kind.CONTINUOUS
-    if np.all(values == values[0]):
-        what = "a single class" if kind == Kind.DISCRETE else f"the single value {values[0]:g}"
-        raise DataError(
-            f"the target {name!r} has {what} in its {len(values):,} rows that are not missing",
-            "Choose another target",
-        )
-    if len(values) < spec.min_samples:
-        raise DataError(
-            f"the target {name!r} is present in {len(values)} rows, fewer than the {spec.min_samples} a score needs",
-            "Lower --min-samples, or choose another target",
-        )
-    levels = len(np.unique(values))
-    if kind == Kind.DISCRETE and levels > len(values) // 2:
-        raise DataError(
-            f"the target {name!r} is discrete with {levels:,} levels in {len(values):,} rows: too many for classes",
-            "Choose another target, or --target-kind continuous if its values are numbers",
-        )
-    return Target(name, values, kind, held == ColumnType.TEXT and levels > 2, rows)
-
-
-def _kind(held: ColumnType, forced: int) -> Kind | None:
-    """The kind of a column, or None when it takes a look at its levels."""
-    if forced >= 0:
-        return Kind(forced)
-    if held in (ColumnType.TEXT, ColumnType.BOOLEAN):
-        return Kind.DISCRETE
-    return None if held == ColumnType.INTEGER else Kind.CONTINUOUS
-
-
-def decide_kinds(
-    values: Floats, types: NDArray[np.uint8], forced: NDArray[np.int8], max_levels: int
-) -> NDArray[np.uint8]:
-    """The kind of each feature: forced, by its type, or for integers by the number of levels.
-
-    Parameters
-    ----------
-    values : float64 array, shape (n_features, n_samples)
-        NaN where missing.
-    types, forced : arrays, shape (n_features,)
-        `ColumnType`, and the `Kind` the user wants or -1.
-    max_levels : int
-    """
-    from miscreen.kernels.survey import count_levels
-
-    discrete = (types == ColumnType.TEXT) | (types == ColumnType.BOOLEAN)
-    for i in np.flatnonzero((types == ColumnType.INTEGER) & (forced < 0)):
-        discrete[i] = count_levels(values[i], max_levels) <= max_levels
-    return np.where(forced >= 0, forced, discrete).astype(np.uint8)
-
-
-class _Digests:
-    """A fingerprint of names and values that is the same for any format, block size and number of threads."""
-
-    def __init__(self, source: TableSource, columns: NDArray[np.intp], targets: Sequence[int]) -> None:
-        self.features = np.zeros(len(columns), dtype=np.uint64)
-        self._targets: list[int] = []
-        self._head = hashlib.sha256()
-        for c in (*targets, *columns):
-            name = source.names[c].encode()
-            self._head.update(len(name).to_bytes(4, "little") + name)
-
-    def add_target(self, raw: Floats) -> None:
-        from miscreen.kernels.survey import fingerprints
-
-        out = np.empty(1, dtype=np.uint64)
-        fingerprints(raw[np.newaxis], out)
-        self._targets.append(int(out[0]))
-
-    def hexdigest(self) -> str:
-        digest = self._head.copy()
-        digest.update(np.array(self._targets, dtype="<u8").tobytes() + self.features.astype("<u8").tobytes())
-        return digest.hexdigest()[:32]
 
 
 @dataclass
@@ -414,7 +274,7 @@ class _Scorer:
     """Scores slices of blocks; every slice writes to its own part of the tallies, so threads need no lock."""
 
     def __init__(
-        self, spec: ScreenSpec, tallies: Sequence[_Tally], forced: NDArray[np.int8], digests: _Digests
+        self, spec: ScreenSpec, tallies: Sequence[_Tally], forced: NDArray[np.int8], digests: Fingerprint
     ) -> None:
         self._spec = spec
         self._tallies = tallies
@@ -490,55 +350,3 @@ class _Scorer:
             for name, extra in scores.extras.items():
                 tally.extras[name][at] = extra
             tally.status[at[np.isnan(tally.score[at])]] = Status.NO_ESTIMATE
-
-
-def run_blocks(
-    source: TableSource,
-    columns: NDArray[np.intp],
-    plan: Any,
-    scorer: Callable[[FeatureBlock, int, int], None],
-    threads: int,
-    on_progress: Progress | None,
-) -> None:
-    """Hand slices of all blocks to a pool of threads, reading ahead on one more.
-
-    `scorer` is called with a block and a range of its features; an error in it names the features it had.
-    """
-    step = max(1, SLICE_BYTES // (8 * source.n_samples))
-    done, last = 0, 0.0
-    with ThreadPoolExecutor(threads) as workers, _read_ahead(source.blocks(columns, plan)) as blocks:
-        for block in blocks:
-            size = len(block.names)
-            pending: list[tuple[Future[None], int, int]] = []
-            for start in range(0, size, step):
-                stop = min(start + step, size)
-                pending.append((workers.submit(scorer, block, start, stop), start, stop))
-            try:
-                for future, start, stop in pending:
-                    future.result()
-                    done += stop - start
-                    if on_progress is not None and (now := time.monotonic()) - last > _PROGRESS_SECONDS:
-                        on_progress("score", done, len(columns))
-                        last = now
-            except BaseException as error:
-                for future, _, _ in pending:
-                    future.cancel()
-                if isinstance(error, Exception) and not isinstance(error, MiscreenError):
-                    error.add_note(f"while scoring features {block.names[start]!r} to {block.names[stop - 1]!r}")
-                raise
-    if on_progress is not None:
-        on_progress("score", len(columns), len(columns))
-
-
-@contextmanager
-def _read_ahead(blocks: Iterator[FeatureBlock]) -> Iterator[Iterator[FeatureBlock]]:
-    """Draw the next block on a thread of its own while the current one is in use."""
-    with ThreadPoolExecutor(1) as reader:
-
-        def follow() -> Iterator[FeatureBlock]:
-            upcoming = reader.submit(next, blocks, None)
-            while (block := upcoming.result()) is not None:
-                upcoming = reader.submit(next, blocks, None)
-                yield block
-
-        yield follow()

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from miscreen.estimators import estimator_class
 from miscreen.model import Batch, Kind, Target
-from miscreen.screening import SLICE_BYTES
+from miscreen.pipeline import SLICE_BYTES
 
 Floats = NDArray[np.float64]
 Function = Callable[[Floats, Floats], Floats]

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import miscreen
-from miscreen import screening
+from miscreen import pipeline, screening
 from miscreen.errors import DataError, InputError, ResourceError
 from miscreen.estimators import ESTIMATORS
 from miscreen.model import Batch, Scores
@@ -194,7 +194,7 @@ def test_the_same_bytes_however_the_work_is_cut(method: str, tmp_path: Path, mon
     expected = (tmp_path / "first.parquet").read_bytes()
     trials = [(s, 2, "1GB") for s in sources] + [(sources[3], t, m) for t in (1, 3) for m in ("8KB", "40KB")]
     for i, (source, threads, memory) in enumerate(trials):
-        monkeypatch.setattr(screening, "SLICE_BYTES", 1000 * (1 + 3 * i))
+        monkeypatch.setattr(pipeline, "SLICE_BYTES", 1000 * (1 + 3 * i))
         miscreen.rank(source, "y", method, threads=threads, memory=memory).write(tmp_path / "t.out.parquet", force=True)
         assert (tmp_path / "t.out.parquet").read_bytes() == expected, (source, threads, memory)
 

@@ -1,0 +1,128 @@
+"""Which columns are features and targets, and what kind each is."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from miscreen.errors import DataError, InputError
+from miscreen.model import ColumnType, Floats, Kind, ScreenSpec, Target
+from miscreen.tables.columns import NameIndex
+from miscreen.tables.source import TableSource
+
+_LOG = logging.getLogger("miscreen")
+
+
+def choose_columns(
+    source: TableSource,
+    index: NameIndex,
+    target_names: Sequence[str],
+    spec: ScreenSpec,
+    features: Sequence[str],
+    exclude: Sequence[str],
+) -> tuple[NDArray[np.intp], list[int], NDArray[np.int8]]:
+    """Positions of the features and the targets, and for every column the kind the user forced, or -1."""
+    if not target_names:
+        raise InputError("no target was named", "Name the outcome column with --target")
+    target_columns = [index.one(name, "the target") for name in target_names]
+    if len(set(target_columns)) < len(target_columns):
+        raise InputError("a target was named twice", "Name each target once")
+    forced = np.full(len(source.names), -1, dtype=np.int8)
+    for patterns, kind in ((spec.discrete, Kind.DISCRETE), (spec.continuous, Kind.CONTINUOUS)):
+        chosen = index.many(patterns, f"--{kind.label}")
+        clash = chosen[forced[chosen] >= 0]
+        if len(clash):
+            raise InputError(
+                f"column {source.names[clash[0]]!r} is named both discrete and continuous",
+                "Name it in one of them",
+            )
+        text = chosen[source.types[chosen] == ColumnType.TEXT]
+        if kind == Kind.CONTINUOUS and len(text):
+            raise DataError(
+                f"column {source.names[text[0]]!r} holds text, so it cannot be continuous",
+                "Leave it out of --continuous",
+            )
+        forced[chosen] = int(kind)
+    wanted = np.ones(len(source.names), dtype=bool)
+    if features:
+        wanted[:] = False
+        wanted[index.many(features, "--features")] = True
+    if exclude:
+        wanted[index.many(exclude, "--exclude")] = False
+    wanted[target_columns] = False
+    columns = np.flatnonzero(wanted)
+    if not len(columns):
+        raise InputError(
+            f"no feature is left to screen: {source.label} has {len(source.names):,} columns, "
+            f"{len(target_columns)} of them targets",
+            "Check --features and --exclude",
+        )
+    return columns, target_columns, forced
+
+
+def read_target(name: str, raw: Floats, held: ColumnType, forced: int, spec: ScreenSpec) -> Target:
+    """Make a target of a column's values; `DataError` when it has no two different values."""
+    from miscreen.kernels.survey import count_levels
+
+    if held == ColumnType.UNSUPPORTED:
+        raise DataError(f"the target {name!r} is of a type that cannot be scored", "Choose a column of numbers or text")
+    rows = np.flatnonzero(np.isfinite(raw))
+    values = np.ascontiguousarray(raw[rows])
+    if not len(values):
+        raise DataError(f"the target {name!r} is missing in all {len(raw):,} rows", "Choose another target")
+    if spec.target_kind is not None and spec.target_kind == Kind.CONTINUOUS and held == ColumnType.TEXT:
+        raise DataError(f"the target {name!r} holds text, so it cannot be continuous", "Leave out --target-kind")
+    kind = _kind(held, forced if spec.target_kind is None else int(spec.target_kind))
+    if kind is None:
+        kind = Kind.DISCRETE if count_levels(values, spec.max_levels) <= spec.max_levels else Kind.CONTINUOUS
+    if np.all(values == values[0]):
+        what = "a single class" if kind == Kind.DISCRETE else f"the single value {values[0]:g}"
+        raise DataError(
+            f"the target {name!r} has {what} in its {len(values):,} rows that are not missing",
+            "Choose another target",
+        )
+    if len(values) < spec.min_samples:
+        raise DataError(
+            f"the target {name!r} is present in {len(values)} rows, fewer than the {spec.min_samples} a score needs",
+            "Lower --min-samples, or choose another target",
+        )
+    levels = len(np.unique(values))
+    if kind == Kind.DISCRETE and levels > len(values) // 2:
+        raise DataError(
+            f"the target {name!r} is discrete with {levels:,} levels in {len(values):,} rows: too many for classes",
+            "Choose another target, or --target-kind continuous if its values are numbers",
+        )
+    return Target(name, values, kind, held == ColumnType.TEXT and levels > 2, rows)
+
+
+def _kind(held: ColumnType, forced: int) -> Kind | None:
+    """The kind of a column, or None when it takes a look at its levels."""
+    if forced >= 0:
+        return Kind(forced)
+    if held in (ColumnType.TEXT, ColumnType.BOOLEAN):
+        return Kind.DISCRETE
+    return None if held == ColumnType.INTEGER else Kind.CONTINUOUS
+
+
+def decide_kinds(
+    values: Floats, types: NDArray[np.uint8], forced: NDArray[np.int8], max_levels: int
+) -> NDArray[np.uint8]:
+    """The kind of each feature: forced, by its type, or for integers by the number of levels.
+
+    Parameters
+    ----------
+    values : float64 array, shape (n_features, n_samples)
+        NaN where missing.
+    types, forced : arrays, shape (n_features,)
+        `ColumnType`, and the `Kind` the user wants or -1.
+    max_levels : int
+    """
+    from miscreen.kernels.survey import count_levels
+
+    discrete = (types == ColumnType.TEXT) | (types == ColumnType.BOOLEAN)
+    for i in np.flatnonzero((types == ColumnType.INTEGER) & (forced < 0)):
+        discrete[i] = count_levels(values[i], max_levels) <= max_levels
+    return np.where(forced >= 0, forced, discrete).astype(np.uint8)
