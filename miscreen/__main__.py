@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
 from types import FrameType
+from typing import NoReturn
 
 
 def _end(number: int, frame: FrameType | None) -> None:
@@ -26,16 +28,23 @@ def _end(number: int, frame: FrameType | None) -> None:
         os._exit(128 + number)
 
 
-def main() -> int:
-    """Run the command line and return its exit code; signals end it with 128 and their number."""
+def main() -> NoReturn:
+    """Run the command line and end the process with its exit code; signals end it with 128 and their number.
+
+    The interpreter is left without being taken down: Arrow's threads may still be giving back buffers to it.
+    """
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # nohup stays nohup
             signal.signal(number, _end)
     from miscreen.cli import main as run
 
-    return run()
+    code = run()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -61,6 +61,22 @@ def _numbers(values: NDArray[Any]) -> pa.Array:
     return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [validity, data])
 
 
+def _settle(table: pa.Table) -> pa.Table:
+    """A ranking as it was before it became text: types that empty columns do not tell, infinities JSON has not."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    words = ("target", "feature", "kind", "method", "status")
+    columns = {}
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        settled = column.cast(pa.string() if name in words else pa.int64() if name in ("rank", "n") else pa.float64())
+        if name == "score" or name.startswith("mi_"):  # a feature that is ok has both; JSON makes infinity null
+            infinite = pc.and_(pc.is_null(settled), pc.equal(table.column("status"), Status.OK.label))
+            settled = pc.if_else(infinite, float("inf"), settled)
+        columns[name] = settled
+    return pa.table(columns)
+
+
 class Ranking:
     """Every feature with its score, best first; several targets one after the other.
 
@@ -163,7 +179,10 @@ class Ranking:
             if writer.embeds:
                 import pyarrow.parquet as pq
 
-                table = pq.read_table(path) if name == "parquet" else pa.ipc.open_file(path.read_bytes()).read_all()
+                if name == "parquet":
+                    table = pq.ParquetFile(path).read(use_threads=False)
+                else:
+                    table = pa.ipc.open_file(path.read_bytes()).read_all()
                 metadata = json.loads((table.schema.metadata or {}).get(METADATA_KEY, b"{}"))
             else:
                 if name in ("json", "ndjson"):
@@ -181,18 +200,22 @@ class Ranking:
                     metadata = json.loads(sidecar.read_text())
         except (pa.ArrowException, pl.exceptions.PolarsError, ValueError, OSError) as error:
             raise DataError(f"{str(path)!r} cannot be read as a ranking: {error}", "Rank the table again") from error
-        if not {"rank", "feature", "score"} <= set(table.column_names):
+        if not {"rank", "feature", "score", "status"} <= set(table.column_names):
             raise DataError(
-                f"{str(path)!r} is no ranking: it has no columns rank, feature and score", "Make one with miscreen rank"
+                f"{str(path)!r} is no ranking: it lacks one of the columns rank, feature, score and status",
+                "Make one with miscreen rank",
             )
-        names = table.column("feature").cast(pa.string())
-        return cls(table.set_column(table.column_names.index("feature"), "feature", names), metadata)
+        try:
+            return cls(_settle(table), metadata)
+        except pa.ArrowException as error:
+            raise DataError(f"{str(path)!r} cannot be read as a ranking: {error}", "Rank the table again") from error
 
     def __len__(self) -> int:
         return len(self._table)
 
     def __repr__(self) -> str:
-        return f"<Ranking of {len(self):,} features: {', '.join(self.names[:3])}{', ...' if len(self) > 3 else ''}>"
+        shown = f"{', '.join(self.names[:3])}{', ...' if len(self) > 3 else ''}"
+        return f"<Ranking of {len(self):,} rows: {shown}>"
 
     @property
     def names(self) -> list[str]:
@@ -224,7 +247,7 @@ class Ranking:
         """Only the features that have a score."""
         import pyarrow.compute as pc
 
-        return self._keep(pc.is_valid(self._table.column("score")))
+        return self._keep(pc.equal(self._table.column("status"), Status.OK.label))
 
     def top(self, k: int) -> Ranking:
         """The best `k` features of each target."""

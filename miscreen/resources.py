@@ -91,6 +91,8 @@ class Resources:
             budget = available_memory() // 2
         else:
             budget = parse_bytes(memory) if isinstance(memory, str) else memory
+        if budget <= 0:
+            raise InputError(f"memory must be a positive number of bytes, not {budget}")
         scratch = Path(scratch_dir or os.environ.get("MISCREEN_SCRATCH") or tempfile.gettempdir())
         if not scratch.is_dir():
             raise InputError(f"the scratch directory {str(scratch)!r} does not exist", "Create it or name another")

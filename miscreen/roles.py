@@ -65,19 +65,23 @@ def choose_columns(
 
 def read_target(name: str, raw: Floats, held: ColumnType, forced: int, spec: ScreenSpec) -> Target:
     """Make a target of a column's values; `DataError` when it has no two different values."""
-    from miscreen.kernels.survey import count_levels
+    from miscreen.kernels.survey import count_levels, tame
 
     if held == ColumnType.UNSUPPORTED:
         raise DataError(f"the target {name!r} is of a type that cannot be scored", "Choose a column of numbers or text")
     rows = np.flatnonzero(np.isfinite(raw))
-    values = np.ascontiguousarray(raw[rows])
+    if infinite := int(np.count_nonzero(np.isinf(raw))):
+        _LOG.info("the target %r has %d infinite values, which count as missing", name, infinite)
+    values = raw[rows]
+    tame(values[np.newaxis])
     if not len(values):
         raise DataError(f"the target {name!r} is missing in all {len(raw):,} rows", "Choose another target")
     if spec.target_kind is not None and spec.target_kind == Kind.CONTINUOUS and held == ColumnType.TEXT:
         raise DataError(f"the target {name!r} holds text, so it cannot be continuous", "Leave out --target-kind")
     kind = _kind(held, forced if spec.target_kind is None else int(spec.target_kind))
     if kind is None:
-        kind = Kind.DISCRETE if count_levels(values, spec.max_levels) <= spec.max_levels else Kind.CONTINUOUS
+        most = min(spec.max_levels, len(values) // 2)
+        kind = Kind.DISCRETE if count_levels(values, most) <= most else Kind.CONTINUOUS
     if np.all(values == values[0]):
         what = "a single class" if kind == Kind.DISCRETE else f"the single value {values[0]:g}"
         raise DataError(
@@ -112,6 +116,8 @@ def decide_kinds(
 ) -> NDArray[np.uint8]:
     """The kind of each feature: forced, by its type, or for integers by the number of levels.
 
+    Integers are discrete up to `max_levels` levels that hold two samples each on average.
+
     Parameters
     ----------
     values : float64 array, shape (n_features, n_samples)
@@ -124,5 +130,6 @@ def decide_kinds(
 
     discrete = (types == ColumnType.TEXT) | (types == ColumnType.BOOLEAN)
     for i in np.flatnonzero((types == ColumnType.INTEGER) & (forced < 0)):
-        discrete[i] = count_levels(values[i], max_levels) <= max_levels
+        most: int = min(max_levels, int(np.count_nonzero(~np.isnan(values[i]))) // 2)
+        discrete[i] = count_levels(values[i], most) <= most
     return np.where(forced >= 0, forced, discrete).astype(np.uint8)

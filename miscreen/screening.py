@@ -123,7 +123,7 @@ def rank(
     >>> miscreen.rank(table, target="y", names=["a", "b", "y"]).names
     ['a', 'b']
     """
-    given = [target] if isinstance(target, str) else list(target)
+    given = target_names(target)
     spec = make_spec(
         method, options, discrete=discrete, continuous=continuous, target_kind=target_kind,
         max_levels=max_levels, min_samples=min_samples,
@@ -147,8 +147,17 @@ def rank(
             features=features,
             exclude=exclude,
             unit=unit,
+            read=read,
             on_progress=on_progress,
         )
+
+
+def target_names(target: Any) -> list[str]:
+    """One or several names as a list; `InputError` when they are no text."""
+    names = [target] if isinstance(target, str) else list(target) if isinstance(target, list | tuple) else [target]
+    if not all(isinstance(name, str) for name in names):
+        raise InputError(f"the target is {target!r}", "Give the name of a column, or a list of names")
+    return names
 
 
 def make_spec(
@@ -188,6 +197,7 @@ def screen(
     features: Sequence[str] = (),
     exclude: Sequence[str] = (),
     unit: str = "nats",
+    read: ReadOptions | None = None,
     on_progress: Progress | None = None,
 ) -> Ranking:
     """Score every feature of an open table against every target, block by block; see `rank`."""
@@ -211,6 +221,9 @@ def screen(
         "target": list(target_names),
         "method": spec.method,
         "options": asdict(spec.options) if fields(spec.options) else {},
+        "features": expand_patterns(features),
+        "exclude": expand_patterns(exclude),
+        "read": None if read is None else asdict(read),
         "discrete": list(spec.discrete),
         "continuous": list(spec.continuous),
         "target_kind": None if spec.target_kind is None else spec.target_kind.label,
@@ -284,12 +297,13 @@ class _Scorer:
         self.n_infinite = np.zeros(len(forced), dtype=np.int64)
 
     def __call__(self, block: FeatureBlock, start: int, stop: int) -> None:
-        from miscreen.kernels.survey import fingerprints, mask_infinities
+        from miscreen.kernels.survey import fingerprints, mask_infinities, tame
 
         span = slice(block.first + start, block.first + stop)
         values = block.values[start:stop].astype(np.float64)  # a copy: infinities are masked in it
         fingerprints(values, self._digests.features[span])
         mask_infinities(values, self.n_infinite[span])
+        tame(values)
         types = block.types[start:stop]
         kinds = decide_kinds(values, types, self._forced[span], self._spec.max_levels)
         self.kinds[span] = kinds
@@ -329,9 +343,8 @@ class _Scorer:
         status[types == ColumnType.UNSUPPORTED] = Status.UNSUPPORTED_TYPE
         nominal = types == ColumnType.TEXT
         for i in np.flatnonzero((kinds == Kind.DISCRETE) & (status == Status.OK)):
-            few = types[i] == ColumnType.BOOLEAN or (types[i] == ColumnType.INTEGER and forced[i] < 0)
-            if few and self._spec.max_levels <= n[i] // 2:
-                continue
+            if types[i] == ColumnType.BOOLEAN or (types[i] == ColumnType.INTEGER and forced[i] < 0):
+                continue  # few by their kind
             levels = len(np.unique(values[i, ~np.isnan(values[i])]))
             if levels > n[i] // 2:
                 status[i] = Status.TOO_MANY_LEVELS

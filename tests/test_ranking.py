@@ -83,6 +83,17 @@ def test_to_a_file_and_back(suffix: str, tmp_path: Path) -> None:
         assert read.targets == made.targets
 
 
+def test_infinite_and_missing_scores_come_back(tmp_path: Path) -> None:
+    for suffix in ("csv", "tsv", "parquet", "arrow", "ndjson", "json"):
+        path = tmp_path / f"r.{suffix}"
+        for made in (ranking(), ranking(scores=(np.nan,) * 6)):
+            made.write(path, force=True)
+            read = Ranking.read(path)
+            assert read.scored().names == made.scored().names, suffix
+            assert read.to_polars()["score"].equals(made.to_polars()["score"]), suffix
+            assert read.above(0.1).names == made.above(0.1).names
+
+
 def test_to_a_stream() -> None:
     stream = io.BytesIO()
     ranking().top(2).write_to(stream)
@@ -100,7 +111,7 @@ def test_what_is_no_ranking(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no ranking"):
         Ranking.read(tmp_path / "none.csv")
     pl.DataFrame({"a": [1]}).write_csv(tmp_path / "t.csv")
-    with pytest.raises(DataError, match="has no columns rank, feature and score"):
+    with pytest.raises(DataError, match="lacks one of the columns rank, feature, score and status"):
         Ranking.read(tmp_path / "t.csv")
     for name in ("t.parquet", "t.arrow", "t.json", "t.ndjson"):
         (tmp_path / name).write_bytes(b"nonsense \xff")
@@ -126,7 +137,7 @@ def test_a_wide_ranking_is_small_enough(tmp_path: Path) -> None:
     assert made.to_arrow().nbytes < 50_000 * 100
     best = names[int(np.argmax(scores))]
     assert made.names[0] == best
-    assert repr(made) == f"<Ranking of 50,000 features: {', '.join(made.names[:3])}, ...>"
+    assert repr(made) == f"<Ranking of 50,000 rows: {', '.join(made.names[:3])}, ...>"
 
 
 def test_public_names_are_all_there() -> None:

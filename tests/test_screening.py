@@ -317,3 +317,67 @@ def test_what_is_wrong_with_an_excluded_column_is_no_error(tmp_path: Path) -> No
     assert miscreen.select(tmp_path / "t.csv", "y", method=METHOD, exclude=["br*"], top=1).names == ["a"]
     with pytest.raises(DataError, match="column 'broken'"):
         miscreen.select(tmp_path / "t.csv", "y", method=METHOD, exclude=["br*"], top=1, keep=["broken"])
+
+
+@pytest.mark.parametrize("method", ["auto", "bin", "kde", "ksg", "pearson", "spearman", "copula"])
+def test_the_size_of_numbers_does_not_matter(method: str) -> None:
+    rng = np.random.default_rng(4)
+    y = rng.standard_normal(80)
+    x = y + rng.standard_normal(80)
+    scores = {}
+    for exponent in (0, 1000, -900, 600, -600):
+        for which in ("x", "y"):
+            table = np.column_stack([np.ldexp(x, exponent * (which == "x")), np.ldexp(y, exponent * (which == "y"))])
+            ranking = miscreen.rank(table, "y", method, names=["x", "y"])
+            scores[exponent, which] = ranking.to_polars()["score"][0]
+    assert scores[0, "x"] > 0.05
+    np.testing.assert_allclose(list(scores.values()), scores[0, "x"], rtol=1e-12)
+
+
+def test_an_enormous_outlier_leaves_a_number() -> None:
+    rng = np.random.default_rng(4)
+    y = rng.standard_normal(80)
+    x = y + 0.5 * rng.standard_normal(80)
+    x[3] = 1.7e308
+    x[4] = -1.7e308
+    table = np.column_stack([x, y])
+    for method in ("auto", "bin", "kde", "ksg", "pearson", "spearman", "copula"):
+        assert columns(miscreen.rank(table, "y", method, names=["x", "y"]), "status")["x"] == ["ok"]
+    assert columns(miscreen.rank(table, "y", names=["x", "y"]), "score")["x"][0] > 0.1
+
+
+def test_integers_of_a_small_table_are_continuous() -> None:
+    frame = pl.DataFrame({"age": [*range(20, 37), 20, 21, 22], "y": np.arange(20.0) ** 2 % 7})
+    assert columns(miscreen.rank(frame, "y", METHOD), "kind", "status")["age"] == ["continuous", "ok"]
+    assert columns(miscreen.rank(frame, "age", METHOD), "status")["y"] == ["ok"]
+
+
+def test_one_name_is_no_list_of_letters() -> None:
+    table = np.random.default_rng(0).standard_normal((30, 4))
+    ranking = miscreen.rank(table, "y", METHOD, names=["a", "b", "ab", "y"], exclude="ab")
+    assert sorted(ranking.names) == ["a", "b"]
+    assert ranking.metadata["exclude"] == ["ab"]
+    assert miscreen.rank(table, "y", METHOD, names=["a", "b", "ab", "y"], features="ab").names == ["ab"]
+
+
+def test_masked_values_are_missing() -> None:
+    table = np.ma.array(np.random.default_rng(0).standard_normal((30, 2)))
+    table[:7, 0] = np.ma.masked
+    assert columns(miscreen.rank(table, "y", METHOD, names=["x", "y"]), "n")["x"] == [23]
+    with pytest.raises(InputError, match="masked and of type int64"):
+        miscreen.rank(np.ma.array([[1, 2]]), "y", METHOD, names=["x", "y"])
+
+
+def test_what_python_users_get_wrong() -> None:
+    import pandas as pd
+
+    doubled = pd.DataFrame(np.eye(3), columns=["a", "b", "a"])
+    with pytest.raises(DataError, match="cannot be read as Arrow data"):
+        miscreen.rank(doubled, "b", METHOD)
+    for target in (60, None, [1]):
+        with pytest.raises(InputError, match="the target is"):
+            miscreen.rank(mixed_frame(), target, METHOD)
+    with pytest.raises(InputError, match="memory must be a positive number"):
+        miscreen.rank(mixed_frame(), "y", METHOD, memory=-5)
+    with pytest.raises(InputError, match="is no delimited text"):
+        miscreen.rank(Path(__file__).parents[1] / "data/samples/pbmc.parquet", "phase", read=miscreen.ReadOptions())

@@ -81,7 +81,7 @@ class TestSelect:
         table = frame()
         with pytest.raises(InputError, match="how many features"):
             miscreen.select(table, "y")
-        with pytest.raises(InputError, match="--top must be at least 1"):
+        with pytest.raises(InputError, match="top must be at least 1"):
             miscreen.select(table, "y", top=0)
         with pytest.raises(InputError, match="neither a target nor a ranking"):
             miscreen.select(table, top=1)
@@ -92,6 +92,8 @@ class TestSelect:
         ranking = miscreen.rank(table, "y", METHOD)
         with pytest.raises(InputError, match="options of ranking have no effect"):
             miscreen.select(table, ranking=ranking, top=1, k=3)
+        with pytest.raises(InputError, match="options of ranking have no effect"):
+            miscreen.select(table, ranking=ranking, top=1, unit="bits")
         with pytest.raises(DataError, match="1 of the 3 chosen features are not in the table: 'y1'"):
             miscreen.select(table.drop("y1"), ranking=ranking, top=3)
 

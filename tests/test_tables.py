@@ -245,9 +245,14 @@ class TestSeveralFiles:
         pq.write_table(pa.table({"c": [1, 2, 3]}), tmp_path / "2.parquet")
         with pytest.raises(DataError, match=r"share neither their columns nor their rows: .*2 rows x 2 columns"):
             open_table(tmp_path, resources=resources)
-        pq.write_table(pa.table({"b": [1, 2], "c": [3, 4]}), tmp_path / "2.parquet")
-        with pytest.raises(DataError, match="same name: 'b'"):
+        pq.write_table(pa.table({"b": [1, 3], "c": [3, 4]}), tmp_path / "2.parquet")
+        with pytest.raises(DataError, match="share the column 'b', but row 2 has 2 in one and 3 in the other"):
             open_table(tmp_path, resources=resources)
+        pq.write_table(pa.table({"b": [1, 2], "c": [3, 4]}), tmp_path / "2.parquet")
+        (tmp_path / ".hidden.parquet").write_bytes(b"nothing")
+        with open_table(tmp_path, resources=resources) as table:
+            assert table.names == ["a", "b", "c"]
+            np.testing.assert_array_equal(table.values(np.array([2, 1])), [[3, 4], [1, 2]])
         pq.write_table(pa.table({"a": ["x"], "b": [1]}), tmp_path / "2.parquet")
         with pytest.raises(DataError, match=r"column 'a' is text in .* but integer in"):
             open_table(tmp_path, resources=resources)

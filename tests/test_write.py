@@ -117,6 +117,19 @@ def test_places_that_cannot_be_written(tmp_path: Path) -> None:
     assert set(WRITERS) == {"csv", "tsv", "parquet", "arrow", "json", "ndjson"}
 
 
+def test_only_files_are_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo.csv")
+    for path in (tmp_path / "fifo.csv", Path("/dev/null")):
+        for force in (True, False):
+            with pytest.raises(InputError, match="is no regular file") as error:
+                Destination(path, "csv", force)
+            assert "standard output" in error.value.hint
+    (tmp_path / "link.csv").symlink_to(tmp_path / "real.csv")
+    Destination(tmp_path / "link.csv").write(TABLE, None)
+    assert (tmp_path / "link.csv").is_symlink()
+    assert read(tmp_path / "real.csv").equals(pl.from_arrow(TABLE))
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Path:
     """A file system of one megabyte."""

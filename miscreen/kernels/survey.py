@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,24 @@ def mask_infinities(values: NDArray[np.float64], n_infinite: NDArray[np.int64]) 
                 values[f, i] = np.nan
                 found += 1
         n_infinite[f] = found
+
+
+@kernel
+def tame(values: NDArray[np.float64]) -> None:
+    """Scale rows of `values` (n_features, n_samples) whose largest magnitude is beyond 2^300 or below 2^-300.
+
+    By a power of two, so that no digit changes but squares and sums of them stay finite and above zero.
+    """
+    n_features, n = values.shape
+    for f in range(n_features):
+        most = 0.0
+        for i in range(n):
+            most = max(most, abs(values[f, i]))  # NaN compares as not larger
+        if most > 2.0**300 or 0.0 < most < 2.0**-300:
+            exponent = math.frexp(most)[1]
+            half = exponent // 2  # in two steps: one factor could itself overflow
+            for i in range(n):
+                values[f, i] = math.ldexp(math.ldexp(values[f, i], -half), half - exponent)
 
 
 @kernel

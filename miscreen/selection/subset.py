@@ -13,7 +13,7 @@ import numpy as np
 from miscreen.errors import DataError, InputError
 from miscreen.ranking import UNITS, Ranking
 from miscreen.resources import Resources
-from miscreen.screening import make_spec, screen
+from miscreen.screening import make_spec, screen, target_names
 from miscreen.tables import Progress, library_threads, open_table
 from miscreen.tables.columns import NameIndex, name_matcher
 
@@ -137,21 +137,22 @@ threads, memory, scratch_dir, on_progress, **options
     ['y', 'a']
     """
     if top is None and min_mi is None:
-        raise InputError("nothing says how many features to select", "Give --top, --min-mi or both")
+        raise InputError("nothing says how many features to select", "Give --top, --min-mi or both (top=, min_mi=)")
     if top is not None and top < 1:
-        raise InputError(f"--top must be at least 1, not {top}")
+        raise InputError(f"top must be at least 1, not {top}")
     if ranking is None and not target:
         raise InputError(
             "there is neither a target nor a ranking", "Give --target, or --ranking with an earlier result"
         )
     if unit not in UNITS:
         raise InputError(f"there is no unit {unit!r}", f"Choose one of {', '.join(UNITS)}")
-    if ranking is not None and (options or features or exclude or method != "auto"):
+    settings = (method, unit, features, exclude, discrete, continuous, target_kind, max_levels, min_samples)
+    if ranking is not None and (options or settings != ("auto", "nats", (), (), (), (), None, 20, 10)):
         raise InputError(
             "a ranking was given, so nothing is ranked and options of ranking have no effect",
             "Leave them out, or leave out --ranking",
         )
-    given = [] if target is None else [target] if isinstance(target, str) else list(target)
+    given = [] if target is None else target_names(target)
     earlier = Ranking.read(ranking) if isinstance(ranking, str | PathLike) else ranking
     spec = make_spec(
         method, options, discrete=discrete, continuous=continuous, target_kind=target_kind,
@@ -176,6 +177,7 @@ threads, memory, scratch_dir, on_progress, **options
                 features=features,
                 exclude=exclude,
                 unit=unit,
+                read=read,
                 on_progress=on_progress,
             )
         chosen = choose(earlier, given, top, min_mi)

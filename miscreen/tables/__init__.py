@@ -180,7 +180,9 @@ def _expand(source: str) -> list[Path]:
     """The files meant by a path: itself, what a directory holds, or what a glob matches; in order of name."""
     path = Path(source)
     if path.is_dir():
-        found = sorted(p for p in path.iterdir() if p.is_file() and _suffix(p) in _known_suffixes())
+        found = sorted(
+            p for p in path.iterdir() if p.is_file() and p.name[0] not in "._" and _suffix(p) in _known_suffixes()
+        )
         if not found:
             raise InputError(f"the directory {source!r} holds no table", f"Known: {', '.join(_known_suffixes())}")
         return found
@@ -244,6 +246,11 @@ def _dispatch(
     compression = next((c for magic, c in COMPRESSIONS.items() if head.startswith(magic)), None)
     try:
         chosen = _recognise(head, suffix, label, compressed=compression is not None)
+        if settings["read"] is not None and not chosen.streams:
+            raise InputError(
+                f"{label} is no delimited text, so delimiter, quote, header and null tokens have no meaning",
+                "Leave them out",
+            )
         if size is None and not chosen.streams:
             file = _spool(file, settings["resources"].scratch_dir)
         module, _, function = chosen.opener.partition(":")

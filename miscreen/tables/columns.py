@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from miscreen.errors import InputError
 
 
-def expand_patterns(patterns: Sequence[str]) -> list[str]:
-    """Replace every ``@file`` by the lines of that file."""
+def expand_patterns(patterns: str | Sequence[str]) -> list[str]:
+    """Replace every ``@file`` by the lines of that file; a single text is a single pattern."""
     expanded: list[str] = []
-    for pattern in patterns:
+    for pattern in [patterns] if isinstance(patterns, str) else patterns:
         if not pattern.startswith("@"):
             expanded.append(pattern)
             continue

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from miscreen.errors import DataError
 from miscreen.model import ColumnType
-from miscreen.tables.encoding import check_names, encode
+from miscreen.tables.encoding import encode
 from miscreen.tables.source import TableSource
 
 _LOG = logging.getLogger("miscreen")
@@ -21,8 +21,9 @@ _LOG = logging.getLogger("miscreen")
 def join_sources(sources: Sequence[TableSource], label: str) -> TableSource:
     """Join files by what they share.
 
-    Files with the same columns (in any order) are stacked in the order given; files with the same number of
-    rows and no column in common are set side by side. Which of the two is logged.
+    Files with the same columns (in any order) are stacked in the order given. Files with the same number of
+    rows are set side by side; a column that several have, such as an identifier, must be the same in all, row by
+    row, and is kept once. Which of the two is logged.
 
     Raises
     ------
@@ -105,20 +106,26 @@ class SideBySideSource(TableSource):
         self.label = label
         self._sources = sources
         self.n_samples = sources[0].n_samples
-        self.names = [name for source in sources for name in source.names]
-        self.types = np.concatenate([source.types for source in sources])
         self.value_bytes = max(s.value_bytes for s in sources)
         self.held_bytes = sum(s.held_bytes for s in sources)
-        self._starts = np.cumsum([0] + [len(s.names) for s in sources])
-        check_names(self.names, label)
+        where: dict[str, tuple[int, int]] = {}
+        for number, source in enumerate(sources):
+            for position, name in enumerate(source.names):
+                if name in where:
+                    _check_same_rows(sources[where[name][0]], where[name][1], source, position)
+                else:
+                    where[name] = number, position
+        self.names = list(where)
+        self._owner, self._local = np.array(list(where.values()), dtype=np.intp).T
+        self.types = np.array([sources[i].types[c] for i, c in where.values()], dtype=np.uint8)
 
     def _parts(self, columns: NDArray[np.intp]) -> list[tuple[TableSource, NDArray[np.intp], NDArray[np.intp]]]:
         """For each file that is needed: itself, which of the columns asked for it has, and where it has them."""
-        owner = np.searchsorted(self._starts, columns, side="right") - 1
+        owner = self._owner[columns]
         parts = []
         for i in np.unique(owner):
             asked = np.flatnonzero(owner == i)
-            parts.append((self._sources[i], asked, columns[asked] - self._starts[i]))
+            parts.append((self._sources[i], asked, self._local[columns[asked]]))
         return parts
 
     def values(self, columns: NDArray[np.intp]) -> NDArray[Any]:
@@ -140,3 +147,16 @@ class SideBySideSource(TableSource):
         """See `TableSource.close`."""
         for source in self._sources:
             source.close()
+
+
+def _check_same_rows(first: TableSource, column: int, other: TableSource, other_column: int) -> None:
+    """Raise `DataError` at the first row in which a column that two files share differs."""
+    name = first.names[column]
+    one, two = (t.table(np.array([c])).column(0).to_pylist() for t, c in ((first, column), (other, other_column)))
+    for row, (a, b) in enumerate(zip(one, two, strict=True), start=1):
+        if a != b and not (a != a and b != b):
+            raise DataError(
+                f"{first.label} and {other.label} share the column {name!r}, but row {row:,} has {a!r} in one and "
+                f"{b!r} in the other",
+                "Put the rows of all files into the same order, or rename the column",
+            )

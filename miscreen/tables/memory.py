@@ -75,6 +75,12 @@ def open_object(data: Any, names: Sequence[str] | None) -> TableSource:
     InputError
         When it is neither, or when an array comes without a name for each column.
     """
+    if isinstance(data, np.ma.MaskedArray):
+        if data.dtype.kind != "f":
+            raise InputError(
+                f"the array is masked and of type {data.dtype}", "Convert it to floats, or use a dataframe"
+            )
+        data = data.filled(np.nan)
     if isinstance(data, np.ndarray):
         if data.ndim != 2 or data.dtype.kind not in "fiub":
             raise InputError(
@@ -96,7 +102,7 @@ def open_object(data: Any, names: Sequence[str] | None) -> TableSource:
             return ArrowTableSource(pa.Table.from_pandas(data, preserve_index=False))
         if isinstance(data, pa.Table) or hasattr(data, "__arrow_c_stream__"):
             return ArrowTableSource(pa.table(data))
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+    except (pa.ArrowException, ValueError, TypeError) as error:
         raise DataError(f"the table cannot be read as Arrow data: {error}", "Give each column a single type") from error
     raise InputError(
         f"cannot read a table from {type(data).__name__}",

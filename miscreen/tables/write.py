@@ -116,8 +116,8 @@ class Destination:
     Raises
     ------
     InputError
-        On creation: the format is unknown, the directory is missing or not writable, or there is a file
-        already and `force` is not set.
+        On creation: the format is unknown, the directory is missing or not writable, the path is a device or
+        pipe, or there is a file already and `force` is not set. A symbolic link stands for what it leads to.
     """
 
     path: Path
@@ -126,11 +126,17 @@ class Destination:
 
     def __post_init__(self) -> None:
         writer = find_writer(self.format, self.path)
+        if self.path.exists() and not self.path.is_file():
+            what = "a directory" if self.path.is_dir() else "no regular file"
+            hint = (
+                "Name a file in it" if self.path.is_dir() else "Leave out the output file: data go to standard output"
+            )
+            raise InputError(f"the output {str(self.path)!r} is {what}", hint)
+        if self.path.is_symlink():
+            object.__setattr__(self, "path", self.path.resolve())
         parent = self.path.parent
         if not parent.is_dir():
             raise InputError(f"the output directory {str(parent)!r} does not exist", "Create it first")
-        if self.path.is_dir():
-            raise InputError(f"the output {str(self.path)!r} is a directory", "Name a file in it")
         if not os.access(parent, os.W_OK):
             raise InputError(f"the output directory {str(parent)!r} is not writable", "Choose another one")
         if not self.force:
