@@ -124,6 +124,7 @@ def rank(
     ['a', 'b']
     """
     given = target_names(target)
+    features, exclude = expand_patterns(features), expand_patterns(exclude)
     spec = make_spec(
         method, options, discrete=discrete, continuous=continuous, target_kind=target_kind,
         max_levels=max_levels, min_samples=min_samples,
@@ -135,7 +136,7 @@ def rank(
         library_threads(resources.threads),
         open_table(
             source, resources=resources, names=names, read=read,
-            text_columns=name_matcher(discrete),
+            text_columns=name_matcher(spec.discrete),
             ignored_columns=name_matcher(exclude), on_progress=on_progress,
         ) as table,
     ):  # fmt: skip
@@ -200,7 +201,10 @@ def screen(
     read: ReadOptions | None = None,
     on_progress: Progress | None = None,
 ) -> Ranking:
-    """Score every feature of an open table against every target, block by block; see `rank`."""
+    """Score every feature of an open table against every target, block by block; see `rank`.
+
+    Lists of names are expanded by now: a file of them may be a pipe, which can be read once.
+    """
     index = NameIndex(source.names, source.label)
     columns, target_columns, forced = choose_columns(source, index, target_names, spec, features, exclude)
     if source.n_samples == 0:
@@ -221,8 +225,8 @@ def screen(
         "target": list(target_names),
         "method": spec.method,
         "options": asdict(spec.options) if fields(spec.options) else {},
-        "features": expand_patterns(features),
-        "exclude": expand_patterns(exclude),
+        "features": list(features),
+        "exclude": list(exclude),
         "read": None if read is None else asdict(read),
         "discrete": list(spec.discrete),
         "continuous": list(spec.continuous),

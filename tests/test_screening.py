@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -381,3 +383,15 @@ def test_what_python_users_get_wrong() -> None:
         miscreen.rank(mixed_frame(), "y", METHOD, memory=-5)
     with pytest.raises(InputError, match="is no delimited text"):
         miscreen.rank(Path(__file__).parents[1] / "data/samples/pbmc.parquet", "phase", read=miscreen.ReadOptions())
+
+
+def test_a_list_of_names_is_read_once(tmp_path: Path) -> None:
+    """It may be a pipe, as in ``--exclude @<(command)``; and a name in it may begin with @."""
+    frame = mixed_frame().select("y", "near", "count").rename({"count": "@count"})
+    for keyword, expected in (("exclude", ["near"]), ("features", ["@count"]), ("discrete", ["near", "@count"])):
+        os.mkfifo(tmp_path / keyword)
+        writer = threading.Thread(target=(tmp_path / keyword).write_text, args=("@count\n",))
+        writer.start()
+        options: dict[str, Any] = {keyword: [f"@{tmp_path / keyword}"]}
+        assert miscreen.rank(frame, "y", METHOD, min_samples=2, **options).names == expected
+        writer.join(timeout=10)

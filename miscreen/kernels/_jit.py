@@ -97,14 +97,6 @@ def inlined(function: _F) -> _F:
     return compiled
 
 
-def contracted(function: _F) -> _F:
-    """Like `kernel`, but a product and a sum may fuse (FMA): last bits then differ between processors."""
-    compiled: Any = numba.njit(nogil=True, cache=CACHE_DIR is not None, error_model="numpy", fastmath={"contract"})(
-        function
-    )
-    return compiled
-
-
 def _instruction(function: Callable[..., Any]) -> Any:
     """Let kernels use an LLVM instruction; Numba passes the first argument itself."""
     return intrinsic(function)

@@ -15,7 +15,7 @@ from miscreen.ranking import UNITS, Ranking
 from miscreen.resources import Resources
 from miscreen.screening import make_spec, screen, target_names
 from miscreen.tables import Progress, library_threads, open_table
-from miscreen.tables.columns import NameIndex, name_matcher
+from miscreen.tables.columns import NameIndex, expand_patterns, name_matcher
 
 if TYPE_CHECKING:
     import polars as pl
@@ -146,8 +146,9 @@ threads, memory, scratch_dir, on_progress, **options
         )
     if unit not in UNITS:
         raise InputError(f"there is no unit {unit!r}", f"Choose one of {', '.join(UNITS)}")
-    settings = (method, unit, features, exclude, discrete, continuous, target_kind, max_levels, min_samples)
-    if ranking is not None and (options or settings != ("auto", "nats", (), (), (), (), None, 20, 10)):
+    chosen_columns = features or exclude or discrete or continuous
+    settings = (method, unit, target_kind, max_levels, min_samples)
+    if ranking is not None and (options or chosen_columns or settings != ("auto", "nats", None, 20, 10)):
         raise InputError(
             "a ranking was given, so nothing is ranked and options of ranking have no effect",
             "Leave them out, or leave out --ranking",
@@ -159,12 +160,13 @@ threads, memory, scratch_dir, on_progress, **options
         max_levels=max_levels, min_samples=min_samples,
     )  # fmt: skip
     resources = Resources.detect(threads, memory, scratch_dir)
+    features, exclude, keep = expand_patterns(features), expand_patterns(exclude), expand_patterns(keep)
     excluded, kept = name_matcher(exclude), name_matcher(keep)
     with (
         library_threads(resources.threads),
         open_table(
             source, resources=resources, names=names, read=read,
-            text_columns=name_matcher(discrete),
+            text_columns=name_matcher(spec.discrete),
             ignored_columns=lambda name: excluded(name) and not kept(name), on_progress=on_progress,
         ) as table,
     ):  # fmt: skip

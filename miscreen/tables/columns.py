@@ -34,9 +34,8 @@ def expand_patterns(patterns: str | Sequence[str]) -> list[str]:
 
 def name_matcher(patterns: Sequence[str]) -> Callable[[str], bool]:
     """A test of whether a name is, or matches, any of the patterns."""
-    expanded = expand_patterns(patterns)
-    exact = set(expanded)
-    globs = [re.compile(translate(p)).match for p in expanded if any(c in p for c in "*?[")]
+    exact = set(patterns)
+    globs = [re.compile(translate(p)).match for p in patterns if any(c in p for c in "*?[")]
     return lambda name: name in exact or any(match(name) for match in globs)
 
 
@@ -61,7 +60,7 @@ class NameIndex:
         A pattern that is a column's exact name means that column, whatever characters it holds.
         """
         found: set[int] = set()
-        for pattern in expand_patterns(patterns):
+        for pattern in patterns:
             exact = self._position.get(pattern)
             if exact is not None:
                 found.add(exact)
