@@ -11,7 +11,7 @@ from numbers import Real
 from typing import Any, ClassVar
 
 from miscreen.errors import InputError
-from miscreen.model import Batch, Scores, Target
+from miscreen.model import Batch, Floats, Scores, Target
 
 
 def settle_number(options: object, name: str, whole: range | None = None, otherwise: str = "") -> None:
@@ -92,6 +92,14 @@ class Estimator(ABC):
         Missing values are deleted pair by pair: the estimate is the one for the samples in which the
         feature is present.
         """
+
+    def statistic(self, batch: Batch) -> Floats:
+        """What `score` ranks the features by, and nothing beside it: larger first, NaN where there is none.
+
+        For permutations, which need no more. An estimator whose `score` computes other things too overrides it.
+        """
+        scores = self.score(batch)
+        return scores.mi if scores.score is None else scores.score
 
     @classmethod
     def make_options(cls, given: Mapping[str, Any]) -> Any:
