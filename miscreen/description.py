@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from miscreen.estimators import ESTIMATORS, estimator_class
 from miscreen.model import Batch, ColumnType, FeatureBlock, Floats, Kind, ScreenSpec, Target
 from miscreen.pipeline import run_blocks
-from miscreen.resources import BLOCKS_IN_FLIGHT, BYTES_PER_COLUMN, FLOOR_BYTES, Resources, plan_blocks
+from miscreen.request import Request
+from miscreen.resources import BLOCKS_IN_FLIGHT, BYTES_PER_COLUMN, FLOOR_BYTES, plan_blocks
 from miscreen.roles import decide_kinds
-from miscreen.screening import make_spec
-from miscreen.tables import Progress, library_threads, open_table
+from miscreen.tables import Progress
 from miscreen.tables.columns import NameIndex
 from miscreen.tables.source import TableSource
 
@@ -111,19 +111,19 @@ def describe(
     >>> found.n_samples, found.kinds
     (50, {'continuous': 50, 'discrete': 0})
     """
-    resources = Resources.detect(threads, memory, scratch_dir)
-    spec = make_spec("auto", {}, max_levels=max_levels)
+    request = Request.make(
+        names=names, max_levels=max_levels, read=read, threads=threads, memory=memory, scratch_dir=scratch_dir,
+        on_progress=on_progress,
+    )  # fmt: skip
+    resources = request.resources
     start = time.perf_counter()  # before the table is opened, which is when text is parsed
-    with (
-        library_threads(resources.threads),
-        open_table(source, resources=resources, names=names, read=read, on_progress=on_progress) as table,
-    ):
+    with request.open(source) as table:
         if target is not None:
             NameIndex(table.names, table.label).one(target, "the target")
         columns = np.arange(len(table.names))
         n_samples = max(1, table.n_samples)
         plan = plan_blocks(len(columns), n_samples, table.value_bytes, resources.memory_bytes, table.held_bytes)
-        surveyor = _Surveyor(spec, len(columns))
+        surveyor = _Surveyor(request.spec, len(columns))
         run_blocks(table, columns, plan, surveyor, resources.threads, on_progress)
         read_seconds = time.perf_counter() - start
         kinds = Counter(surveyor.kinds.tolist())

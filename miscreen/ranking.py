@@ -61,6 +61,18 @@ def _numbers(values: NDArray[Any]) -> pa.Array:
     return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [validity, data])
 
 
+def arrow_column(values: NDArray[Any]) -> pa.Array:
+    """An Arrow array of numbers (NaN as null), booleans, or text (an object array of str)."""
+    import pyarrow as pa
+
+    if values.dtype == object:
+        return _words(values.tolist())
+    if values.dtype == np.bool_:
+        bits = pa.py_buffer(np.packbits(values, bitorder="little"))
+        return pa.BooleanArray.from_buffers(pa.bool_(), len(values), [None, bits])
+    return _numbers(values)
+
+
 def _settle(table: pa.Table) -> pa.Table:
     """A ranking as it was before it became text: types that empty columns do not tell, infinities JSON has not."""
     import pyarrow as pa
@@ -102,7 +114,7 @@ class Ranking:
         kinds: NDArray[np.uint8],
         methods: Sequence[str],
         statuses: NDArray[np.uint8],
-        extras: Mapping[str, Floats],
+        extras: Mapping[str, NDArray[Any]],
         metadata: Mapping[str, Any],
         unit: str = "nats",
     ) -> Ranking:
@@ -118,8 +130,8 @@ class Ranking:
         n, kinds, statuses : arrays, shape (n_features,)
             Samples used, `Kind` and `Status` of each feature.
         methods : sequence of str, length n_features
-        extras : mapping of str to float64 array
-            Further columns.
+        extras : mapping of str to array
+            Further columns, as `arrow_column` takes them.
         metadata : mapping
         unit : str
             ``nats`` or ``bits``.
@@ -143,7 +155,7 @@ class Ranking:
             "method": _words(methods).take(_numbers(order)),
             "status": labelled([s.label for s in Status], statuses),
         }
-        columns |= {name: _numbers(values[order]) for name, values in extras.items()}
+        columns |= {name: arrow_column(values[order]) for name, values in extras.items()}
         return cls(pa.table(columns), metadata)
 
     @classmethod

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from miscreen._version import __version__
-from miscreen.errors import DataError, InputError
+from miscreen.errors import DataError
 from miscreen.estimators import estimator_class
-from miscreen.fingerprint import Fingerprint
 from miscreen.model import (
     Batch,
     ColumnType,
@@ -24,12 +21,14 @@ from miscreen.model import (
     Target,
     codes_by_appearance,
 )
+from miscreen.partition import Findings, Partition, rank_partitions
 from miscreen.pipeline import run_blocks
-from miscreen.ranking import UNITS, Ranking
-from miscreen.resources import Resources, plan_blocks
+from miscreen.ranking import Ranking
+from miscreen.request import Request
+from miscreen.resources import plan_blocks
 from miscreen.roles import choose_columns, decide_kinds, read_target
-from miscreen.tables import Progress, library_threads, open_table
-from miscreen.tables.columns import NameIndex, expand_patterns, name_matcher
+from miscreen.tables import Progress
+from miscreen.tables.columns import NameIndex
 from miscreen.tables.source import TableSource
 
 if TYPE_CHECKING:
@@ -123,197 +122,122 @@ def rank(
     >>> miscreen.rank(table, target="y", names=["a", "b", "y"]).names
     ['a', 'b']
     """
-    given = target_names(target)
-    features, exclude = expand_patterns(features), expand_patterns(exclude)
-    spec = make_spec(
-        method, options, discrete=discrete, continuous=continuous, target_kind=target_kind,
-        max_levels=max_levels, min_samples=min_samples,
+    request = Request.make(
+        target, method, names=names, features=features, exclude=exclude, discrete=discrete, continuous=continuous,
+        target_kind=target_kind, max_levels=max_levels, min_samples=min_samples, unit=unit, read=read,
+        threads=threads, memory=memory, scratch_dir=scratch_dir, on_progress=on_progress, **options,
     )  # fmt: skip
-    if unit not in UNITS:
-        raise InputError(f"there is no unit {unit!r}", f"Choose one of {', '.join(UNITS)}")
-    resources = Resources.detect(threads, memory, scratch_dir)
-    with (
-        library_threads(resources.threads),
-        open_table(
-            source, resources=resources, names=names, read=read,
-            text_columns=name_matcher(spec.discrete),
-            ignored_columns=name_matcher(exclude), on_progress=on_progress,
-        ) as table,
-    ):  # fmt: skip
-        return screen(
-            table,
-            given,
-            spec,
-            resources,
-            features=features,
-            exclude=exclude,
-            unit=unit,
-            read=read,
-            on_progress=on_progress,
-        )
+    with request.open(source) as table:
+        return screen(table, request)
 
 
-def target_names(target: Any) -> list[str]:
-    """One or several names as a list; `InputError` when they are no text."""
-    names = [target] if isinstance(target, str) else list(target) if isinstance(target, list | tuple) else [target]
-    if not all(isinstance(name, str) for name in names):
-        raise InputError(f"the target is {target!r}", "Give the name of a column, or a list of names")
-    return names
+def screen(source: TableSource, request: Request) -> Ranking:
+    """Score every feature of an open table against every target; see `rank`."""
+    job = Screen(source, request)
+    return rank_partitions([job.score_partition(range(job.n_features))], job.metadata)
 
 
-def make_spec(
-    method: str,
-    options: dict[str, Any],
-    *,
-    discrete: Sequence[str] = (),
-    continuous: Sequence[str] = (),
-    target_kind: str | None = None,
-    max_levels: int = 20,
-    min_samples: int = 10,
-) -> ScreenSpec:
-    """Check what was asked for, before any data are touched; `InputError` says what does not fit."""
-    if max_levels < 2:
-        raise InputError(f"max_levels must be at least 2, not {max_levels}")
-    if min_samples < 2:
-        raise InputError(f"min_samples must be at least 2, not {min_samples}")
-    if target_kind not in (None, *(k.label for k in Kind)):
-        raise InputError(f"there is no target kind {target_kind!r}", "Choose continuous or discrete")
-    return ScreenSpec(
-        method=method,
-        options=estimator_class(method).make_options(options),
-        discrete=tuple(expand_patterns(discrete)),
-        continuous=tuple(expand_patterns(continuous)),
-        target_kind=None if target_kind is None else Kind[target_kind.upper()],
-        max_levels=max_levels,
-        min_samples=min_samples,
-    )
+class Screen:
+    """An open table and what is asked of it, ready to score any range of the features.
 
+    Parameters
+    ----------
+    source : TableSource
+    request : Request
 
-def screen(
-    source: TableSource,
-    target_names: Sequence[str],
-    spec: ScreenSpec,
-    resources: Resources,
-    *,
-    features: Sequence[str] = (),
-    exclude: Sequence[str] = (),
-    unit: str = "nats",
-    read: ReadOptions | None = None,
-    on_progress: Progress | None = None,
-) -> Ranking:
-    """Score every feature of an open table against every target, block by block; see `rank`.
-
-    Lists of names are expanded by now: a file of them may be a pipe, which can be read once.
+    Attributes
+    ----------
+    n_features : int
+        How many columns are screened.
+    metadata : dict
+        For `rank_partitions`: the request, the shape of the table and the targets' fingerprints.
     """
-    index = NameIndex(source.names, source.label)
-    columns, target_columns, forced = choose_columns(source, index, target_names, spec, features, exclude)
-    if source.n_samples == 0:
-        raise DataError(f"{source.label} has no rows", "Give a table with at least one sample a row")
-    plan = plan_blocks(len(columns), source.n_samples, source.value_bytes, resources.memory_bytes, source.held_bytes)
-    digests = Fingerprint(source, columns, target_columns)
-    estimator = estimator_class(spec.method)
-    targets = []
-    for column in target_columns:
-        raw = source.values(np.array([column]))[0].astype(np.float64)
-        digests.add_target(raw)
-        targets.append(read_target(source.names[column], raw, ColumnType(source.types[column]), forced[column], spec))
-    tallies = [_Tally(t, estimator(t, spec.options), len(columns)) for t in targets]
-    scorer = _Scorer(spec, tallies, forced[columns], digests)
-    run_blocks(source, columns, plan, scorer, resources.threads, on_progress)
-    metadata = {
-        "version": __version__,
-        "target": list(target_names),
-        "method": spec.method,
-        "options": asdict(spec.options) if fields(spec.options) else {},
-        "features": list(features),
-        "exclude": list(exclude),
-        "read": None if read is None else asdict(read),
-        "discrete": list(spec.discrete),
-        "continuous": list(spec.continuous),
-        "target_kind": None if spec.target_kind is None else spec.target_kind.label,
-        "max_levels": spec.max_levels,
-        "min_samples": spec.min_samples,
-        "unit": unit,
-        "seed": spec.seed,
-        "n_samples": source.n_samples,
-        "n_features": len(columns),
-        "n_features_with_infinite_values": int(np.count_nonzero(scorer.n_infinite)),
-        "fingerprint": digests.hexdigest(),
-    }
-    names = [source.names[c] for c in columns]
-    several = len(tallies) > 1
-    rankings = [t.ranking(names, scorer.kinds, metadata, unit, named=several) for t in tallies]
-    return Ranking.concat(rankings, metadata) if several else rankings[0]
 
-
-@dataclass
-class _Tally:
-    """What is known so far of every feature with regard to one target."""
-
-    target: Target
-    estimator: Estimator
-    n_features: int
-
-    def __post_init__(self) -> None:
-        size = self.n_features
-        self.score = np.full(size, np.nan)
-        self.mi = np.full(size, np.nan)
-        self.n = np.zeros(size, dtype=np.int64)
-        self.status = np.zeros(size, dtype=np.uint8)
-        self.method = np.full(size, "", dtype=object)
-        self.extras = {name: np.full(size, np.nan) for name in self.estimator.extra_columns}
-
-    def ranking(
-        self,
-        names: Sequence[str],
-        kinds: NDArray[np.uint8],
-        metadata: dict[str, Any],
-        unit: str,
-        *,
-        named: bool,
-    ) -> Ranking:
-        return Ranking.from_scores(
-            names,
-            self.target.name if named else None,
-            scores=self.score,
-            mi=self.mi,
-            n=self.n,
-            kinds=kinds,
-            methods=self.method.tolist(),
-            statuses=self.status,
-            extras=self.extras,
-            metadata=metadata,
-            unit=unit,
+    def __init__(self, source: TableSource, request: Request) -> None:
+        index = NameIndex(source.names, source.label)
+        spec = request.spec
+        columns, target_columns, forced = choose_columns(
+            source, index, request.targets, spec, request.features, request.exclude
         )
+        if source.n_samples == 0:
+            raise DataError(f"{source.label} has no rows", "Give a table with at least one sample a row")
+        self._source = source
+        self._request = request
+        self._columns = columns
+        self._forced = forced[columns]
+        self._targets = []
+        fingerprints = []
+        for column in target_columns:
+            raw = source.values(np.array([column]))[0].astype(np.float64)
+            fingerprints.append(_fingerprint(raw))
+            name, held = source.names[column], ColumnType(source.types[column])
+            self._targets.append(read_target(name, raw, held, forced[column], spec))
+        self._estimators = [estimator_class(spec.method)(target, spec.options) for target in self._targets]
+        self.n_features = len(columns)
+        self.metadata = request.metadata() | {
+            "n_samples": source.n_samples,
+            "n_features": len(columns),
+            "target_fingerprints": fingerprints,
+        }
+
+    def score_partition(self, features: range) -> Partition:
+        """Score a range of the features, block by block."""
+        source, request = self._source, self._request
+        columns = self._columns[features.start : features.stop]
+        plan = plan_blocks(
+            len(columns), source.n_samples, source.value_bytes, request.resources.memory_bytes, source.held_bytes
+        )
+        partition = Partition(
+            first=features.start,
+            names=[source.names[c] for c in columns],
+            kinds=np.zeros(len(columns), dtype=np.uint8),
+            n_infinite=np.zeros(len(columns), dtype=np.int64),
+            fingerprints=np.zeros(len(columns), dtype=np.uint64),
+            findings=[Findings.empty(len(columns), e.extra_columns) for e in self._estimators],
+        )
+        tallies = list(zip(self._targets, self._estimators, partition.findings, strict=True))
+        scorer = _Scorer(request.spec, partition, tallies, self._forced[features.start : features.stop])
+        run_blocks(source, columns, plan, scorer, request.resources.threads, request.on_progress)
+        return partition
+
+
+def _fingerprint(values: Floats) -> int:
+    from miscreen.kernels.survey import fingerprints
+
+    out = np.empty(1, dtype=np.uint64)
+    fingerprints(values[np.newaxis], out)
+    return int(out[0])
 
 
 class _Scorer:
-    """Scores slices of blocks; every slice writes to its own part of the tallies, so threads need no lock."""
+    """Scores slices of blocks; every slice fills its own part of the partition, so threads need no lock."""
 
     def __init__(
-        self, spec: ScreenSpec, tallies: Sequence[_Tally], forced: NDArray[np.int8], digests: Fingerprint
+        self,
+        spec: ScreenSpec,
+        partition: Partition,
+        tallies: Sequence[tuple[Target, Estimator, Findings]],
+        forced: NDArray[np.int8],
     ) -> None:
         self._spec = spec
+        self._partition = partition
         self._tallies = tallies
         self._forced = forced
-        self._digests = digests
-        self.kinds = np.zeros(len(forced), dtype=np.uint8)
-        self.n_infinite = np.zeros(len(forced), dtype=np.int64)
 
     def __call__(self, block: FeatureBlock, start: int, stop: int) -> None:
         from miscreen.kernels.survey import fingerprints, mask_infinities, tame
 
         span = slice(block.first + start, block.first + stop)
         values = block.values[start:stop].astype(np.float64)  # a copy: infinities are masked in it
-        fingerprints(values, self._digests.features[span])
-        mask_infinities(values, self.n_infinite[span])
+        fingerprints(values, self._partition.fingerprints[span])
+        mask_infinities(values, self._partition.n_infinite[span])
         tame(values)
         types = block.types[start:stop]
         kinds = decide_kinds(values, types, self._forced[span], self._spec.max_levels)
-        self.kinds[span] = kinds
-        for tally in self._tallies:
-            present = self._present(values, types, tally.target)
-            self._score(tally, span, present, types, kinds, self._forced[span])
+        self._partition.kinds[span] = kinds
+        for target, estimator, findings in self._tallies:
+            present = self._present(values, types, target)
+            self._score(estimator, findings, span, present, types, kinds)
 
     @staticmethod
     def _present(values: Floats, types: NDArray[np.uint8], target: Target) -> Floats:
@@ -328,19 +252,18 @@ class _Scorer:
 
     def _score(
         self,
-        tally: _Tally,
+        estimator: Estimator,
+        findings: Findings,
         span: slice,
         values: Floats,
         types: NDArray[np.uint8],
         kinds: NDArray[np.uint8],
-        forced: NDArray[np.int8],
     ) -> None:
         from miscreen.kernels.survey import presence
 
-        n = tally.n[span]
+        n, status, forced = findings.n[span], findings.status[span], self._forced[span]
         constant = np.empty(len(values), dtype=np.bool_)
         presence(values, n, constant)
-        status = tally.status[span]
         status[constant] = Status.CONSTANT
         status[n < self._spec.min_samples] = Status.TOO_FEW_SAMPLES
         status[n == 0] = Status.ALL_MISSING
@@ -359,11 +282,11 @@ class _Scorer:
                 continue
             whole = len(chosen) == len(values)
             batch = Batch(values if whole else values[chosen], kind, nominal[chosen])
-            scores = tally.estimator.score(batch)
+            scores = estimator.score(batch)
             at = chosen + span.start
-            tally.mi[at] = scores.mi
-            tally.score[at] = scores.mi if scores.score is None else scores.score
-            tally.method[at] = scores.method
+            findings.mi[at] = scores.mi
+            findings.score[at] = scores.mi if scores.score is None else scores.score
+            findings.method[at] = scores.method
             for name, extra in scores.extras.items():
-                tally.extras[name][at] = extra
-            tally.status[at[np.isnan(tally.score[at])]] = Status.NO_ESTIMATE
+                findings.extras[name][at] = extra
+            findings.status[at[np.isnan(findings.score[at])]] = Status.NO_ESTIMATE

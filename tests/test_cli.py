@@ -11,6 +11,7 @@ import shlex
 import signal
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,7 +22,7 @@ import pytest
 import miscreen
 from miscreen.cli import main
 from miscreen.cli import progress as progress_module
-from miscreen.cli.options import Running
+from miscreen.cli.options import Running, Screening
 from miscreen.cli.progress import Progress
 from miscreen.cli.terminal import show_ranking
 from miscreen.errors import DataError, InputError, ResourceError
@@ -36,18 +37,7 @@ POOLS = ("POLARS_MAX_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA
 VERBS = ("rank", "select", "describe", "convert")  # of the library, too
 COMMANDS = (*VERBS, "warmup")
 LIMITS = {"threads": None, "memory": None, "scratch_dir": None}
-SCREENING = {
-    "method": "auto",
-    "features": (),
-    "exclude": (),
-    "discrete": (),
-    "continuous": (),
-    "target_kind": None,
-    "max_levels": 20,
-    "min_samples": 10,
-    "unit": "nats",
-    "read": None,
-}
+READING = {"read": None}
 
 
 @pytest.fixture(autouse=True)
@@ -113,7 +103,7 @@ def on_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_rank_passes_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     library = Library(monkeypatch, "rank", make_ranking(["a"]))
     assert main(["rank", "table.csv", "--target", "y"]) == 0
-    assert library.calls == [(("table.csv", "y"), SCREENING | LIMITS)]
+    assert library.calls == [(("table.csv", "y"), READING | LIMITS)]
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -122,9 +112,19 @@ def test_defaults_and_names_are_those_of_the_library(verb: str, monkeypatch: pyt
     library = Library(monkeypatch, verb, DataError("enough"))
     assert main({"rank": ["rank", "t", "-t", "y"], "convert": ["convert", "t", "u.csv"]}.get(verb, [verb, "t"])) == 1
     (_, keywords), *_ = library.calls
-    assert set(keywords) <= set(parameters)
+    passed_on = inspect.signature(miscreen.rank).parameters if verb == "select" else {}
+    known = passed_on | parameters
+    assert set(keywords) <= set(known)
     for name in set(keywords) - {"target"}:
-        assert keywords[name] == parameters[name].default, name
+        assert keywords[name] == known[name].default, name
+
+
+def test_an_option_not_given_is_not_passed_on() -> None:
+    """So the library's defaults are the command line's; where help shows one, it must be the same."""
+    parameters = inspect.signature(miscreen.rank).parameters
+    for field in fields(Screening):
+        if field.default is not None:
+            assert field.default == parameters[field.name].default, field.name
 
 
 def test_rank_passes_every_option(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -138,10 +138,10 @@ def test_rank_passes_every_option(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     options = miscreen.ReadOptions(delimiter="\t", header=False, quote="'", null_values=("NA", "-"))
     expected = {
         "method": "kde",
-        "features": ("x*", "@list"),
-        "exclude": ("id",),
-        "discrete": ("d",),
-        "continuous": ("c1", "c2"),
+        "features": ["x*", "@list"],
+        "exclude": ["id"],
+        "discrete": ["d"],
+        "continuous": ["c1", "c2"],
         "target_kind": "discrete",
         "max_levels": 5,
         "min_samples": 30,
@@ -189,14 +189,14 @@ def test_select_passes_its_options(monkeypatch: pytest.MonkeyPatch) -> None:
     library = Library(monkeypatch, "select", SimpleNamespace(names=["b", "a"]))
     assert call("select t -t y --top 5 --min-mi 0.02 --keep id --keep y --method bin --bins 4 --names") == 0
     own = {"ranking": None, "top": 5, "min_mi": 0.02, "keep": ("id", "y")}
-    assert library.calls == [(("t", "y"), SCREENING | LIMITS | own | {"method": "bin", "bins": 4})]
+    assert library.calls == [(("t", "y"), READING | LIMITS | own | {"method": "bin", "bins": 4})]
 
 
 def test_select_takes_a_ranking_without_a_target(monkeypatch: pytest.MonkeyPatch) -> None:
     library = Library(monkeypatch, "select", SimpleNamespace(names=[]))
     assert call("select t --ranking r.parquet --top 5 --names") == 0
     own = {"ranking": "r.parquet", "top": 5, "min_mi": None, "keep": ()}
-    assert library.calls == [(("t", None), SCREENING | LIMITS | own)]
+    assert library.calls == [(("t", None), READING | LIMITS | own)]
 
 
 def test_describe_and_convert_pass_their_options(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

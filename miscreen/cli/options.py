@@ -164,27 +164,9 @@ class Screening:
     ] = None
     k: Annotated[int | None, Option("--k", metavar="N", help="ksg: which nearest neighbour.")] = None
 
-    _OF_METHODS = (
-        "bins",
-        "binning",
-        "correction",
-        "kernel",
-        "bandwidth",
-        "bandwidth_multiplier",
-        "grid",
-        "scale",
-        "k",
-    )
-
     def keywords(self) -> dict[str, Any]:
-        """Keywords of `miscreen.rank`; options of methods only where they were given."""
-        given = {f.name: getattr(self, f.name) for f in fields(self)}
-        for name in ("features", "exclude", "discrete", "continuous"):
-            given[name] = tuple(given[name] or ())
-        for name in self._OF_METHODS:
-            if given[name] is None:
-                del given[name]
-        return given
+        """Keywords of `miscreen.rank` for what was given; the library has the same defaults."""
+        return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) != f.default}
 
 
 @dataclass(frozen=True)

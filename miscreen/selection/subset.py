@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from miscreen.errors import DataError, InputError
-from miscreen.ranking import UNITS, Ranking
-from miscreen.resources import Resources
-from miscreen.screening import make_spec, screen, target_names
-from miscreen.tables import Progress, library_threads, open_table
+from miscreen.ranking import Ranking
+from miscreen.request import Request
+from miscreen.screening import screen
 from miscreen.tables.columns import NameIndex, expand_patterns, name_matcher
 
 if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-    from miscreen.tables.delimited import ReadOptions
     from miscreen.tables.wide import WideTable
+
+_OF_ANY_RUN = {"names", "read", "threads", "memory", "scratch_dir", "on_progress"}
 
 
 @dataclass(frozen=True)
@@ -77,22 +77,7 @@ def select(
     top: int | None = None,
     min_mi: float | None = None,
     keep: Sequence[str] = (),
-    method: str = "auto",
-    names: Sequence[str] | None = None,
-    features: Sequence[str] = (),
-    exclude: Sequence[str] = (),
-    discrete: Sequence[str] = (),
-    continuous: Sequence[str] = (),
-    target_kind: str | None = None,
-    max_levels: int = 20,
-    min_samples: int = 10,
-    unit: str = "nats",
-    read: ReadOptions | None = None,
-    threads: int | None = None,
-    memory: int | str | None = None,
-    scratch_dir: str | None = None,
-    on_progress: Progress | None = None,
-    **options: Any,
+    **screening: Any,
 ) -> Selection:
     """Choose the columns of a table that tell most about a target.
 
@@ -111,9 +96,8 @@ def select(
         Features with at least this mutual information, in the ranking's unit.
     keep : sequence of str
         Names or globs of further columns, such as the target; they come first.
-    method, names, features, exclude, discrete, continuous, target_kind, max_levels, min_samples, unit, read, \
-threads, memory, scratch_dir, on_progress, **options
-        As in `miscreen.rank`.
+    **screening
+        Every other keyword of `miscreen.rank`.
 
     Returns
     -------
@@ -144,49 +128,22 @@ threads, memory, scratch_dir, on_progress, **options
         raise InputError(
             "there is neither a target nor a ranking", "Give --target, or --ranking with an earlier result"
         )
-    if unit not in UNITS:
-        raise InputError(f"there is no unit {unit!r}", f"Choose one of {', '.join(UNITS)}")
-    chosen_columns = features or exclude or discrete or continuous
-    settings = (method, unit, target_kind, max_levels, min_samples)
-    if ranking is not None and (options or chosen_columns or settings != ("auto", "nats", None, 20, 10)):
+    if ranking is not None and (without_effect := sorted(set(screening) - _OF_ANY_RUN)):
         raise InputError(
-            "a ranking was given, so nothing is ranked and options of ranking have no effect",
-            "Leave them out, or leave out --ranking",
+            f"a ranking was given, so nothing is ranked and {', '.join(without_effect)} would have no effect",
+            "Leave out options of ranking, or leave out --ranking",
         )
-    given = [] if target is None else target_names(target)
+    request = Request.make(target or (), **screening)
     earlier = Ranking.read(ranking) if isinstance(ranking, str | PathLike) else ranking
-    spec = make_spec(
-        method, options, discrete=discrete, continuous=continuous, target_kind=target_kind,
-        max_levels=max_levels, min_samples=min_samples,
-    )  # fmt: skip
-    resources = Resources.detect(threads, memory, scratch_dir)
-    features, exclude, keep = expand_patterns(features), expand_patterns(exclude), expand_patterns(keep)
-    excluded, kept = name_matcher(exclude), name_matcher(keep)
-    with (
-        library_threads(resources.threads),
-        open_table(
-            source, resources=resources, names=names, read=read,
-            text_columns=name_matcher(spec.discrete),
-            ignored_columns=lambda name: excluded(name) and not kept(name), on_progress=on_progress,
-        ) as table,
-    ):  # fmt: skip
+    keep = expand_patterns(keep)
+    with request.open(source, kept=name_matcher(keep)) as table:
         if earlier is None:
-            earlier = screen(
-                table,
-                given,
-                spec,
-                resources,
-                features=features,
-                exclude=exclude,
-                unit=unit,
-                read=read,
-                on_progress=on_progress,
-            )
-        chosen = choose(earlier, given, top, min_mi)
+            earlier = screen(table, request)
+        chosen = choose(earlier, request.targets, top, min_mi)
         columns = _columns(table.names, table.label, chosen, keep)
         from miscreen.tables.wide import assemble
 
-        return Selection(chosen, earlier, assemble(table, columns, resources, on_progress))
+        return Selection(chosen, earlier, assemble(table, columns, request.resources, request.on_progress))
 
 
 def choose(ranking: Ranking, targets: Sequence[str], top: int | None, min_mi: float | None) -> list[str]:

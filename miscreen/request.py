@@ -1,0 +1,153 @@
+"""What a user asks for, checked before any data are touched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from miscreen._version import __version__
+from miscreen.errors import InputError
+from miscreen.estimators import estimator_class
+from miscreen.model import Kind, ScreenSpec
+from miscreen.ranking import UNITS
+from miscreen.resources import Resources
+from miscreen.tables import Progress, library_threads, open_table
+from miscreen.tables.columns import expand_patterns, name_matcher
+from miscreen.tables.source import TableSource
+
+if TYPE_CHECKING:
+    from miscreen.tables.delimited import ReadOptions
+
+
+@dataclass(frozen=True)
+class Request:
+    """All that `rank` is asked.
+
+    Attributes
+    ----------
+    targets : tuple of str
+    spec : ScreenSpec
+        What a score depends on besides the data.
+    features, exclude : tuple of str
+        Names and globs; lists in files are expanded by now, since such a file may be a pipe.
+    unit : str
+        ``nats`` or ``bits``.
+    names : sequence of str, optional
+        Column names of a NumPy array.
+    read : ReadOptions, optional
+    resources : Resources
+    on_progress : callable, optional
+    """
+
+    targets: tuple[str, ...]
+    spec: ScreenSpec
+    features: tuple[str, ...]
+    exclude: tuple[str, ...]
+    unit: str
+    names: Sequence[str] | None
+    read: ReadOptions | None
+    resources: Resources
+    on_progress: Progress | None
+
+    @classmethod
+    def make(
+        cls,
+        target: Any = (),
+        method: str = "auto",
+        *,
+        names: Sequence[str] | None = None,
+        features: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        discrete: Sequence[str] = (),
+        continuous: Sequence[str] = (),
+        target_kind: str | None = None,
+        max_levels: int = 20,
+        min_samples: int = 10,
+        unit: str = "nats",
+        read: ReadOptions | None = None,
+        threads: int | None = None,
+        memory: int | str | None = None,
+        scratch_dir: str | None = None,
+        on_progress: Progress | None = None,
+        **options: Any,
+    ) -> Request:
+        """Check the keywords of `miscreen.rank`; `InputError` says what does not fit."""
+        if max_levels < 2:
+            raise InputError(f"max_levels must be at least 2, not {max_levels}")
+        if min_samples < 2:
+            raise InputError(f"min_samples must be at least 2, not {min_samples}")
+        if target_kind not in (None, *(k.label for k in Kind)):
+            raise InputError(f"there is no target kind {target_kind!r}", "Choose continuous or discrete")
+        if unit not in UNITS:
+            raise InputError(f"there is no unit {unit!r}", f"Choose one of {', '.join(UNITS)}")
+        spec = ScreenSpec(
+            method=method,
+            options=estimator_class(method).make_options(options),
+            discrete=tuple(expand_patterns(discrete)),
+            continuous=tuple(expand_patterns(continuous)),
+            target_kind=None if target_kind is None else Kind[target_kind.upper()],
+            max_levels=max_levels,
+            min_samples=min_samples,
+        )
+        return cls(
+            targets=_target_names(target),
+            spec=spec,
+            features=tuple(expand_patterns(features)),
+            exclude=tuple(expand_patterns(exclude)),
+            unit=unit,
+            names=names,
+            read=read,
+            resources=Resources.detect(threads, memory, scratch_dir),
+            on_progress=on_progress,
+        )
+
+    @contextmanager
+    def open(self, source: Any, kept: Callable[[str], bool] = lambda name: False) -> Iterator[TableSource]:
+        """The table, with the pools of all libraries held to the threads allowed.
+
+        Columns excluded are not read, but for those that `kept` names.
+        """
+        excluded = name_matcher(self.exclude)
+        with (
+            library_threads(self.resources.threads),
+            open_table(
+                source,
+                resources=self.resources,
+                names=self.names,
+                read=self.read,
+                text_columns=name_matcher(self.spec.discrete),
+                ignored_columns=lambda name: excluded(name) and not kept(name),
+                on_progress=self.on_progress,
+            ) as table,
+        ):
+            yield table
+
+    def metadata(self) -> dict[str, Any]:
+        """What a result depends on, as its file says it."""
+        spec = self.spec
+        return {
+            "version": __version__,
+            "target": list(self.targets),
+            "method": spec.method,
+            "options": asdict(spec.options) if fields(spec.options) else {},
+            "features": list(self.features),
+            "exclude": list(self.exclude),
+            "read": None if self.read is None else asdict(self.read),
+            "discrete": list(spec.discrete),
+            "continuous": list(spec.continuous),
+            "target_kind": None if spec.target_kind is None else spec.target_kind.label,
+            "max_levels": spec.max_levels,
+            "min_samples": spec.min_samples,
+            "unit": self.unit,
+            "seed": spec.seed,
+        }
+
+
+def _target_names(target: Any) -> tuple[str, ...]:
+    """One or several names; `InputError` when they are no text."""
+    names = tuple(target) if isinstance(target, list | tuple) else (target,)
+    if not all(isinstance(name, str) for name in names):
+        raise InputError(f"the target is {target!r}", "Give the name of a column, or a list of names")
+    return names
