@@ -13,6 +13,7 @@ from miscreen._version import __version__
 if TYPE_CHECKING:
     from miscreen.description import Description, describe
     from miscreen.errors import DataError, InputError, MiscreenError, ResourceError
+    from miscreen.pair import mutual_info
     from miscreen.ranking import Ranking
     from miscreen.screening import rank
     from miscreen.selection.subset import Selection, select
@@ -30,6 +31,7 @@ _PUBLIC = {
     "Selection": "miscreen.selection.subset",
     "convert": "miscreen.tables.convert",
     "describe": "miscreen.description",
+    "mutual_info": "miscreen.pair",
     "rank": "miscreen.screening",
     "select": "miscreen.selection.subset",
 }
@@ -46,6 +48,7 @@ __all__ = [
     "__version__",
     "convert",
     "describe",
+    "mutual_info",
     "rank",
     "select",
 ]

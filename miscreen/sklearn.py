@@ -1,0 +1,184 @@
+"""Screening as a step of a scikit-learn pipeline; needs ``pip install 'miscreen[sklearn]'``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.feature_selection import SelectorMixin
+from sklearn.utils import Tags, assert_all_finite, check_consistent_length, column_or_1d
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from miscreen.errors import MiscreenError
+from miscreen.model import ColumnType, Floats, codes_by_appearance
+from miscreen.ranking import Ranking
+from miscreen.resources import Resources
+from miscreen.screening import make_spec, screen
+from miscreen.tables import library_threads
+from miscreen.tables.extended import ExtendedTable
+from miscreen.tables.memory import open_object
+
+
+class MutualInfoSelector(SelectorMixin, BaseEstimator):
+    """Keep the columns with the most mutual information with `y`, in nats.
+
+    Parameters
+    ----------
+    k : int, optional
+        How many columns to keep, or all that have a score when there are fewer. None leaves it to `threshold`.
+    threshold : float, optional
+        Keep columns of at least so many nats; together with `k`, both must hold.
+    method : str
+        As in `miscreen.rank`.
+    options : mapping, optional
+        Options of the method, such as ``{"bandwidth_multiplier": 2}``.
+    discrete, continuous : sequences of str
+        Names or globs of columns whose kind is not to be guessed; columns of an array are x0, x1 and so on.
+    target_kind : str, optional
+        ``continuous`` or ``discrete``; by default integers of few values are classes, as in `miscreen.rank`.
+    max_levels, min_samples, threads, memory
+        As in `miscreen.rank`.
+
+    Attributes
+    ----------
+    scores_ : float64 array, shape (n_features,)
+        Mutual information in nats, never clamped; NaN where there is none, such as for a constant.
+    ranking_ : Ranking
+        All that `miscreen.rank` would tell.
+    n_features_in_ : int
+    feature_names_in_ : array of str
+        When `X` has column names that are text.
+
+    Notes
+    -----
+    NaN means missing, and takes out a row for that column alone. The columns of a dataframe keep their types: text
+    is allowed and is discrete, and null means missing. `transform` keeps the order of the columns.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((200, 5))
+    >>> y = X[:, 3] ** 2 + 0.1 * rng.standard_normal(200)
+    >>> MutualInfoSelector(k=1).fit(X, y).get_support(indices=True)
+    array([3])
+    """
+
+    def __init__(
+        self,
+        k: int | None = 10,
+        *,
+        threshold: float | None = None,
+        method: str = "auto",
+        options: Mapping[str, Any] | None = None,
+        discrete: Sequence[str] = (),
+        continuous: Sequence[str] = (),
+        target_kind: str | None = None,
+        max_levels: int = 20,
+        min_samples: int = 10,
+        threads: int | None = None,
+        memory: int | str | None = None,
+    ) -> None:
+        self.k = k
+        self.threshold = threshold
+        self.method = method
+        self.options = options
+        self.discrete = discrete
+        self.continuous = continuous
+        self.target_kind = target_kind
+        self.max_levels = max_levels
+        self.min_samples = min_samples
+        self.threads = threads
+        self.memory = memory
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = True
+        return tags
+
+    def fit(self, X: Any, y: Any) -> MutualInfoSelector:  # noqa: N803  (scikit-learn's name)
+        """Score every column of `X` by its mutual information with `y`.
+
+        Parameters
+        ----------
+        X : array or dataframe, shape (n_samples, n_features)
+        y : array, shape (n_samples,)
+            Numbers or labels, none missing.
+
+        Raises
+        ------
+        ValueError
+            When the request or the data do not allow it; the message is that of `miscreen.rank`.
+        """
+        if self.k is None and self.threshold is None:
+            raise ValueError("nothing says how many features to keep. Give k=, threshold= or both")
+        if self.k is not None and self.k < 1:
+            raise ValueError(f"k must be at least 1, not {self.k}")
+        frame = hasattr(X, "__arrow_c_stream__") or hasattr(X, "iloc")
+        if frame:
+            validate_data(self, X, y, skip_check_array=True)
+            y = column_or_1d(y, warn=True)
+            assert_all_finite(y, input_name="y")
+            check_consistent_length(X, y)
+        else:
+            X, y = validate_data(self, X, y, ensure_all_finite="allow-nan", ensure_min_samples=2)  # noqa: N806
+        values, held = _encode(y)
+        try:
+            spec = make_spec(
+                self.method, dict(self.options or {}), discrete=self.discrete, continuous=self.continuous,
+                target_kind=self.target_kind, max_levels=self.max_levels, min_samples=self.min_samples,
+            )  # fmt: skip
+            resources = Resources.detect(self.threads, self.memory)
+            numbered = None if frame else [f"x{i}" for i in range(X.shape[1])]
+            with library_threads(resources.threads), open_object(X, numbered) as table:
+                extended = ExtendedTable(table, values[np.newaxis], "y", held)
+                self.ranking_: Ranking = screen(extended, extended.further, spec, resources)
+                names = table.names
+        except MiscreenError as error:  # scikit-learn's tools know how to deal with this one
+            raise ValueError(str(error)) from error
+        found = self.ranking_.to_arrow().select(["feature", "mi_nats"]).to_pydict()
+        position = {name: i for i, name in enumerate(names)}
+        best = np.array([position[name] for name in found["feature"]], dtype=np.intp)
+        mi = np.array(found["mi_nats"], dtype=np.float64)
+        self.scores_: Floats = np.empty(len(names))
+        self.scores_[best] = mi
+        kept = ~np.isnan(mi)
+        if self.threshold is not None:
+            kept &= mi >= self.threshold
+        self._support = np.zeros(len(names), dtype=np.bool_)
+        self._support[best[kept][: self.k]] = True
+        return self
+
+    def transform(self, X: Any) -> Any:  # noqa: N803
+        """Keep the columns chosen, in the order of the table.
+
+        Parameters
+        ----------
+        X : array or dataframe, shape (n_samples, n_features)
+
+        Returns
+        -------
+        array or dataframe, shape (n_samples, n_chosen)
+            A dataframe where ``set_output`` asks for one.
+        """
+        kept = super().transform(X)
+        # On the way through an array the columns of a Polars table of several types become objects.
+        return X[list(kept.columns)] if type(kept) is type(X) and hasattr(X, "get_columns") else kept
+
+    def _get_support_mask(self) -> NDArray[np.bool_]:
+        check_is_fitted(self)
+        return self._support
+
+
+def _encode(y: NDArray[Any]) -> tuple[Floats, ColumnType]:
+    """An outcome as numbers, and what they stand for."""
+    kind = y.dtype.kind
+    if kind in "fiub":
+        held = {"f": ColumnType.FLOAT, "b": ColumnType.BOOLEAN}.get(kind, ColumnType.INTEGER)
+        return y.astype(np.float64), held
+    return codes_by_appearance(y.astype(str)).astype(np.float64), ColumnType.TEXT

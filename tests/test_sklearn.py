@@ -1,0 +1,127 @@
+"""Screening inside scikit-learn's pipelines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from sklearn.linear_model import LinearRegression
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import miscreen
+from miscreen.sklearn import MutualInfoSelector
+
+
+@parametrize_with_checks([MutualInfoSelector(), MutualInfoSelector(k=None, threshold=-1.0, method="pearson")])
+def test_scikit_learn_finds_nothing_amiss(estimator: Any, check: Any) -> None:
+    check(estimator)
+
+
+def problem(n: int = 120) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(3)
+    x = rng.standard_normal((n, 30))
+    return x, x[:, 7] + x[:, 2] ** 2 + 0.3 * rng.standard_normal(n)
+
+
+def mixed(n: int = 80) -> dict[str, Any]:
+    rng = np.random.default_rng(4)
+    y = rng.standard_normal(n)
+    near = y + rng.standard_normal(n)
+    return {
+        "y": y,
+        "noise": rng.standard_normal(n),
+        "near": [None if i % 9 == 4 else v for i, v in enumerate(near.tolist())],
+        "word": np.where(near > 0, "high", "low").tolist(),
+        "visits": rng.integers(0, 4, n),
+        "flag": near > 1,
+        "constant": np.ones(n),
+    }
+
+
+@pytest.mark.parametrize("method", ["auto", "ksg"])
+def test_scores_are_those_of_rank(method: str) -> None:
+    x, y = problem()
+    x[::7, 2] = np.nan
+    selector = MutualInfoSelector(k=4, method=method).fit(x, y)
+    names = [f"c{i}" for i in range(30)]
+    ranking = miscreen.rank(np.column_stack([x, y]), "y", method, names=[*names, "y"])
+    assert [names[i] for i in np.argsort(-selector.scores_, kind="stable")] == ranking.names
+    assert np.sort(selector.scores_)[::-1].tolist() == ranking.to_polars()["mi_nats"].to_list()
+    assert {names[i] for i in selector.get_support(indices=True)} == set(ranking.names[:4])
+
+
+def test_threshold_and_k_must_both_hold() -> None:
+    x, y = problem()
+    scores = MutualInfoSelector().fit(x, y).scores_
+    least = np.sort(scores)[-3]
+    assert MutualInfoSelector(k=None, threshold=least).fit(x, y).get_support().sum() == 3
+    assert MutualInfoSelector(k=2, threshold=least).fit(x, y).get_support().sum() == 2
+    assert MutualInfoSelector(k=20, threshold=least).fit(x, y).get_support().sum() == 3
+
+
+def test_in_a_pipeline_under_cross_validation() -> None:
+    x, y = problem()
+    wide = np.column_stack([x, np.random.default_rng(0).standard_normal((120, 200))])
+    chosen = cross_val_score(make_pipeline(MutualInfoSelector(k=2), LinearRegression()), wide, y)
+    every = cross_val_score(LinearRegression(), wide, y)
+    assert chosen.mean() > 0.2 > every.mean()
+
+
+@pytest.mark.parametrize("frame", [pl.DataFrame, pd.DataFrame])
+@pytest.mark.parametrize("output", ["polars", "pandas"])
+def test_frames_keep_names_and_types(frame: Any, output: str) -> None:
+    columns = mixed()
+    y = columns.pop("y")
+    table = frame(columns)
+    selector = MutualInfoSelector(k=3).set_output(transform=output).fit(table, y)
+    assert selector.feature_names_in_.tolist() == list(columns)
+    assert selector.get_feature_names_out().tolist() == ["near", "word", "flag"]
+    out = selector.transform(table)
+    assert type(out).__module__.startswith(output)
+    assert list(out.columns) == ["near", "word", "flag"]
+    if isinstance(out, frame):
+        assert out.equals(table[["near", "word", "flag"]])
+    assert np.isnan(selector.scores_[-1])  # the constant
+
+
+def test_text_and_integers_are_what_rank_makes_of_them() -> None:
+    columns = mixed()
+    ranking = miscreen.rank(pl.DataFrame(columns), "y")
+    selector = MutualInfoSelector().fit(pl.DataFrame(columns).drop("y"), columns["y"])
+    assert selector.ranking_.names == ranking.names
+    assert selector.ranking_.to_polars().equals(ranking.to_polars())
+
+
+def test_a_column_may_be_called_like_the_outcome() -> None:
+    x, _ = problem()
+    x = x[:, :3]
+    selector = MutualInfoSelector(k=1).fit(pl.DataFrame(x, schema=["y", "y_", "a"]), x[:, 2])
+    assert selector.get_feature_names_out().tolist() == ["a"]
+
+
+def test_labels_as_outcome() -> None:
+    x, _ = problem()
+    labels = np.where(x[:, 5] > 0.5, "b", np.where(x[:, 5] < -0.5, "c", "a"))
+    for outcome in (labels, labels.astype(object), pd.Series(labels), (x[:, 5] > 0)):
+        assert MutualInfoSelector(k=1).fit(x, outcome).get_support(indices=True).tolist() == [5]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"k": None}, "how many features"),
+        ({"k": 0}, "at least 1"),
+        ({"method": "none"}, "there is no method 'none'"),
+        ({"options": {"grid": 32}}, "has no option 'grid'"),
+        ({"min_samples": 500}, "fewer than the 500"),
+        ({"target_kind": "discrete"}, "too many for classes"),
+    ],
+)
+def test_a_wrong_request_is_a_value_error(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        MutualInfoSelector(**settings).fit(*problem())
