@@ -17,10 +17,8 @@ def mutual_info(
     *,
     x_kind: str | None = None,
     y_kind: str | None = None,
-    max_levels: int = 20,
-    min_samples: int = 10,
     unit: str = "nats",
-    **options: Any,
+    **screening: Any,
 ) -> float:
     """Estimate the mutual information of two columns, in nats unless `unit` says bits.
 
@@ -32,8 +30,10 @@ def mutual_info(
         As in `miscreen.rank`, which treats `x` as a feature and `y` as the target.
     x_kind, y_kind : str, optional
         ``continuous`` or ``discrete``; otherwise by type and `max_levels`.
-    max_levels, min_samples, unit, **options
-        As in `miscreen.rank`.
+    unit : str
+        ``nats`` or ``bits``.
+    **screening
+        ``max_levels``, ``min_samples`` and the method's options, as in `miscreen.rank`.
 
     Returns
     -------
@@ -84,9 +84,9 @@ def mutual_info(
     if lengths["x"] != lengths["y"]:
         raise InputError(f"x has {lengths['x']:,} values and y has {lengths['y']:,}", "Give as many of each")
     ranking = rank(
-        pl.DataFrame(columns), "y", method,
+        pl.DataFrame(columns), "y", method, target_kind=y_kind, unit=unit,
         discrete=["x"] if x_kind == "discrete" else [], continuous=["x"] if x_kind == "continuous" else [],
-        target_kind=y_kind, max_levels=max_levels, min_samples=min_samples, unit=unit, **options,
+        **screening,
     )  # fmt: skip
     found = ranking.to_arrow().to_pylist()[0]
     if found["status"] != "ok":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from miscreen.errors import MiscreenError
 from miscreen.model import ColumnType, Floats, codes_by_appearance
 from miscreen.ranking import Ranking
-from miscreen.resources import Resources
-from miscreen.screening import make_spec, screen
-from miscreen.tables import library_threads
+from miscreen.request import Request
+from miscreen.screening import screen
 from miscreen.tables.extended import ExtendedTable
-from miscreen.tables.memory import open_object
 
 
 class MutualInfoSelector(SelectorMixin, BaseEstimator):
@@ -129,15 +128,15 @@ class MutualInfoSelector(SelectorMixin, BaseEstimator):
             X, y = validate_data(self, X, y, ensure_all_finite="allow-nan", ensure_min_samples=2)  # noqa: N806
         values, held = _encode(y)
         try:
-            spec = make_spec(
-                self.method, dict(self.options or {}), discrete=self.discrete, continuous=self.continuous,
-                target_kind=self.target_kind, max_levels=self.max_levels, min_samples=self.min_samples,
+            request = Request.make(
+                method=self.method, names=None if frame else [f"x{i}" for i in range(X.shape[1])],
+                discrete=self.discrete, continuous=self.continuous, target_kind=self.target_kind,
+                max_levels=self.max_levels, min_samples=self.min_samples, threads=self.threads, memory=self.memory,
+                **(self.options or {}),
             )  # fmt: skip
-            resources = Resources.detect(self.threads, self.memory)
-            numbered = None if frame else [f"x{i}" for i in range(X.shape[1])]
-            with library_threads(resources.threads), open_object(X, numbered) as table:
+            with request.open(X) as table:
                 extended = ExtendedTable(table, values[np.newaxis], "y", held)
-                self.ranking_: Ranking = screen(extended, extended.further, spec, resources)
+                self.ranking_: Ranking = screen(extended, replace(request, targets=extended.further))
                 names = table.names
         except MiscreenError as error:  # scikit-learn's tools know how to deal with this one
             raise ValueError(str(error)) from error

@@ -30,7 +30,7 @@ class ExtendedTable(TableSource):
 
     Attributes
     ----------
-    further : list of str
+    further : tuple of str
         Names of the further columns.
     """
 
@@ -39,7 +39,7 @@ class ExtendedTable(TableSource):
         wanted = [stem] if len(values) == 1 else [f"{stem} {i}" for i in range(1, len(values) + 1)]
         while any(name in taken for name in wanted):
             wanted = [f"{name}_" for name in wanted]
-        self.further = wanted
+        self.further = tuple(wanted)
         self.label = table.label
         self.n_samples = table.n_samples
         self.names: Sequence[str] = [*table.names, *wanted]
