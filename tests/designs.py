@@ -1,0 +1,306 @@
+"""Tables to screen, in which it is known which columns depend on the target: one shape of dependence each.
+
+The numbers of true columns, samples and the strengths are such that no method finds all of them. Where the shape
+allows, a column is drawn given the target, with a strength of its own, so that true columns depend on one another
+through the target alone. Some designs are held out: `auto` was settled without looking at them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+Floats = NDArray[np.float64]
+Rng = np.random.Generator
+Shape = Callable[[Rng, Floats, float], Floats]
+
+
+@dataclass(frozen=True)
+class Screen:
+    """A table: features of shape (n_features, n_samples), a target, and which features are true."""
+
+    features: Floats
+    target: Floats
+    truth: NDArray[np.bool_]
+    discrete: NDArray[np.bool_]  # which features have levels
+    nominal: NDArray[np.bool_]  # and which of these levels are labels without an order
+
+
+@dataclass(frozen=True)
+class Design:
+    """How to draw a table, and whether its target is one of classes."""
+
+    draw: Callable[[Rng], Screen]
+    target_discrete: bool = False
+    held_out: bool = field(default=False, kw_only=True)
+
+    def sample(self, seed: int) -> Screen:
+        """A table; the same for the same seed."""
+        return self.draw(np.random.default_rng(seed))
+
+
+def auroc(scores: Floats, truth: NDArray[np.bool_]) -> float:
+    """Probability that a true feature scores higher than another, ties counting half; NaN counts as lowest."""
+    ranks = rankdata(np.where(np.isnan(scores), -np.inf, scores))
+    n_true = np.count_nonzero(truth)
+    n_false = len(truth) - n_true
+    return float((ranks[truth].sum() - n_true * (n_true + 1) / 2) / (n_true * n_false))
+
+
+# ---- a target made of many correlated columns ---------------------------------------------------------------
+
+
+def _sum_of_columns(rng: Rng, shape: str, n_true: int, classes: bool) -> Screen:
+    """1,050 samples of 1,200 columns, correlated as neighbours are and by a few factors; some make up the target."""
+    n, p = 1050, 1200
+    noise = rng.standard_normal((p, n))
+    features = np.empty((p, n))
+    features[0] = noise[0]
+    for j in range(1, p):
+        features[j] = 0.4 * features[j - 1] + 0.9 * noise[j]
+    features += 0.15 * rng.standard_normal((p, 5)) @ rng.standard_normal((5, n))
+    features /= features.std(axis=1, keepdims=True)
+    truth = np.zeros(p, bool)
+    truth[rng.choice(p, n_true, replace=False)] = True
+    weights = rng.uniform(0.5, 1.0, n_true) * rng.choice((-1.0, 1.0), n_true)
+    parts = features[truth] if shape == "linear" else features[truth] ** 2
+    signal = weights @ parts
+    signal = (signal - signal.mean()) / signal.std()
+    if classes:
+        target = (rng.random(n) < 1 / (1 + np.exp(-2.5 * signal))).astype(np.float64)
+    else:
+        target = signal + 0.6 * rng.standard_normal(n)
+    none = np.zeros(p, bool)
+    return Screen(features, target, truth, none, none)
+
+
+# ---- columns drawn given the target -------------------------------------------------------------------------
+
+
+def _given_target(
+    rng: Rng,
+    shape: Shape,
+    target: Callable[[Rng, int], Floats],
+    n: int = 600,
+    strengths: tuple[float, float] = (0.3, 1.0),
+    *,
+    p: int = 1000,
+    discrete: bool = False,
+    nominal: bool = False,
+    missing: float = 0.0,
+) -> Screen:
+    """A tenth of the columns are true, each of its own strength; the others are drawn given a shuffled target.
+
+    So the margins of true and other columns are the same, and nothing but the dependence tells them apart.
+    """
+    y = target(rng, n)
+    truth = np.zeros(p, bool)
+    truth[rng.choice(p, p // 10, replace=False)] = True
+    features = np.empty((p, n))
+    for j in range(p):
+        features[j] = shape(rng, y if truth[j] else rng.permutation(y), rng.uniform(*strengths))
+        if missing > 0.0:
+            features[j, rng.random(n) < rng.uniform(0.05, missing)] = np.nan
+    return Screen(features, y, truth, np.full(p, discrete), np.full(p, nominal))
+
+
+def _normal(rng: Rng, n: int) -> Floats:
+    return rng.standard_normal(n)
+
+
+def _uniform(rng: Rng, n: int) -> Floats:
+    return rng.uniform(-1.0, 1.0, n)
+
+
+def _classes(*shares: float) -> Callable[[Rng, int], Floats]:
+    return lambda rng, n: rng.choice(len(shares), n, p=shares).astype(np.float64)
+
+
+def _linear(rng: Rng, y: Floats, strength: float) -> Floats:
+    return strength * y + rng.standard_normal(len(y))
+
+
+def _heavy_tailed(rng: Rng, y: Floats, strength: float) -> Floats:
+    return strength * y + rng.standard_t(1.5, len(y))
+
+
+def _quadratic(rng: Rng, y: Floats, strength: float) -> Floats:
+    return strength * y**2 + rng.standard_normal(len(y))
+
+
+def _oscillating(periods: float) -> Shape:
+    """A sine over a target that is uniform from -1 to 1."""
+    return lambda rng, y, strength: (
+        strength * np.sin(np.pi * periods * (y + rng.choice((0.0, 0.25)))) + rng.standard_normal(len(y))
+    )
+
+
+def _circular(rng: Rng, y: Floats, strength: float) -> Floats:
+    """On a circle with a target uniform from -1 to 1, above or below by chance."""
+    return strength * rng.choice((-1.0, 1.0), len(y)) * np.sqrt(1 - y**2) + 0.5 * rng.standard_normal(len(y))
+
+
+def _heteroscedastic(rng: Rng, y: Floats, strength: float) -> Floats:
+    return np.exp(strength * y) * rng.standard_normal(len(y))
+
+
+def _zeros(rng: Rng, y: Floats, strength: float) -> Floats:
+    """A positive amount that is more often zero where the target is low, and larger where it is high."""
+    seen = rng.random(len(y)) < 1 / (1 + np.exp(0.5 - strength * y))
+    return np.where(seen, np.exp(0.5 * strength * y + rng.standard_normal(len(y))), 0.0)
+
+
+def _counts(rng: Rng, y: Floats, strength: float) -> Floats:
+    return rng.poisson(np.exp(0.3 + strength * y)).astype(np.float64)
+
+
+def _steps(rng: Rng, y: Floats, strength: float) -> Floats:
+    """Whole standard deviations."""
+    return np.round(_linear(rng, y, strength))
+
+
+def _genotypes(rng: Rng, y: Floats, strength: float) -> Floats:
+    """Two alleles, whose frequency follows the target."""
+    frequency = 1 / (1 + np.exp(-(rng.uniform(-2.0, 0.5) + strength * y)))
+    return rng.binomial(2, frequency).astype(np.float64)
+
+
+def _labels(rng: Rng, y: Floats, strength: float) -> Floats:
+    """Five labels without an order, preferred at different values of the target."""
+    preference = strength * np.outer(rng.permutation(np.linspace(-1, 1, 5)), y) + rng.gumbel(size=(5, len(y)))
+    return np.argmax(preference, axis=0).astype(np.float64)
+
+
+def _shift(rng: Rng, y: Floats, strength: float) -> Floats:
+    """Each class has a centre of its own."""
+    return strength * rng.standard_normal(int(y.max()) + 1)[y.astype(int)] + rng.standard_normal(len(y))
+
+
+def _spread(rng: Rng, y: Floats, strength: float) -> Floats:
+    """One class is wider than the other."""
+    return (1 + strength * y) * rng.standard_normal(len(y))
+
+
+def _mixed_kinds(rng: Rng, target: Callable[[Rng, int], Floats]) -> Screen:
+    """Linear, zero-inflated, tied, counted, labelled and incomplete columns in one table, true and null of each."""
+    y = target(rng, 600)
+    sorts = [
+        _given_target(rng, shape, lambda rng, n: y, strengths=strengths, p=300, **more)
+        for shape, strengths, more in (
+            (_linear, (0.02, 0.25), {}),
+            (_quadratic, (0.05, 0.3), {}),
+            (_linear, (0.02, 0.25), {"missing": 0.4}),
+            (_zeros, (0.02, 0.3), {}),
+            (_counts, (0.02, 0.25), {}),
+            (_steps, (0.02, 0.25), {}),
+            (_genotypes, (0.02, 0.35), {"discrete": True}),
+            (_labels, (0.05, 0.6), {"discrete": True, "nominal": True}),
+        )
+    ]
+    features, truth, discrete, nominal = (
+        np.concatenate([getattr(s, name) for s in sorts]) for name in ("features", "truth", "discrete", "nominal")
+    )
+    return Screen(features, y, truth, discrete, nominal)
+
+
+# ---- held out -----------------------------------------------------------------------------------------------
+
+
+def _threshold(rng: Rng, y: Floats, strength: float) -> Floats:
+    """A step at a value of the target."""
+    return strength * (y > rng.uniform(-1.0, 1.0)) + rng.standard_normal(len(y))
+
+
+def _one_tail(rng: Rng, y: Floats, strength: float) -> Floats:
+    """Follows the target where it is high, and nowhere else."""
+    return strength * np.maximum(y - 0.8, 0.0) + rng.standard_normal(len(y))
+
+
+def _crossed(rng: Rng, y: Floats, strength: float) -> Floats:
+    """Rises with the target in one half of the samples and falls in the other."""
+    return strength * rng.choice((-1.0, 1.0), len(y)) * y + rng.standard_normal(len(y))
+
+
+def _checkerboard(rng: Rng, y: Floats, strength: float) -> Floats:
+    """Squares of three by three in the plane, for a target uniform from -1 to 1, and some noise anywhere."""
+    square = np.minimum(np.floor(1.5 * (y + 1)), 2)
+    x = 2 * rng.integers(0, 2, len(y)) * (square % 2 == 0) + (square % 2 == 1) + rng.random(len(y))
+    return np.where(rng.random(len(y)) < strength, x, rng.uniform(0.0, 3.0, len(y)))
+
+
+def _two_modes(rng: Rng, y: Floats, strength: float) -> Floats:
+    """One class about the centre, the other on both of its sides, of the same mean and spread."""
+    apart = rng.choice((-1.0, 1.0), len(y)) * strength + np.sqrt(1 - strength**2) * rng.standard_normal(len(y))
+    return np.where(y > 0, apart, rng.standard_normal(len(y)))
+
+
+def _inflated_where_middle(rng: Rng, y: Floats, strength: float) -> Floats:
+    """Zero more often where the target is far from its centre on either side."""
+    seen = rng.random(len(y)) < 1 / (1 + np.exp(-0.5 + strength * (y**2 - 1)))
+    return np.where(seen, rng.exponential(size=len(y)), 0.0)
+
+
+def _designs() -> dict[str, Design]:
+    designs = {
+        f"{shape}, {'binary' if classes else 'continuous'}, {n_true} true": Design(
+            partial(_sum_of_columns, shape=shape, n_true=n_true, classes=classes), classes
+        )
+        for shape in ("linear", "quadratic")
+        for classes in (False, True)
+        for n_true in (40, 80, 120)
+    }
+
+    def add(name: str, shape: Shape, target: Callable[[Rng, int], Floats], low: float, high: float, **more: object):
+        kind = {k: more.pop(k) for k in ("target_discrete", "held_out") if k in more}
+        designs[name] = Design(
+            partial(_given_target, shape=shape, target=target, strengths=(low, high), **more), **kind
+        )
+
+    classes = {"target_discrete": True}
+    held_out = {"held_out": True}
+    add("line", _linear, _normal, 0.02, 0.25)
+    add("line, heavy tails", _heavy_tailed, _normal, 0.02, 0.3)
+    add("parabola", _quadratic, _normal, 0.02, 0.25)
+    add("sine, 2 periods", _oscillating(2), _uniform, 0.1, 0.6)
+    add("sine, 4 periods", _oscillating(4), _uniform, 0.2, 0.9)
+    add("circle", _circular, _uniform, 0.2, 1.0)
+    add("spread along the target", _heteroscedastic, _normal, 0.02, 0.3)
+    add("line, 5 to 40 % missing", _linear, _normal, 0.02, 0.25, missing=0.4)
+    add("parabola, 5 to 40 % missing", _quadratic, _normal, 0.02, 0.25, missing=0.4)
+    add("zero-inflated", _zeros, _normal, 0.02, 0.3)
+    add("whole numbers", _steps, _normal, 0.02, 0.25)
+    add("genotypes", _genotypes, _normal, 0.02, 0.35, discrete=True)
+    add("labels", _labels, _normal, 0.05, 0.6, discrete=True, nominal=True)
+    add("two classes shifted", _shift, _classes(0.5, 0.5), 0.05, 0.4, **classes)
+    add("uneven classes shifted", _shift, _classes(0.1, 0.9), 0.05, 0.5, **classes)
+    add("four classes shifted", _shift, _classes(0.4, 0.3, 0.2, 0.1), 0.05, 0.4, **classes)
+    add("two classes of unlike spread", _spread, _classes(0.5, 0.5), 0.05, 0.5, **classes)
+    add("zero-inflated, two classes", _zeros, _classes(0.5, 0.5), 0.05, 0.7, **classes)
+    add("genotypes, two classes", _genotypes, _classes(0.5, 0.5), 0.05, 0.7, discrete=True, **classes)
+    add("two classes shifted, 5 to 40 % missing", _shift, _classes(0.5, 0.5), 0.05, 0.4, missing=0.4, **classes)
+    designs["all kinds of columns"] = Design(partial(_mixed_kinds, target=_normal))
+    designs["all kinds of columns, two classes"] = Design(partial(_mixed_kinds, target=_classes(0.5, 0.5)), True)
+
+    add("threshold", _threshold, _normal, 0.05, 0.5, **held_out)
+    add("one tail", _one_tail, _normal, 0.1, 1.0, **held_out)
+    add("cross", _crossed, _normal, 0.1, 1.0, **held_out)
+    add("checkerboard", _checkerboard, _uniform, 0.05, 0.5, **held_out)
+    add("sine, 3 periods, 300 samples", _oscillating(3), _uniform, 0.2, 0.9, n=300, **held_out)
+    add("counts", _counts, _normal, 0.02, 0.25, **held_out)
+    add("zeros away from the centre", _inflated_where_middle, _normal, 0.05, 0.4, **held_out)
+    add("cross, 5 to 40 % missing, whole numbers", lambda r, y, s: np.round(_crossed(r, y, s)), _normal, 0.1, 1.0,
+        missing=0.4, **held_out)  # fmt: skip
+    add("two modes against one", _two_modes, _classes(0.5, 0.5), 0.3, 0.9, **classes, **held_out)
+    add("three classes, unlike spread", _spread, _classes(0.5, 0.3, 0.2), 0.02, 0.3, **classes, **held_out)
+    add("counts, three classes", _counts, _classes(0.5, 0.3, 0.2), 0.02, 0.3, **classes, **held_out)
+    add("labels, four classes", _labels, _classes(0.4, 0.3, 0.2, 0.1), 0.05, 0.6, discrete=True, nominal=True,
+        **classes, **held_out)  # fmt: skip
+    return designs
+
+
+DESIGNS = _designs()
