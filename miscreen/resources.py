@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from miscreen.errors import InputError, ResourceError
+from miscreen.limits import MIB, Limits, environment_threads, least
 
-MIB = 1 << 20
 FLOOR_BYTES = 350 * MIB  # interpreter, libraries and machine code, measured; outside the budget
+MAPPED_BYTES = 1800 * MIB  # address space of a run beside its budget, measured; most of it is never used
+MAPPED_PER_THREAD = 128 * MIB  # what the C library sets aside for each, and their stacks
 BYTES_PER_COLUMN = 600  # name, type, scores and the ranking of one column; outside the budget
+LEAST_BUDGET = 16 * MIB  # asked of the limits when no memory is given
 MAX_BLOCK_BYTES = 16 * MIB  # larger blocks are no faster, and memory that is used again is cheaper than new
 BLOCKS_IN_FLIGHT = 4  # one computed, one waiting, one being read, and what the reader needs to make it
 
@@ -83,16 +86,23 @@ class Resources:
         memory: int | str | None = None,
         scratch_dir: Path | str | None = None,
     ) -> Resources:
-        """Fill in what is not given from the machine, its control groups and the batch scheduler."""
-        count = threads if threads is not None else _environment_threads() or available_threads()
+        """Fill in what is not given from the machine, its control groups and the batch scheduler.
+
+        Raises
+        ------
+        InputError
+            When a number makes no sense, or the scratch directory does not exist.
+        ResourceError
+            When the limits leave no room for the libraries, or none for the memory asked for.
+        """
+        limits = Limits.detect()
+        count = threads if threads is not None else environment_threads() or least(limits.threads).value
         if count < 1:
             raise InputError(f"threads must be at least 1, not {count}")
-        if memory is None:
-            budget = available_memory() // 2
-        else:
-            budget = parse_bytes(memory) if isinstance(memory, str) else memory
-        if budget <= 0:
-            raise InputError(f"memory must be a positive number of bytes, not {budget}")
+        given = parse_bytes(memory) if isinstance(memory, str) else memory
+        if given is not None and given <= 0:
+            raise InputError(f"memory must be a positive number of bytes, not {given}")
+        budget = _budget(limits, count, given)
         scratch = Path(scratch_dir or os.environ.get("MISCREEN_SCRATCH") or tempfile.gettempdir())
         if not scratch.is_dir():
             raise InputError(f"the scratch directory {str(scratch)!r} does not exist", "Create it or name another")
@@ -141,106 +151,27 @@ def plan_blocks(n_features: int, n_samples: int, value_bytes: int, memory_bytes:
     return BlockPlan(n_features, min(block, max(1, n_features)))
 
 
-# ---- what the machine and the job allow --------------------------------------------------------------------
-
-
-def _positive(text: str | None) -> int | None:
-    try:
-        number = int((text or "").split("(")[0].split(",")[0])
-    except ValueError:
-        return None
-    return number if number > 0 else None
-
-
-def _environment_threads() -> int | None:
-    given = os.environ.get("MISCREEN_THREADS")
-    if given is None:
-        return None
-    count = _positive(given)
-    if count is None:
-        raise InputError(f"MISCREEN_THREADS is {given!r}", "Set it to a whole number of threads, or unset it")
-    return count
-
-
-def available_threads() -> int:
-    """The fewest processors that affinity, control groups, the scheduler and library limits allow."""
-    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    grants = [_positive(os.environ.get(v)) for v in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS")]
-    grants += [_scheduler_threads(), _cgroup_quota()]
-    return max(1, min([affinity, *(g for g in grants if g is not None)]))
-
-
-def _scheduler_threads() -> int | None:
-    for variable in ("SLURM_CPUS_PER_TASK", "NCPUS", "LSB_DJOB_NUMPROC", "NSLOTS"):
-        if granted := _positive(os.environ.get(variable)):
-            return granted
-    on_node = _positive(os.environ.get("SLURM_CPUS_ON_NODE"))
-    tasks = _positive(os.environ.get("SLURM_STEP_TASKS_PER_NODE") or os.environ.get("SLURM_TASKS_PER_NODE"))
-    return max(1, on_node // (tasks or 1)) if on_node else None
-
-
-def _cgroup_files(controller: str, name_v1: str, name_v2: str) -> list[Path]:
-    """Files of that name from the process's own control group up to the mount root."""
-    found: list[Path] = []
-    try:
-        memberships = Path("/proc/self/cgroup").read_text().splitlines()
-    except OSError:
-        return found
-    for line in memberships:
-        _, controllers, path = line.split(":", 2)
-        if controllers == "":
-            root, name = Path("/sys/fs/cgroup"), name_v2
-        elif controller in controllers.split(","):
-            root, name = Path("/sys/fs/cgroup") / controllers, name_v1
-            if not root.is_dir():
-                root = Path("/sys/fs/cgroup") / controller
-        else:
-            continue
-        group = root / path.lstrip("/")
-        while True:
-            found.append(group / name)
-            if group == root or root not in group.parents:
-                break
-            group = group.parent
-    return [file for file in found if file.is_file()]
-
-
-def _cgroup_quota() -> int | None:
-    counts = []
-    for file in _cgroup_files("cpu", "cpu.cfs_quota_us", "cpu.max"):
-        try:
-            words = file.read_text().split()
-            period = words[1] if len(words) > 1 else file.with_name("cpu.cfs_period_us").read_text()
-            if words[0] not in ("max", "-1"):
-                counts.append(max(1, int(words[0]) // int(period)))
-        except (OSError, ValueError, IndexError):
-            continue
-    return min(counts) if counts else None
-
-
-def available_memory() -> int:
-    """The fewest bytes that the machine, control groups, resource limits and the scheduler allow."""
-    limits = []
-    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    for file in _cgroup_files("memory", "memory.limit_in_bytes", "memory.max"):
-        try:
-            limits.append(int(file.read_text()))
-        except (OSError, ValueError):  # "max", or not ours to read
-            continue
-    try:
-        import resource
-
-        for limit in (resource.RLIMIT_AS, resource.RLIMIT_RSS):
-            soft, _ = resource.getrlimit(limit)
-            if soft != resource.RLIM_INFINITY:
-                limits.append(soft)
-    except ImportError:  # not a Unix system
-        pass
-    per_node = _positive(os.environ.get("SLURM_MEM_PER_NODE"))
-    per_cpu = _positive(os.environ.get("SLURM_MEM_PER_CPU"))
-    if per_node:
-        limits.append(per_node * MIB)
-    elif per_cpu:
-        limits.append(per_cpu * MIB * available_threads())
-    return min(limits) if limits else 4 << 30
+def _budget(limits: Limits, threads: int, given: int | None) -> int:
+    """The memory asked for, or half of what is allowed; `ResourceError` where that leaves none for the libraries."""
+    bound = least(limits.memory)
+    budget = min(bound.value // 2, bound.value - FLOOR_BYTES) if given is None else given
+    if budget < LEAST_BUDGET and given is None:
+        raise ResourceError(
+            f"{bound.source} limits memory to {format_bytes(bound.value)}, but a run needs "
+            f"{format_bytes(FLOOR_BYTES + LEAST_BUDGET)}, most of it for libraries",
+            "Ask for more, or set the budget beside the libraries with --memory",
+        )
+    if limits.address_space is None:
+        return budget
+    # A library that can map no more ends the process where it stands, so this is told before any is loaded.
+    floor = MAPPED_BYTES + threads * MAPPED_PER_THREAD
+    needed = floor + (LEAST_BUDGET if given is None else given)
+    if limits.address_space < needed:
+        smaller = "" if given is None else " or a smaller --memory"
+        raise ResourceError(
+            f"the address space is limited to {format_bytes(limits.address_space)} (ulimit -v), but a run with "
+            f"{threads:,} threads needs {format_bytes(needed)}: {format_bytes(floor)} for libraries and threads, "
+            f"{format_bytes(needed - floor)} for --memory",
+            f"Raise the limit, or give fewer --threads{smaller}",
+        )
+    return min(budget, limits.address_space - floor) if given is None else budget

@@ -19,6 +19,7 @@ from miscreen.cli.progress import Progress
 from miscreen.cli.terminal import relay_notes, say
 from miscreen.errors import InputError
 from miscreen.estimators import ESTIMATORS
+from miscreen.limits import POOLS, Limits
 from miscreen.resources import Resources, parse_bytes
 from miscreen.tables.write import WRITERS, Destination, find_writer
 
@@ -88,6 +89,12 @@ Keep = Annotated[
     Option("--keep", metavar="NAMES", help="Further columns, written first: names, globs or @FILE; repeatable."),
 ]
 Names = Annotated[bool, Option("--names", help="Print the chosen names, one a line, instead of the columns.")]
+OptionalSource = Annotated[
+    str | None, Argument(metavar="[SOURCE]", help="File, directory, quoted glob, or - for standard input.")
+]
+ShowResources = Annotated[
+    bool, Option("--resources", help="Show the threads and memory that a run would take here, and why.")
+]
 Json = Annotated[bool, Option("--json", help="Print JSON.")]
 Format = Annotated[str | None, Option("--format", metavar="FORMAT", help=f"{', '.join(WRITERS)}.")]
 Force = Annotated[bool, Option("--force", help="Replace an existing file.")]
@@ -252,8 +259,10 @@ class Running:
         """
         relay_notes(self.quiet)
         threads = Resources.detect(self.threads, self.memory, self.scratch).threads
-        for pool in ("POLARS_MAX_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        for pool in POOLS:
             os.environ[pool] = str(threads)
+        if Limits.detect().address_space is not None:  # Arrow's own allocator maps a gigabyte at once
+            os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"
         return {"threads": self.threads, "memory": self.memory, "scratch_dir": self.scratch}
 
     def note_compilation(self) -> None:

@@ -299,12 +299,14 @@ def _spool(stream: BinaryIO, scratch_dir: Path) -> BinaryIO:
 
 @contextmanager
 def library_threads(threads: int) -> Iterator[None]:
-    """Hold Arrow's pool to the run's threads; ours is the only other one that is used."""
+    """Hold Arrow's pools to the run's threads; ours is the only other one that is used."""
     import pyarrow as pa
 
-    before = pa.cpu_count()
+    before = pa.cpu_count(), pa.io_thread_count()
     pa.set_cpu_count(threads)
+    pa.set_io_thread_count(threads)
     try:
         yield
     finally:
-        pa.set_cpu_count(before)
+        pa.set_cpu_count(before[0])
+        pa.set_io_thread_count(before[1])
