@@ -247,21 +247,29 @@ def test_a_limited_address_space_ends_in_a_ranking_or_a_clear_word(megabytes: in
 
 _POOLS = """
 import json, sys
-import miscreen.screening as screening
 from miscreen.cli import main
+from miscreen.cli.options import Running
 
-whole = screening.run_blocks
+start = Running.start
 
-def spy(*arguments, **more):
-    import numba, polars, pyarrow
-    from threadpoolctl import threadpool_info
-    whole(*arguments, **more)
-    pools = {f"blas {p['prefix']}": p["num_threads"] for p in threadpool_info()}
-    pools |= {"numba": numba.config.NUMBA_NUM_THREADS, "polars": polars.thread_pool_size()}
-    pools |= {"arrow": pyarrow.cpu_count(), "arrow io": pyarrow.io_thread_count()}
-    print(json.dumps(pools))
+def spied(running):
+    keywords = start(running)  # before this no library may have been imported
+    import miscreen.screening as screening
+    whole = screening.run_blocks
 
-screening.run_blocks = spy
+    def spy(*arguments, **more):
+        import numba, polars, pyarrow
+        from threadpoolctl import threadpool_info
+        whole(*arguments, **more)
+        pools = {f"blas {p['prefix']}": p["num_threads"] for p in threadpool_info()}
+        pools |= {"numba": numba.config.NUMBA_NUM_THREADS, "polars": polars.thread_pool_size()}
+        pools |= {"arrow": pyarrow.cpu_count(), "arrow io": pyarrow.io_thread_count()}
+        print(json.dumps(pools))
+
+    screening.run_blocks = spy
+    return keywords
+
+Running.start = spied
 sys.exit(main(sys.argv[1:]))
 """
 
