@@ -142,3 +142,14 @@ def word_at(typing_context: Any, address: Any) -> Any:
         return builder.load(pointer, align=1)
 
     return numba.uint64(numba.int64), load
+
+
+@_instruction
+def half_word_at(typing_context: Any, address: Any) -> Any:
+    """The four bytes at an address, aligned or not, as a uint32 in the processor's byte order."""
+
+    def load(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = builder.inttoptr(arguments[0], ir.IntType(32).as_pointer())
+        return builder.load(pointer, align=1)
+
+    return numba.uint32(numba.int64), load

@@ -14,7 +14,7 @@ from miscreen.kernels._jit import byte_at, inner, kernel
 
 TRUE, FALSE, BYTE, I16, I32, I64, DOUBLE, BINARY, LIST, SET, MAP, STRUCT = range(1, 13)
 
-_DEEPEST = 16  # structs in structs; a footer has fewer than ten
+DEEPEST = 16  # structs in structs; a footer has fewer than ten
 
 
 @inner
@@ -32,7 +32,7 @@ def _varint(at: int, stop: int) -> tuple[int, int]:
 
 
 @inner
-def _integer(at: int, stop: int) -> tuple[int, int]:
+def integer(at: int, stop: int) -> tuple[int, int]:
     """A signed integer, and the address after it, or -1."""
     value, at = _varint(at, stop)
     return ((value >> 1) & 0x7FFFFFFFFFFFFFFF) ^ -(value & 1), at
@@ -63,7 +63,7 @@ def _list(at: int, stop: int) -> tuple[int, int, int]:
 
 
 @inner
-def _field(at: int, stop: int, last: int) -> tuple[int, int, int]:
+def field(at: int, stop: int, last: int) -> tuple[int, int, int]:
     """Kind and number of a struct's next field, and the address of its value, or -1. Kind 0 ends the struct."""
     if at >= stop:
         return 0, 0, -1
@@ -73,7 +73,7 @@ def _field(at: int, stop: int, last: int) -> tuple[int, int, int]:
         return 0, 0, at
     if byte >> 4:
         return byte & 15, last + (byte >> 4), at
-    number, at = _integer(at, stop)
+    number, at = integer(at, stop)
     return byte & 15, number, at
 
 
@@ -92,7 +92,7 @@ def _skip_plain(at: int, stop: int, kind: int) -> int:
 
 
 @inner
-def _skip(at: int, stop: int, kind: int, siblings: NDArray[np.int64]) -> int:
+def skip_value(at: int, stop: int, kind: int, siblings: NDArray[np.int64]) -> int:
     """The address after a value, or -1. Of each open struct, `siblings` counts those that follow it in a list.
 
     Lists of lists and maps are malformed: no footer has any.
@@ -123,7 +123,7 @@ def _skip(at: int, stop: int, kind: int, siblings: NDArray[np.int64]) -> int:
                 return -1
         kind = 0
         while depth > 0 and kind == 0:
-            kind, _, at = _field(at, stop, 0)
+            kind, _, at = field(at, stop, 0)
             if at < 0:
                 return -1
             if kind == 0:
@@ -143,10 +143,10 @@ def skip(footer: NDArray[np.uint8], first: int, kind: int, starts: NDArray[np.in
     """
     base = footer.ctypes.data
     at, stop = base + first, base + len(footer)
-    siblings = np.empty(_DEEPEST, dtype=np.int64)
+    siblings = np.empty(DEEPEST, dtype=np.int64)
     starts[0] = first
     for i in range(1, len(starts)):
-        at = _skip(at, stop, kind, siblings)
+        at = skip_value(at, stop, kind, siblings)
         if at < 0:
             return -1
         starts[i] = at - base
@@ -159,7 +159,7 @@ def _element(at: int, stop: int, siblings: NDArray[np.int64]) -> tuple[int, int,
     number of children; the address after it, or -1."""
     label, name, name_stop, typed, children, number = 0, 0, 0, False, 0, 0
     while True:
-        kind, number, at = _field(at, stop, number)
+        kind, number, at = field(at, stop, number)
         if at < 0 or kind == 0:
             return label, name, name_stop, typed and children == 0, children, at if label else -1
         if number == 4 and kind == BINARY:
@@ -167,10 +167,10 @@ def _element(at: int, stop: int, siblings: NDArray[np.int64]) -> tuple[int, int,
             name, at = _binary(at, stop)
             name_stop = at
         elif number == 5 and kind == I32:
-            children, at = _integer(at, stop)
+            children, at = integer(at, stop)
         else:
             typed |= number == 1
-            at = _skip(at, stop, kind, siblings)
+            at = skip_value(at, stop, kind, siblings)
         if at < 0 or children < 0:
             return 0, 0, 0, False, 0, -1
 
@@ -199,7 +199,7 @@ def read_columns(
     """
     base = footer.ctypes.data
     at, stop = base + first, base + len(footer)
-    siblings = np.empty(_DEEPEST, dtype=np.int64)
+    siblings = np.empty(DEEPEST, dtype=np.int64)
     c, n_columns, leaf, pending = 0, 0, 0, 1
     for element in range(len(columns)):
         start, inside = at, pending > n_columns - c

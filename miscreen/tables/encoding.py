@@ -80,6 +80,11 @@ def encode(table: pa.Table) -> NDArray[Any]:
     float32 or float64 array, shape (n_columns, n_rows), C-contiguous
         Encoded as `miscreen.model.FeatureBlock` says; float32 only if no column needs more.
     """
+    with np.errstate(invalid="ignore"):  # a NaN may be a signalling one
+        return _encode(table)
+
+
+def _encode(table: pa.Table) -> NDArray[Any]:
     dtype = np.dtype(np.float32 if widest_value(table.schema) == 4 else np.float64)
     groups: dict[pa.DataType, list[int]] = {}
     for i, arrow_type in enumerate(table.schema.types):

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import binascii
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from miscreen.kernels import encodings
+from miscreen.kernels.pages import CHUNK_FIELDS, read_chunks
 from miscreen.kernels.thrift import BINARY, I32, I64, LIST
 from miscreen.model import codes_by_appearance
 from miscreen.tables import thrift
 from miscreen.tables.encoding import schema_types, widest_value
 from miscreen.tables.flatbuffers import SerializedSchema
+from miscreen.tables.spans import ReadAt, read_spans
 
-ReadAt = Callable[[int, int], bytes]
 _Group = tuple[NDArray[np.int64], int, int]  # where column chunks begin, and the last ends; rows; bytes
 
 _MAGIC = b"PAR1"
@@ -27,6 +29,23 @@ _EXTENSION = b"ARROW:extension:name"
 
 # Types that stay what they are whatever Arrow schema the file holds, unless that has extension types.
 _SETTLED = {pa.float64(), pa.float32(), pa.int32(), pa.int16(), pa.int8(), pa.uint16(), pa.uint8(), pa.bool_()}
+
+# Columns of numbers: their Parquet and Arrow types, and what `miscreen.kernels.encodings` calls them.
+_KINDS = {
+    ("FLOAT", pa.float32()): encodings.FLOAT,
+    ("DOUBLE", pa.float64()): encodings.DOUBLE,
+    ("INT32", pa.int8()): encodings.INT8,
+    ("INT32", pa.int16()): encodings.INT16,
+    ("INT32", pa.int32()): encodings.INT32,
+    ("INT32", pa.uint8()): encodings.UINT8,
+    ("INT32", pa.uint16()): encodings.UINT16,
+    ("INT32", pa.uint32()): encodings.UINT32,
+    ("INT64", pa.int64()): encodings.INT64,
+    ("INT64", pa.uint64()): encodings.UINT64,
+    ("BOOLEAN", pa.bool_()): encodings.BOOLEAN,
+}
+_PHYSICAL = ("BOOLEAN", "INT32", "INT64", "INT96", "FLOAT", "DOUBLE")  # Type in parquet.thrift
+PHYSICAL = np.array([_PHYSICAL.index(name) for name, _ in _KINDS])  # of each kind
 
 
 class Footer:
@@ -47,6 +66,12 @@ class Footer:
         `ColumnType` of each column.
     wide : bool array, shape (n_columns,)
         Whether the numbers of a column need float64.
+    kinds : int8 array, shape (n_columns,)
+        What a column of numbers holds, as `miscreen.kernels.encodings` calls it; -1 for other columns.
+    nullable : bool array, shape (n_columns,)
+        Whether a column of numbers may miss some.
+    start : int
+        Where in the file the footer begins.
     held_bytes : int
         Size of what several row groups take beyond a single one.
 
@@ -60,7 +85,7 @@ class Footer:
     A footer is a Thrift `FileMetaData` (Apache Parquet format, ``parquet.thrift``). Its schema elements and
     column chunks are strings of bytes that mean the same wherever they stand, so a footer for a few columns is
     put together from copies of theirs, and Arrow parses that alone. The whole footer is in memory only while it
-    is walked: O(bytes), then 32 bytes a column beside its name, and 8 more a column and row group.
+    is walked: O(bytes), then 34 bytes a column beside its name, and 8 more a column and row group.
     """
 
     def __init__(self, read_at: ReadAt, size: int) -> None:
@@ -71,11 +96,11 @@ class Footer:
         if length > size - _TAIL - len(_MAGIC):
             raise ValueError(f"its footer is said to be of {length:,} bytes, but the file has {size:,}")
         self._read_at = read_at
-        self._start = size - _TAIL - length
+        self.start = size - _TAIL - length
         self._version, self._writer, self.n_samples, stored = 0, b"", -1, b""
         self._groups: list[_Group] | None = None
         distinct = None
-        reader = thrift.Reader(read_at(self._start, length))
+        reader = thrift.Reader(read_at(self.start, length))
         for number in reader.fields():
             if number == 1:
                 self._version = reader.integer()
@@ -162,6 +187,14 @@ class Footer:
         self.types = schema_types(schema)[self._classes]
         widths = [widest_value(pa.schema([field])) for field in schema]
         self.wide = (np.array(widths, dtype=np.int64) > 4)[self._classes]
+        leaves = pq.ParquetFile(pa.BufferReader(self._excerpt(examples, []))).schema
+        n_leaves = (self._columns[examples + 1] - self._columns[examples])[:, 2]
+        kinds, nullable = np.full(len(examples), -1, dtype=np.int8), np.zeros(len(examples), dtype=np.bool_)
+        for i, last in enumerate(np.cumsum(n_leaves).tolist()):
+            if n_leaves[i] == 1 and (leaf := leaves.column(last - 1)).max_repetition_level == 0:
+                kinds[i] = _KINDS.get((leaf.physical_type, schema.types[i]), -1)
+                nullable[i] = leaf.max_definition_level > 0
+        self.kinds, self.nullable = kinds[self._classes], nullable[self._classes]
 
     def _restore(self, columns: NDArray[np.intp], original: SerializedSchema) -> None:
         """Part the classes of some columns by the type the Arrow schema has for them."""
@@ -181,6 +214,20 @@ class Footer:
     def schema(self, columns: NDArray[np.intp]) -> pa.Schema:
         """The Arrow schema of some columns, ascending."""
         return pq.ParquetFile(pa.BufferReader(self._excerpt(columns, []))).schema_arrow
+
+    def chunks(self, columns: NDArray[np.intp]) -> Iterator[tuple[int, NDArray[np.int64]]]:
+        """Of each row group the number of rows, and what `miscreen.kernels.pages` notes of the chunks of some columns.
+
+        A column of numbers has one.
+        """
+        firsts, counts = self._columns[columns, 2], np.diff(self._columns[:, 2])[columns]
+        leaves = np.repeat(firsts - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
+        for chunks, n_rows, _ in self._groups or []:
+            starts, stops = chunks[leaves], chunks[leaves + 1]
+            content, places = read_spans(self._read_at, self.start + starts, self.start + stops)
+            found = np.empty((len(leaves), CHUNK_FIELDS), dtype=np.int64)
+            read_chunks(content, np.stack([places, places + stops - starts], axis=1), found)
+            yield n_rows, found
 
     def metadata(self, columns: NDArray[np.intp]) -> pq.FileMetaData:
         """The parsed footer of a file of the same data that has but some of its columns, ascending."""
@@ -223,7 +270,7 @@ class Footer:
     def _copy(self, starts: NDArray[np.int64], stops: NDArray[np.int64]) -> bytes:
         """Bytes of the footer, from the file."""
         spans = zip(starts.tolist(), stops.tolist(), strict=True)
-        return b"".join([self._read_at(self._start + start, stop - start) for start, stop in spans])
+        return b"".join([self._read_at(self.start + start, stop - start) for start, stop in spans])
 
 
 def _read_pair(reader: thrift.Reader) -> tuple[bytes, bytes]:

@@ -14,12 +14,15 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from miscreen.errors import DataError
+from miscreen.kernels.pages import STOP
 from miscreen.tables import Opening
 from miscreen.tables.encoding import check_names, encode
 from miscreen.tables.footer import Footer
+from miscreen.tables.pages import PageReader
 from miscreen.tables.source import TableSource
 
 _PIECE_COLUMNS = 2048  # decoded in one call: hides the call, and Arrow's footer for them takes 6 MB
+_PIECE_BYTES = 1 << 20  # of values decoded at a time: packed and unpacked beside them in the second-level cache
 
 
 class ParquetSource(TableSource):
@@ -40,6 +43,7 @@ class ParquetSource(TableSource):
         try:
             self._size = file.seek(0, os.SEEK_END)
             self._footer = Footer(self._read_at, self._size)
+            self._pages = PageReader(self._read_at, self._footer)
         except (pa.ArrowException, OSError, ValueError) as error:
             raise self._damaged(error) from error
         self.n_samples = self._footer.n_samples
@@ -55,11 +59,13 @@ class ParquetSource(TableSource):
         chosen, places = np.unique(columns, return_inverse=True)
         dtype = np.float64 if self._footer.wide[chosen].any() else np.float32
         out = np.empty((len(chosen), self.n_samples), dtype=dtype)
+        size = max(1, _PIECE_BYTES // max(1, self.n_samples * out.itemsize))
 
-        def fill(piece: slice) -> None:
-            out[piece] = encode(self._read(chosen[piece]))
-
-        list(self._pool.map(fill, self._pieces(len(chosen))))
+        for first in range(0, len(chosen), size):
+            piece = slice(first, first + size)
+            rest = np.flatnonzero(~self._pages.read(chosen[piece], out[piece]))
+            if len(rest):
+                out[first + rest] = encode(self._read(chosen[first + rest]))
         return out if np.array_equal(chosen, columns) else out[places]
 
     def table(self, columns: NDArray[np.intp]) -> pa.Table:
@@ -77,6 +83,9 @@ class ParquetSource(TableSource):
     def _read(self, columns: NDArray[np.intp]) -> pa.Table:
         """Columns in file order, each once."""
         try:
+            for _, chunks in self._footer.chunks(columns):
+                if chunks[:, STOP].max(initial=0) > self._footer.start:
+                    raise ValueError("a column is said to lie beyond the end")
             metadata = self._footer.metadata(columns)
             with pq.ParquetFile(self._path, metadata=metadata, pre_buffer=True) as file:
                 read = file.read(use_threads=False)
