@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +17,6 @@ from test_parquet import on_disk
 from miscreen.errors import DataError
 from miscreen.tables.encoding import encode
 from miscreen.tables.footer import _KINDS
-from miscreen.tables.parquet import ParquetSource
 
 TYPES = [arrow_type for _, arrow_type in _KINDS]
 
@@ -162,7 +159,6 @@ def test_damaged_pages_are_errors_or_what_arrow_reads() -> None:
     ):
         content = write(table, store_schema=False, **options)
         start = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
-        ours: Callable[[ParquetSource], np.ndarray] = lambda t: t.values(np.arange(2))
         agreed = 0
         for position in range(4, start):
             for flip in (0x01, 0xFF):
@@ -170,7 +166,7 @@ def test_damaged_pages_are_errors_or_what_arrow_reads() -> None:
                 changed[position] ^= flip
                 with on_disk(bytes(changed)) as source:
                     try:
-                        found = ours(source)
+                        found = source.values(np.arange(2))
                     except DataError:
                         continue
                 try:
@@ -182,7 +178,7 @@ def test_damaged_pages_are_errors_or_what_arrow_reads() -> None:
         assert agreed > 100
 
 
-def test_pages_beyond_the_end(tmp_path: Path) -> None:
+def test_pages_beyond_the_end() -> None:
     content = write(pa.table({"a": np.arange(50.0)}), compression="zstd")
     start = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
     for stop in range(4, start, 7):
