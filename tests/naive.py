@@ -262,3 +262,31 @@ def correlation_ratio(values, classes):
         members = [v for v, d in zip(values, classes, strict=True) if d == c]
         between += len(members) * (_mean(members) - mean) ** 2
     return math.sqrt(between / math.fsum((v - mean) ** 2 for v in values))
+
+
+# ---- significance ------------------------------------------------------------------------------------------
+
+
+def permutation_p(values, statistic, draws, rng, strata=None):
+    """Share of random rearrangements, of the values that are there, whose statistic reaches that of the values."""
+    values = list(values)
+    labels = [0] * len(values) if strata is None else list(strata)
+    observed = statistic(values)
+    reached = 0
+    for _ in range(draws):
+        dealt = list(values)
+        for label in sorted(set(labels)):
+            places = [i for i, v in enumerate(values) if labels[i] == label and v == v]
+            for i, j in zip(places, rng.permutation(places), strict=True):
+                dealt[i] = values[j]
+        reached += statistic(dealt) >= observed - 1e-9
+    return reached / draws
+
+
+def step_up_q(p, factor=1.0):
+    """The least of p_(j) m / j over all j no better than i, for each i in turn."""
+    ranked = sorted(p)
+    return [
+        min(1.0, min(factor * q * len(p) / j for j, q in enumerate(ranked, 1) if q >= one))
+        for one in p
+    ]  # fmt: skip

@@ -111,6 +111,11 @@ class Binning(Estimator):
             self._fixed, self._rule, self._by_width, self._table, self._cells,
         )  # fmt: skip
 
+    @property
+    def margin_free(self) -> bool:
+        """Whether features are seen by their ranks alone: rules for the number of bins look at the values."""
+        return not self._by_width and self._rule == bin_rules.FIXED
+
     def score(self, batch: Batch) -> Scores:
         """Estimate the mutual information of each feature with the target, in nats.
 

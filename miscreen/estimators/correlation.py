@@ -36,6 +36,11 @@ class _Correlation(Estimator):
         self._centered = np.empty(len(staged))
         self._rest, self._squares = center(staged, self._centered)
 
+    @property
+    def margin_free(self) -> bool:
+        """Whether features are seen by their ranks alone."""
+        return self._stage != VALUES
+
     def score(self, batch: Batch) -> Scores:
         """Estimate the mutual information of each feature with the target, in nats; `r` and `linfoot` beside."""
         labelled = batch.nominal | self._target.nominal

@@ -85,6 +85,14 @@ class Estimator(ABC):
     @abstractmethod
     def __init__(self, target: Target, options: Any) -> None: ...
 
+    @property
+    def margin_free(self) -> bool:
+        """Whether `statistic` sees nothing of a feature and of the target but their order, with its ties.
+
+        The statistics of all features that are tied alike then have one null distribution, up to rounding.
+        """
+        return False
+
     @abstractmethod
     def score(self, batch: Batch) -> Scores:
         """Estimate the mutual information of each feature with the target, in nats.

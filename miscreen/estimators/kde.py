@@ -123,6 +123,11 @@ class Kde(Estimator):
             self._target_margin = self._margin(target.values, target.order)
             self._rank_margin = self._margin(np.arange(float(n)), np.arange(n))
 
+    @property
+    def margin_free(self) -> bool:
+        """Whether features are seen by their ranks alone."""
+        return self._options.scale == "rank"
+
     def score(self, batch: Batch) -> Scores:
         """Estimate the mutual information of each feature with the target, in nats.
 

@@ -131,6 +131,11 @@ class Ksg(Estimator):
         self._scaled = self._ascending.copy()
         self._weight = rescale(self._scaled, self._scale)
 
+    @property
+    def margin_free(self) -> bool:
+        """Whether features are seen by their ranks alone."""
+        return self._scale == RANK
+
     def score(self, batch: Batch) -> Scores:
         """Estimate the mutual information of each feature with the target, in nats."""
         target = self._target

@@ -1,0 +1,256 @@
+"""The null distribution of a statistic: draws for its bulk, multilevel splitting for its tail."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from miscreen.inference.permutation import Pattern, generator
+from miscreen.model import Batch, Floats
+
+PERMUTATION, SPLITTING, EXTRAPOLATED = "permutation", "splitting", "exponential tail"
+
+_CHAINS = 50  # arrangements moved together
+_FLOOR = 1e-10  # below, the tail is extrapolated
+_SURELY_BEYOND = 1e-20  # where extrapolating from the draws alone is precise enough
+_MOST_SPREAD = 1.35  # standard deviation of exceedances in units of their mean; 1 when exponential
+_SPLIT = 10  # one in so many goes on to the next level
+_ACCEPTED = 0.35  # share of moves aimed at
+_LEAST_STIR = 1e-4
+_SMALLEST = float(np.finfo(np.float64).tiny)
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much a null is sampled.
+
+    Attributes
+    ----------
+    draws : int
+        Independent arrangements.
+    enough : int
+        Exceedances among them that settle a p-value; with fewer the tail is sampled.
+    level : int
+        Arrangements at each level of the tail, a tenth of which go on to the next.
+    step : int
+        Arrangements drawn in one call.
+    sequential : bool
+        Stop drawing for a feature as soon as it has enough exceedances.
+    """
+
+    draws: int
+    enough: int
+    level: int
+    step: int
+    sequential: bool
+
+
+SHARED = Effort(draws=10_000, enough=200, level=2_000, step=250, sequential=False)
+OWN = Effort(draws=1_000, enough=20, level=1_000, step=40, sequential=True)
+
+
+@dataclass(frozen=True)
+class _Level:
+    """Arrangements of the upper tail of probability `tail`, and the best of them, from which the next level starts.
+
+    `found` holds the statistics of all, ascending; `share` of them reach `threshold`, as `best` do, one a row. `stir`
+    is the share of values that a move deals out anew.
+    """
+
+    tail: float
+    found: Floats
+    threshold: float
+    share: float
+    best: Floats
+    best_found: Floats
+    stir: float
+
+    def count(self, observed: float) -> int:
+        """How many arrangements reach a statistic."""
+        return len(self.found) - int(np.searchsorted(self.found, observed))
+
+
+class Null:
+    """Upper tail probabilities of a statistic over all arrangements of a feature.
+
+    Parameters
+    ----------
+    pattern : Pattern
+    statistic : callable
+        From a `Batch` to a float64 array of statistics, larger when dependence is stronger.
+    effort : Effort
+
+    Notes
+    -----
+    Draws: p = (b + 1) / (B + 1) for b of B draws that reach the observed statistic (Phipson & Smyth 2010,
+    doi:10.2202/1544-6115.1585), or when sequential h / L, where draw L was the h-th to reach it (Besag & Clifford
+    1991, doi:10.1093/biomet/78.2.301): both valid p-values.
+
+    Tail: where fewer than h draws reach the statistic, the h best of them are the start of Markov chains that keep
+    to the arrangements beyond them, the best tenth of which are the start of the next level (subset simulation, Au &
+    Beck 2001, doi:10.1016/S0266-8920(01)00019-4). A move deals out anew some of the values, so many that about a
+    third of the moves are accepted. The relative error of p at 1e-8 is about 0.3 with the effort `SHARED`, 0.6 with
+    `OWN`. Below 1e-10, exceedances over the last threshold are taken as exponential, the generalised Pareto
+    distribution of shape 0, where their standard deviation bears it out; else p is the least that was sampled.
+    Log-survival functions of estimates of mutual information are asymptotically linear.
+
+    Everything is drawn when it is first needed and depends on the pattern's key alone. For one null p falls as
+    the statistic rises. O(draws + levels) statistics; n_present * 8 bytes for a tenth of a level.
+    """
+
+    def __init__(self, pattern: Pattern, statistic: Callable[[Batch], Floats], effort: Effort) -> None:
+        self._pattern = pattern
+        self._statistic = statistic
+        self._effort = effort
+        self._drawn = np.empty(0)
+        self._levels: list[_Level] = []
+        self._least = max(_SMALLEST, math.exp(-pattern.log_arrangements))
+        self._lock = threading.Lock()
+
+    def p_values(self, observed: Floats, pool: Executor | None = None) -> tuple[Floats, NDArray[Any]]:
+        """Probabilities of statistics as large as these under independence, and how each was found.
+
+        `pool` shares out the drawing among threads.
+        """
+        # Equal tables of counts may differ in the last digits, summed in another order.
+        lowered = observed - (1e-9 * np.abs(observed) + 1e-12)
+        with self._lock:
+            if self._effort.sequential:
+                p = np.array([self._stopped(x, pool) for x in lowered])
+            else:
+                self._draw(self._effort.draws, pool)
+                reached = self._effort.draws - np.searchsorted(np.sort(self._drawn), lowered)
+                p = np.where(reached >= self._effort.enough, (reached + 1) / (self._effort.draws + 1), np.nan)
+            how = np.full(len(p), PERMUTATION, dtype=object)
+            for i in np.flatnonzero(np.isnan(p)):
+                p[i], how[i] = self._tail(float(lowered[i]), pool)
+        return np.maximum(p, self._least), how
+
+    def _stopped(self, observed: float, pool: Executor | None) -> float:
+        """Draw until enough have reached a statistic; NaN if they never do."""
+        enough, step = self._effort.enough, self._effort.step
+        reached = 0
+        for seen in range(0, self._effort.draws, step):
+            if seen == len(self._drawn):
+                self._draw(seen + step, pool)
+            hits = np.flatnonzero(self._drawn[seen : seen + step] >= observed)
+            if reached + len(hits) >= enough:
+                return enough / (seen + int(hits[enough - reached - 1]) + 1)
+            reached += len(hits)
+        return math.nan
+
+    def _draw(self, upto: int, pool: Executor | None) -> None:
+        step = self._effort.step
+        first, last = len(self._drawn) // step, upto // step
+        if last > first:
+            found = _each(pool, lambda i: self._evaluate(self._arrangements(i)), range(first, last))
+            self._drawn = np.concatenate([self._drawn, *found])
+
+    def _arrangements(self, step: int) -> Floats:
+        return self._pattern.draw(self._effort.step, generator(self._pattern.key, step))
+
+    def _evaluate(self, rows: Floats) -> Floats:
+        found = self._statistic(self._pattern.batch(rows))
+        return np.where(np.isnan(found), -np.inf, found)
+
+    def _tail(self, observed: float, pool: Executor | None) -> tuple[float, str]:
+        if not self._levels:
+            self._levels.append(self._first_level())
+        first, floor = self._levels[0], 0.0
+        if self._effort.sequential and self._least < _SURELY_BEYOND:
+            floor = _SURELY_BEYOND  # so that p falls as the statistic rises
+            beyond = _exponential(first.found, len(first.found) // _SPLIT, observed)
+            if beyond < floor:
+                return beyond, EXTRAPOLATED
+        depth = 1
+        while depth < len(self._levels) or self._descend(pool):
+            level = self._levels[depth]
+            reached = level.count(observed)
+            if observed <= level.threshold:
+                return level.tail * (reached + 1) / (len(level.found) + 1), SPLITTING
+            depth += 1
+        last = self._levels[-1]
+        beyond = _exponential(last.found, len(last.found) // _SPLIT, observed)
+        if math.isnan(beyond):
+            return last.tail * (last.count(observed) + 1) / (len(last.found) + 1), SPLITTING
+        return max(last.tail * beyond, floor), EXTRAPOLATED
+
+    def _first_level(self) -> _Level:
+        ranked = np.argsort(-self._drawn, kind="stable")[: self._effort.enough]
+        step = self._effort.step
+        drawn = {i: self._arrangements(i) for i in np.unique(ranked // step).tolist()}  # once more, as before
+        rows = np.stack([drawn[int(i // step)][i % step] for i in ranked])
+        return _level(1.0, self._drawn, rows, self._drawn[ranked], 1.0)
+
+    def _descend(self, pool: Executor | None) -> bool:
+        """Sample one level further; False when there is none, or none is wanted."""
+        last = self._levels[-1]
+        tail = last.tail * last.share
+        if tail < _FLOOR or not last.share:
+            return False
+        number = len(self._levels)
+        groups = range(0, len(last.best), _CHAINS)
+        length = self._effort.level // len(last.best)
+        walks = _each(pool, lambda start: self._walk(last, slice(start, start + _CHAINS), length, number), groups)
+        found = np.concatenate([w[0] for w in walks])
+        rows, best_found = _best([w[1:3] for w in walks], self._effort.level // _SPLIT)
+        self._levels.append(_level(tail, found, rows, best_found, float(np.mean([w[3] for w in walks]))))
+        return True
+
+    def _walk(self, start: _Level, chains: slice, length: int, number: int) -> tuple[Floats, Floats, Floats, float]:
+        """Move some chains among the arrangements beyond a threshold: all statistics, and the best arrangements."""
+        random = generator(self._pattern.key, chains.start, number)
+        rows, found, stir = start.best[chains], start.best_found[chains], start.stir
+        visited: list[Floats] = []
+        best: tuple[Floats, Floats] | None = None
+        for _ in range(length):
+            moved = self._pattern.move(rows, stir, random)
+            there = self._evaluate(moved)
+            accepted = there >= start.threshold
+            rows = np.where(accepted[:, np.newaxis], moved, rows)
+            found = np.where(accepted, there, found)
+            visited.append(found)
+            best = _best([*([best] if best else []), (rows, found)], self._effort.level // _SPLIT)
+            stir = min(1.0, max(_LEAST_STIR, stir * (1.3 if np.mean(accepted) > _ACCEPTED else 0.8)))
+        assert best is not None
+        return np.concatenate(visited), *best, stir
+
+
+def _level(tail: float, found: Floats, best: Floats, best_found: Floats, stir: float) -> _Level:
+    """Put the next threshold at the least of the best, or beyond what is tied at the last."""
+    found = np.sort(found)
+    threshold = best_found.min()
+    if threshold == found[0]:
+        further = found[found > threshold]
+        threshold = further[0] if len(further) else np.inf
+    kept = best_found >= threshold
+    share = float(np.mean(found >= threshold))
+    return _Level(tail, found, float(threshold), share, best[kept], best_found[kept], stir)
+
+
+def _best(parts: Iterable[tuple[Floats, Floats]], count: int) -> tuple[Floats, Floats]:
+    """The arrangements of the largest statistics among several sets."""
+    parts = list(parts)
+    found = np.concatenate([part[1] for part in parts])
+    kept = np.sort(np.argsort(-found, kind="stable")[:count])
+    return np.concatenate([part[0] for part in parts])[kept], found[kept]
+
+
+def _exponential(found: Floats, count: int, observed: float) -> float:
+    """Share beyond `observed` by an exponential tail on the largest of ascending statistics; NaN if it is not one."""
+    exceedances = found[-count:] - found[-count]
+    mean = exceedances.mean()
+    if not 0.0 < mean < np.inf or exceedances.std() > _MOST_SPREAD * mean:
+        return math.nan
+    return count / len(found) * math.exp((found[-count] - observed) / mean)
+
+
+def _each(pool: Executor | None, work: Callable[[int], Any], over: Iterable[int]) -> list[Any]:
+    return list(map(work, over) if pool is None else pool.map(work, over))

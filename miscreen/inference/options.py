@@ -1,0 +1,65 @@
+"""What is asked about chance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from numbers import Real
+
+from miscreen.errors import InputError
+
+FDR_METHODS = ("bh", "by")
+
+
+@dataclass(frozen=True)
+class Inference:
+    """Which p-values a ranking holds.
+
+    Attributes
+    ----------
+    p_values : bool
+        ``p_value``, ``q_value`` and ``p_method``; implied by `fdr`.
+    fdr : float, optional
+        Marks features of at most this q-value as ``selected``.
+    fdr_method : str
+        ``bh`` or ``by``: see `miscreen.inference.multiple.q_values`.
+    strata : str, optional
+        Column within whose levels values are permuted.
+    max_t : int, optional
+        Permutations of the target for family-wise p-values, ``p_fwer``.
+
+    Raises
+    ------
+    InputError
+        When a number is out of range, or something asked for would have no effect.
+
+    Examples
+    --------
+    >>> Inference(fdr=0.05).p_values
+    True
+    """
+
+    p_values: bool = False
+    fdr: float | None = None
+    fdr_method: str = "bh"
+    strata: str | None = None
+    max_t: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.fdr is not None:
+            if isinstance(self.fdr, bool) or not isinstance(self.fdr, Real) or not 0.0 < self.fdr < 1.0:
+                raise InputError(f"fdr is {self.fdr!r}", "Give a rate between 0 and 1, such as 0.05")
+            object.__setattr__(self, "fdr", float(self.fdr))
+            object.__setattr__(self, "p_values", True)
+        if self.fdr_method not in FDR_METHODS:
+            raise InputError(f"there is no FDR method {self.fdr_method!r}", f"Choose one of {', '.join(FDR_METHODS)}")
+        if self.max_t is not None and (type(self.max_t) is not int or not 19 <= self.max_t <= 1_000_000):
+            raise InputError(f"max_t is {self.max_t!r}", "Give a whole number of permutations from 19, such as 1000")
+        if not self.p_values and self.fdr_method != FDR_METHODS[0]:
+            raise InputError("fdr_method has no effect without p-values", "Give --p-values or --fdr as well")
+        if not self.wanted and self.strata is not None:
+            raise InputError("strata have no effect without p-values", "Give --p-values, --fdr or --max-t as well")
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anything is to be permuted."""
+        return self.p_values or self.max_t is not None

@@ -1,0 +1,130 @@
+"""Features as they would be if they had nothing to do with the target: their values dealt out anew."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from miscreen.model import Batch, Floats, Kind, Target
+
+Rows = NDArray[np.intp]
+
+
+def generator(key: bytes, *counter: int) -> np.random.Generator:
+    """A stream of random numbers for a key and up to three counters, the same wherever it is asked for.
+
+    Examples
+    --------
+    >>> bool(generator(b"a", 1).random() == generator(b"a", 1).random() != generator(b"a", 2).random())
+    True
+    """
+    words = np.frombuffer(hashlib.blake2b(key, digest_size=16).digest(), dtype="<u8").astype(np.uint64)
+    start = np.zeros(4, dtype=np.uint64)
+    start[1 : 1 + len(counter)] = counter  # the first word counts within the stream
+    return np.random.Generator(np.random.Philox(key=words, counter=start))
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """All that the permutation null of a feature depends on, besides the target.
+
+    Attributes
+    ----------
+    template : float64 array, shape (n_present,)
+        The feature's values in an order of their own within each group. NaN means missing.
+    groups : sequence of intp arrays
+        Samples among which values are dealt out: those with a value, by stratum.
+    kind, nominal : Kind, bool
+        As in `Batch`.
+    key : bytes
+        The same for the same pattern, whichever feature has it.
+    log_arrangements : float
+        Logarithm of the number of ways to deal out either the feature or the target, whichever are fewer: no
+        p-value can lie below one in so many.
+    """
+
+    template: Floats
+    groups: Sequence[Rows]
+    kind: Kind
+    nominal: bool
+    key: bytes
+    log_arrangements: float
+
+    def draw(self, size: int, random: np.random.Generator) -> Floats:
+        """Independent, uniformly random arrangements, one a row."""
+        rows = np.tile(self.template, (size, 1))
+        for group in self.groups:
+            if len(group) == len(self.template):
+                rows = random.permuted(rows, axis=1)
+            else:
+                rows[:, group] = random.permuted(rows[:, group], axis=1)
+        return rows
+
+    def move(self, rows: Floats, share: float, random: np.random.Generator) -> Floats:
+        """The arrangements with a share of their values dealt out anew: symmetric, and uniform if they were."""
+        moved = rows.copy()
+        for group in self.groups:
+            some = random.choice(group, min(len(group), max(2, round(share * len(group)))), replace=False)
+            moved[:, some] = random.permuted(moved[:, some], axis=1)
+        return moved
+
+    def batch(self, rows: Floats) -> Batch:
+        """The arrangements as an estimator takes them."""
+        return Batch(rows, self.kind, np.full(len(rows), self.nominal))
+
+
+class Permuter:
+    """Finds the pattern of every feature of one target.
+
+    Parameters
+    ----------
+    target : Target
+    margin_free : bool
+        Whether the statistic sees nothing but the order of the values: features that are tied alike, and present
+        where the target is tied alike, then share a pattern.
+    seed : int
+    strata : int64 array, shape (n_present,), optional
+        Values are dealt out only among samples of the same stratum.
+    """
+
+    def __init__(self, target: Target, margin_free: bool, seed: int, strata: NDArray[np.int64] | None) -> None:
+        self.shares = margin_free and strata is None  # whether features can have a pattern in common
+        self._salt = f"{seed}\0{target.name}\0".encode("utf-8", "surrogateescape")
+        n = len(target.values)
+        levels = np.unique(target.values, return_inverse=True)[1]
+        self._levels = np.zeros(n, dtype=np.intp) if len(np.unique(levels)) == n else levels
+        self._target = levels
+        order = np.argsort(self._levels, kind="stable")
+        counts = np.bincount(self._levels)
+        self._place = np.empty(n, dtype=np.intp)  # of each sample among those of its level
+        self._place[order] = np.arange(n) - np.repeat(np.cumsum(counts) - counts, counts)
+        labels = np.zeros(n, dtype=np.int64) if strata is None else strata
+        self._strata = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+
+    def pattern(self, values: Floats, kind: Kind, nominal: bool) -> Pattern:
+        """The pattern of one feature: float64 values, shape (n_present,), NaN where missing. O(n log n)."""
+        present = ~np.isnan(values)
+        if self.shares:
+            counts = np.bincount(self._levels[present], minlength=self._levels.max() + 1)
+            values, kept = np.full(len(values), np.nan), values[present]
+            present = self._place < counts[self._levels]  # any samples that are tied alike will do
+            values[present] = np.unique(kept, return_inverse=True)[1]
+        groups = [rows[present[rows]] for rows in self._strata]
+        groups = [rows for rows in groups if len(rows)]
+        template = np.full(len(values), np.nan)
+        for rows in groups:
+            template[rows] = np.sort(values[rows]) + 0.0  # which makes -0 and 0 the same
+        key = hashlib.sha256(b"%b%d%d%b" % (self._salt, kind, nominal, template.tobytes())).digest()
+        ways = min(sum(_log_ways(of[rows]) for rows in groups) for of in (template, self._target))
+        return Pattern(template, groups, kind, nominal, key, ways)
+
+
+def _log_ways(values: NDArray[np.generic]) -> float:
+    """Logarithm of the number of different orders of values, some of which are equal."""
+    counts = np.unique(values, return_counts=True)[1]
+    return math.lgamma(len(values) + 1) - sum(math.lgamma(c + 1) for c in counts[counts > 1].tolist())

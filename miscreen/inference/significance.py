@@ -1,0 +1,103 @@
+"""p-values of features: which null each has, and the nulls that features share."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from miscreen.estimators.estimator import Estimator
+from miscreen.estimators.plugin import PLUG_IN
+from miscreen.inference.chi_square import CHI_SQUARE, g_test
+from miscreen.inference.null import OWN, SHARED, Null
+from miscreen.inference.permutation import Permuter
+from miscreen.model import Batch, Floats, Kind, Scores, Target
+
+_NULLS_BYTES = 64 << 20  # kept for features still to come
+
+
+class Significance:
+    """The probability, under independence of the target, of a statistic as large as that of each feature.
+
+    Parameters
+    ----------
+    target : Target
+    estimator : Estimator
+    seed : int
+    strata : int64 array, shape (n_present,), optional
+        Values are permuted within strata alone.
+
+    Notes
+    -----
+    Under independence every arrangement of a feature's values among the samples in which it is present is as
+    likely as any other (within its strata). Its null is the distribution of `Estimator.statistic` over them:
+
+    - Continuous features without ties or missing values share one, when the statistic sees only ranks
+      (`Estimator.margin_free`): their arrangements are the same. It is drawn once (`SHARED`).
+    - Two discrete columns whose every cell expects 10 samples: the G test, see `g_test`.
+    - All others: one by one (`OWN`), stopping early for features that are clearly null. Features that are tied
+      alike share draws where only ranks are seen; without ties in the target only the number of samples counts.
+
+    A p-value depends on the feature's column, the target, the estimator and the seed alone.
+    """
+
+    def __init__(
+        self, target: Target, estimator: Estimator, seed: int, strata: NDArray[np.int64] | None = None
+    ) -> None:
+        self._target = target
+        self._estimator = estimator
+        self._restricted = strata is not None
+        self._permuter = Permuter(target, estimator.margin_free, seed, strata)
+        n = len(target.values)
+        self._room = min(256, max(4, _NULLS_BYTES // (OWN.level // 10 * 8 * n)))
+        self._nulls: OrderedDict[bytes, Null] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def judge(self, batch: Batch, scores: Scores) -> tuple[Floats, NDArray[Any]]:
+        """p-values of a batch that has been scored, and how each was found.
+
+        Features that share the null of all untied ones have NaN and an empty word: see `settle`.
+        """
+        observed = scores.mi if scores.score is None else scores.score
+        p, how = np.full(len(observed), np.nan), np.full(len(observed), "", dtype=object)
+        plugged = np.full(len(p), scores.method == PLUG_IN)
+        if not isinstance(scores.method, str):
+            plugged = np.array([word == PLUG_IN for word in scores.method])
+        for i in np.flatnonzero(~self._untied(batch) & ~np.isnan(observed)):
+            if plugged[i] and not self._restricted:
+                p[i], how[i] = g_test(batch.values[i], self._target.codes), CHI_SQUARE
+            if np.isnan(p[i]):
+                null = self._null(batch.values[i], batch.kind, bool(batch.nominal[i]))
+                p[i : i + 1], how[i : i + 1] = null.p_values(observed[i : i + 1])
+        return p, how
+
+    def settle(self, observed: Floats, p: Floats, how: NDArray[Any], threads: int) -> None:
+        """Fill in, in place, what `judge` left to the null that untied features share."""
+        left = np.flatnonzero(np.isnan(p) & ~np.isnan(observed))
+        if not len(left):
+            return
+        pattern = self._permuter.pattern(np.arange(float(len(self._target.values))), Kind.CONTINUOUS, False)
+        null = Null(pattern, self._estimator.statistic, SHARED)
+        with ThreadPoolExecutor(threads) as pool:
+            p[left], how[left] = null.p_values(observed[left], pool)
+
+    def _untied(self, batch: Batch) -> NDArray[np.bool_]:
+        """Features without missing values and ties, if they share a null."""
+        if not self._permuter.shares or batch.kind != Kind.CONTINUOUS:
+            return np.zeros(len(batch.values), dtype=np.bool_)
+        ascending = np.take_along_axis(batch.values, batch.order, axis=1)
+        return np.asarray(np.all(ascending[:, 1:] > ascending[:, :-1], axis=1))  # NaN is not greater
+
+    def _null(self, values: Floats, kind: Kind, nominal: bool) -> Null:
+        pattern = self._permuter.pattern(values, kind, nominal)
+        with self._lock:
+            null = self._nulls.pop(pattern.key, None) or Null(pattern, self._estimator.statistic, OWN)
+            if self._permuter.shares:
+                self._nulls[pattern.key] = null
+                if len(self._nulls) > self._room:
+                    self._nulls.popitem(last=False)
+        return null

@@ -1,0 +1,399 @@
+"""p-values: against full enumeration, brute force and SciPy; uniform on null features of every kind."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import naive
+import numpy as np
+import pytest
+from scipy import stats
+
+from miscreen.errors import InputError
+from miscreen.estimators import ESTIMATORS, estimator_class
+from miscreen.estimators.estimator import Estimator
+from miscreen.inference.chi_square import CHI_SQUARE, g_test
+from miscreen.inference.max_t import MaxT
+from miscreen.inference.multiple import max_t_p_values, q_values
+from miscreen.inference.null import EXTRAPOLATED, OWN, PERMUTATION, SHARED, SPLITTING, Effort, Null
+from miscreen.inference.options import Inference
+from miscreen.inference.permutation import Permuter, generator
+from miscreen.inference.significance import Significance
+from miscreen.model import Batch, Floats, Kind, Scores, Target
+
+EFFORTS = pytest.mark.parametrize("effort", [SHARED, OWN], ids=["shared", "own"])
+
+
+def make_target(values: Any, kind: Kind = Kind.CONTINUOUS) -> Target:
+    values = np.asarray(values, dtype=np.float64)
+    return Target("y", values, kind, False, np.arange(len(values)))
+
+
+def make_estimator(method: str, target: Target, **options: Any) -> Estimator:
+    found = estimator_class(method)
+    return found(target, found.make_options(options))
+
+
+def make_batch(values: Any, kind: Kind = Kind.CONTINUOUS) -> Batch:
+    values = np.ascontiguousarray(np.atleast_2d(values), dtype=np.float64)
+    return Batch(values, kind, np.zeros(len(values), dtype=bool))
+
+
+def null_of(values: Floats, weights: Floats, effort: Effort, seed: int = 0, kind: Kind = Kind.CONTINUOUS) -> Null:
+    """The null of the size of the sum of products of a feature and fixed weights."""
+    pattern = Permuter(make_target(weights), False, seed, None).pattern(values, kind, False)
+    return Null(pattern, lambda batch: np.abs(batch.values @ weights), effort)
+
+
+# ---- one null ----------------------------------------------------------------------------------------------
+
+
+@EFFORTS
+def test_tail_of_a_correlation_is_that_of_its_beta_distribution(effort: Effort) -> None:
+    """Normal scores against normal scores: r^2 is Beta(1/2, (n - 2)/2), down to 1e-10 and beyond."""
+    n = 400
+    scores = stats.norm.ppf((np.arange(n) + 0.5) / n)
+    scores /= np.linalg.norm(scores)
+    exponents = np.array([0.3, 1, 2, 3, 5, 7, 9])
+    observed = np.sqrt(stats.beta(0.5, (n - 2) / 2).isf(10.0**-exponents))
+    found = []
+    for seed in range(20):
+        p, how = null_of(scores, scores, effort, seed).p_values(observed)
+        assert how.tolist() == [PERMUTATION] * 2 + [PERMUTATION if p[2] > 0.0199 else SPLITTING] + [SPLITTING] * 4
+        found.append(-np.log10(p))
+    error = np.std(found, axis=0, ddof=1)
+    bias = 0.5 * np.log(10) * error**2  # of the logarithm of an estimate without bias
+    assert np.all(np.abs(np.mean(found, axis=0) - exponents - bias) <= 4 * error / np.sqrt(20) + 0.02)
+    assert np.all(error[5:] < 0.5), "1e-7 and 1e-9 can be told apart"
+
+
+@EFFORTS
+def test_a_null_of_few_levels_is_hypergeometric(effort: Effort) -> None:
+    """Overlap of 12 of 300 samples with 20 of them: lumps of probability, down to the last arrangement."""
+    n, marked, hit = 300, 20, 12
+    weights = (np.arange(n) < marked).astype(float)
+    values = (np.arange(n) < hit).astype(float)
+    overlap = np.arange(hit + 1)
+    truth = stats.hypergeom(n, marked, hit).sf(overlap - 1)
+    runs = []
+    for seed in range(10):
+        p, _ = null_of(values, weights, effort, seed, Kind.DISCRETE).p_values(overlap.astype(float))
+        assert np.all(np.diff(p) <= 0)
+        runs.append(p)
+    ratio = np.log10(np.array(runs) / truth)
+    sampled = truth > 1e-9
+    assert np.all(np.abs(np.median(ratio[:, sampled], axis=0)) < 0.35)
+    assert np.all(ratio[:, ~sampled] > -1.5), "what was not sampled is not claimed"
+
+
+@EFFORTS
+def test_small_samples_against_all_their_arrangements(effort: Effort) -> None:
+    weights = np.array([0.1, 0.3, 0.35, 0.7, 1.1, 1.5, 2.5]) - 0.935
+    values = np.array([1.0, 2.0, 2.0, 3.0, 5.0, 8.0, 9.0])
+    all_found = np.sort([abs(np.dot(weights, p)) for p in itertools.permutations(values)])
+    observed = np.quantile(all_found, [0.1, 0.5, 0.9, 0.97, 0.99, 0.999, 1.0], method="higher")
+    truth = np.array([np.mean(all_found >= t - 1e-9) for t in observed])
+    p, _ = null_of(values, weights, effort).p_values(observed)
+    error = np.sqrt((1 - truth) / (truth * effort.draws)) + np.sqrt((1 - truth) / effort.enough)
+    assert np.all(np.abs(np.log(p / truth)) < 4 * error)
+    assert p.min() >= 1 / math.factorial(7) * 2 - 1e-12, "two values are equal"
+
+
+@EFFORTS
+def test_p_falls_as_the_statistic_rises_and_never_is_zero(effort: Effort) -> None:
+    values = np.arange(100.0) - 49.5
+    observed = np.linspace(0, values @ values, 3000)
+    p, how = null_of(values, values, effort).p_values(observed)
+    assert np.all(np.diff(p) <= 0)
+    assert p[0] == 1.0
+    assert 0.0 < p[-1] <= (1e-20 if effort.sequential else 1e-30)
+    assert set(how) == {PERMUTATION, SPLITTING, EXTRAPOLATED}
+
+
+@EFFORTS
+def test_a_null_is_the_same_in_any_order_and_on_any_threads(effort: Effort) -> None:
+    values = np.sin(np.arange(60.0))
+    observed = np.linspace(0, 0.9 * (values @ values), 50)
+    p, how = null_of(values, values, effort).p_values(observed)
+    backwards = null_of(values[::-1].copy(), values, effort)
+    found = [backwards.p_values(observed[i : i + 1]) for i in reversed(range(50))]
+    assert [f[0][0] for f in reversed(found)] == p.tolist()
+    assert [f[1][0] for f in reversed(found)] == how.tolist()
+    with ThreadPoolExecutor(3) as pool:
+        assert null_of(values, values, effort).p_values(observed, pool)[0].tolist() == p.tolist()
+    assert null_of(values, values, effort, seed=1).p_values(observed)[0].tolist() != p.tolist()
+
+
+# ---- patterns ----------------------------------------------------------------------------------------------
+
+
+def test_draws_are_uniform_arrangements_within_groups() -> None:
+    values = np.array([1.0, 2.0, np.nan, 3.0, 4.0, 4.0])
+    strata = np.array([0, 0, 0, 1, 1, 1])
+    pattern = Permuter(make_target(np.arange(6.0)), False, 0, strata).pattern(values, Kind.CONTINUOUS, False)
+    rows = pattern.draw(6000, generator(b"key"))
+    assert np.isnan(rows[:, 2]).all()
+    found, counts = np.unique(np.delete(rows, 2, axis=1), axis=0, return_counts=True)
+    assert found.tolist() == [[*a, *b] for a in ([1, 2], [2, 1]) for b in ([3, 4, 4], [4, 3, 4], [4, 4, 3])]
+    assert stats.chisquare(counts).pvalue > 1e-4
+    assert pattern.log_arrangements == pytest.approx(math.log(6))
+    moved = pattern.move(rows, 0.5, generator(b"other"))
+    assert stats.chisquare(np.unique(np.delete(moved, 2, axis=1), axis=0, return_counts=True)[1]).pvalue > 1e-4
+
+
+def test_features_share_a_pattern_where_they_are_tied_alike() -> None:
+    rng = np.random.default_rng(0)
+    y = rng.standard_normal(30)
+    a, b = np.round(rng.standard_normal(30)), rng.permutation(30) * 1.0
+    gaps_a, gaps_b = b.copy(), rng.standard_normal(30)
+    gaps_a[[3, 4]] = gaps_b[[7, 20]] = np.nan
+
+    def key(values: Floats, margin_free: bool = True, target: Floats = y, strata: Any = None) -> bytes:
+        permuter = Permuter(make_target(target), margin_free, 0, strata)
+        return permuter.pattern(values, Kind.CONTINUOUS, False).key
+
+    assert key(a) == key(np.exp(rng.permutation(a))) != key(b)
+    assert key(gaps_a) == key(gaps_b)
+    assert key(gaps_a, target=np.round(y)) != key(gaps_b, target=np.round(y))
+    assert key(a, margin_free=False) == key(rng.permutation(a), margin_free=False) != key(2 * a, margin_free=False)
+    halves = np.arange(30) // 15
+    swapped = a.copy()
+    swapped[[0, 29]] = a.min(), a.max()
+    assert key(a, strata=halves) != key(swapped[::-1], strata=halves)
+
+
+@pytest.mark.parametrize("method", ESTIMATORS)
+@pytest.mark.parametrize("kind", Kind)
+def test_margin_free_methods_see_ranks_alone(method: str, kind: Kind) -> None:
+    rng = np.random.default_rng(3)
+    y = rng.standard_normal(80) if kind == Kind.CONTINUOUS else rng.integers(0, 3, 80).astype(float)
+    x = np.stack([rng.standard_normal(80), np.maximum(rng.standard_normal(80), 0)])
+    bent = np.exp(2 * y) if kind == Kind.CONTINUOUS else y
+    for options in ({}, {"scale": "rank"} if method == "ksg" else {}):
+        plain = make_estimator(method, make_target(y, kind), **options)
+        other = make_estimator(method, make_target(bent, kind), **options)
+        same = np.allclose(plain.statistic(make_batch(x)), other.statistic(make_batch(np.exp(3 * x))), rtol=1e-9)
+        assert same or not plain.margin_free
+        assert plain.margin_free or method in ("pearson", "ksg")
+
+
+# ---- p-values of features ----------------------------------------------------------------------------------
+
+
+def judged(
+    significance: Significance, estimator: Estimator, batch: Batch, threads: int = 1
+) -> tuple[Floats, list[str]]:
+    scores = estimator.score(batch)
+    observed = scores.mi if scores.score is None else scores.score
+    p, how = significance.judge(batch, scores)
+    significance.settle(observed, p, how, threads)
+    return p, how.tolist()
+
+
+def features_of_every_kind(rng: np.random.Generator, n: int, count: int) -> dict[str, tuple[Kind, Floats]]:
+    plain = rng.standard_normal((count, n))
+    gaps = np.where(
+        rng.random((count, n)) < rng.uniform(0.05, 0.4, (count, 1)), np.nan, rng.standard_normal((count, n))
+    )
+    return {
+        "continuous": (Kind.CONTINUOUS, plain),
+        "tied": (Kind.CONTINUOUS, np.round(2 * rng.standard_normal((count, n)))),
+        "zero-inflated": (Kind.CONTINUOUS, np.maximum(rng.standard_normal((count, n)), rng.uniform(0, 1, (count, 1)))),
+        "discrete": (Kind.DISCRETE, rng.integers(0, 3, (count, n)).astype(float)),
+        "missing": (Kind.CONTINUOUS, gaps),
+    }
+
+
+@pytest.mark.parametrize("method", ["auto", "pearson"])
+@pytest.mark.parametrize("target", ["continuous", "classes"])
+@pytest.mark.parametrize("restricted", [False, True], ids=["free", "strata"])
+def test_p_values_are_those_of_brute_force(method: str, target: str, restricted: bool) -> None:
+    n, draws = 40, 1500
+    rng = np.random.default_rng(8)
+    y = rng.standard_normal(n) if target == "continuous" else np.repeat([0.0, 1.0], n // 2)
+    kind = Kind.CONTINUOUS if target == "continuous" else Kind.DISCRETE
+    strata = rng.integers(0, 2, n) if restricted else None
+    estimator = make_estimator(method, make_target(y, kind))
+    significance = Significance(make_target(y, kind), estimator, 0, strata)
+    for name, (feature_kind, values) in features_of_every_kind(rng, n, 1).items():
+        values = values + np.round(y * 0.7) * (feature_kind == Kind.CONTINUOUS)
+        batch = make_batch(values, feature_kind)
+        p, _ = judged(significance, estimator, batch)
+
+        def statistic(dealt: Any, of: Kind = feature_kind) -> float:
+            return float(estimator.statistic(make_batch(dealt, of))[0])
+
+        expected = naive.permutation_p(values[0], statistic, draws, rng, strata)
+        error = math.sqrt(expected * (1 - expected) / draws) + p[0] / math.sqrt(OWN.enough) + 1 / draws
+        assert abs(p[0] - expected) <= 4 * error, name
+
+
+@pytest.mark.parametrize("kind", ["continuous", "tied", "zero-inflated", "discrete", "missing", "strata"])
+@pytest.mark.parametrize("target", ["continuous", "classes"])
+def test_p_values_of_null_features_are_uniform(kind: str, target: str) -> None:
+    """Kolmogorov-Smirnov where p-values have no steps; elsewhere no level may be exceeded too often."""
+    n, count = 60, 2000 if kind == "continuous" else 300
+    rng = np.random.default_rng(1)
+    y = rng.standard_normal(n) if target == "continuous" else rng.integers(0, 2, n).astype(float)
+    made = make_target(y, Kind.CONTINUOUS if target == "continuous" else Kind.DISCRETE)
+    estimator = make_estimator("bin", made, bins=5) if kind == "discrete" else make_estimator("copula", made)
+    strata = np.arange(n) // 20 if kind == "strata" else None
+    feature_kind, values = features_of_every_kind(rng, n, count)["continuous" if kind == "strata" else kind]
+    p, _ = judged(Significance(made, estimator, 0, strata), estimator, make_batch(values, feature_kind))
+    for level in (0.01, 0.02, 0.05, 0.1, 0.25, 0.5):
+        # Features that share a null share its error, as if there were fewer of them.
+        effective = 1 / (1 / count + 1 / SHARED.draws)
+        assert np.mean(p <= level) <= level + 3.5 * math.sqrt(level * (1 - level) / effective), level
+    if kind == "continuous" and target == "continuous":
+        distance = stats.kstest(p, "uniform").statistic
+        assert stats.kstwo.sf(distance, int(effective)) > 1e-3
+
+
+def test_ways_to_a_p_value() -> None:
+    rng = np.random.default_rng(2)
+    y = rng.integers(0, 2, 400).astype(float)
+    target = make_target(y, Kind.DISCRETE)
+    estimator = make_estimator("kde", target)
+    significance = Significance(target, estimator, 0)
+    x = rng.standard_normal((5, 400))
+    x[1] += y * np.array([0.45])
+    x[2] += 4 * y
+    p, how = judged(significance, estimator, make_batch(x))
+    assert how == [PERMUTATION, SPLITTING, EXTRAPOLATED, PERMUTATION, PERMUTATION]
+    assert p[2] < 1e-20 < p[1] < 0.01 < p[0]
+    levels = rng.integers(0, 3, (1, 400)).astype(float)
+    assert judged(significance, estimator, make_batch(levels, Kind.DISCRETE))[1] == [CHI_SQUARE]
+    rare = np.where(np.arange(400) < 5, 1.0, 0.0)
+    assert judged(significance, estimator, make_batch(rare, Kind.DISCRETE))[1] == [PERMUTATION]
+    within = Significance(target, estimator, 0, np.arange(400) % 2)
+    assert judged(within, estimator, make_batch(levels, Kind.DISCRETE))[1] == [PERMUTATION]
+
+
+@pytest.mark.parametrize("method", ["copula", "pearson", "bin"])
+def test_p_values_do_not_depend_on_the_company(method: str) -> None:
+    rng = np.random.default_rng(4)
+    target = make_target(rng.standard_normal(50))
+    estimator = make_estimator(method, target)
+    for kind, values in features_of_every_kind(rng, 50, 6).values():
+        values = values + target.values * np.arange(6)[:, np.newaxis] / 3 * (kind == Kind.CONTINUOUS)
+        whole, how = judged(Significance(target, estimator, 5), estimator, make_batch(values, kind), threads=2)
+        halves = Significance(target, estimator, 5)
+        parts = [judged(halves, estimator, make_batch(values[i : i + 2], kind)) for i in (4, 2, 0)]
+        assert whole.tolist() == [p for part in reversed(parts) for p in part[0]]
+        assert how == [h for part in reversed(parts) for h in part[1]]
+
+
+def test_the_g_test_agrees_with_scipy_and_with_permutations() -> None:
+    rng = np.random.default_rng(6)
+    y = rng.integers(0, 3, 500)
+    x = np.where(rng.random(500) < 0.12, y, rng.integers(0, 3, 500)).astype(float)
+    x[:30] = np.nan
+    table = np.histogram2d(x[30:], y[30:], bins=(3, 3))[0]
+    plain = stats.chi2_contingency(table, lambda_="log-likelihood", correction=False)
+    rows, columns = table.sum(1), table.sum(0)
+    williams = 1 + (470 * np.sum(1 / rows) - 1) * (470 * np.sum(1 / columns) - 1) / (6 * 470 * 4)
+    assert g_test(x, y) == pytest.approx(stats.chi2(4).sf(plain.statistic / williams), rel=1e-10)
+    target = make_target(y, Kind.DISCRETE)
+    estimator = make_estimator("bin", target, correction="none")
+    null = Null(Permuter(target, True, 0, None).pattern(x, Kind.DISCRETE, False), estimator.statistic, SHARED)
+    batch = make_batch(x, Kind.DISCRETE)
+    p, _ = null.p_values(estimator.statistic(batch))
+    assert g_test(x, y) == pytest.approx(p[0], rel=0.5)
+    assert math.isnan(g_test(np.where(np.arange(500) < 9, 1.0, 0.0), y))
+
+
+# ---- many at once ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["bh", "by"])
+def test_q_values_are_those_of_scipy(method: str) -> None:
+    rng = np.random.default_rng(0)
+    for p in (rng.random(500) ** 3, rng.choice([0.001, 0.02, 0.02, 0.5, 1.0], 200), np.array([0.04])):
+        q = q_values(p, method)
+        assert q == pytest.approx(stats.false_discovery_control(p, method=method), rel=1e-12)
+        factor = sum(1 / i for i in range(1, len(p) + 1)) if method == "by" else 1.0
+        assert q == pytest.approx(naive.step_up_q(p.tolist(), factor), rel=1e-12)
+        gaps = np.insert(p, 0, np.nan)
+        assert np.isnan(q_values(gaps, method)[0])
+        assert q_values(gaps, method)[1:].tolist() == q.tolist()
+        assert all(len(set(q[p == one])) == 1 for one in set(p))
+        assert np.all(np.diff(q[np.argsort(p)]) >= 0)
+    assert np.isnan(q_values(np.full(3, np.nan), method)).all()
+
+
+def test_max_t_against_all_permutations() -> None:
+    """Five samples have 120 permutations: p-values are those of the largest statistic over all of them."""
+    rng = np.random.default_rng(1)
+    y, x = rng.standard_normal(5), rng.standard_normal((4, 5))
+    x[1] = x[0] + 0.01 * rng.standard_normal(5)
+    target = make_target(y)
+    estimator = make_estimator("pearson", target)
+    observed = estimator.statistic(make_batch(x))
+    every = [estimator.statistic(make_batch(x[:, list(p)])).max() for p in itertools.permutations(range(5))]
+    truth = np.array([np.mean(np.array(every) >= t - 1e-9) for t in observed])
+    gathered = MaxT(target, estimator, 4000, 0, None)
+    gathered.add(make_batch(x[:1]))
+    gathered.add(make_batch(x[1:]))
+    p = max_t_p_values(observed, gathered.maxima)
+    assert np.all(np.abs(p - truth) <= 4 * np.sqrt(truth * (1 - truth) / 4000) + 1 / 4000)
+    at_once = MaxT(target, estimator, 4000, 0, None)
+    at_once.add(make_batch(x))
+    assert at_once.maxima.tolist() == gathered.maxima.tolist()
+
+
+def test_max_t_keeps_to_strata() -> None:
+    """A feature that is the stratum itself cannot be permuted away from the target."""
+    strata = np.arange(40) % 2
+    y = strata + 0.1 * np.random.default_rng(0).standard_normal(40)
+    target = make_target(y)
+    estimator = make_estimator("pearson", target)
+    batch = make_batch(strata.astype(float))
+    gathered = MaxT(target, estimator, 50, 0, strata)
+    gathered.add(batch)
+    assert max_t_p_values(estimator.statistic(batch), gathered.maxima).tolist() == [1.0]
+    significance = Significance(target, estimator, 0, strata)
+    assert judged(significance, estimator, batch)[0].tolist() == [1.0]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"fdr": 1.5}, "fdr is 1.5"),
+        ({"fdr": 0}, "fdr is 0"),
+        ({"p_values": True, "fdr_method": "holm"}, "no FDR method 'holm'"),
+        ({"fdr_method": "by"}, "no effect without p-values"),
+        ({"strata": "site"}, "no effect without p-values"),
+        ({"max_t": 3}, "max_t is 3"),
+    ],
+)
+def test_requests_that_do_not_fit(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Inference(**given)
+
+
+def test_a_statistic_that_fails_for_some_arrangements_counts_as_least() -> None:
+    target = make_target(np.arange(10.0))
+    pattern = Permuter(target, False, 0, None).pattern(np.arange(10.0), Kind.CONTINUOUS, False)
+
+    def statistic(batch: Batch) -> Floats:
+        found = np.abs(batch.values @ target.values)
+        return np.where(batch.values[:, 0] > 4, np.nan, found)
+
+    p, _ = Null(pattern, statistic, SHARED).p_values(np.array([0.0]))
+    assert p[0] == pytest.approx(0.5, abs=0.03)
+
+
+def test_scores_that_are_missing_have_no_p_value() -> None:
+    target = make_target(np.arange(20.0))
+    estimator = make_estimator("copula", target)
+    batch = make_batch(np.random.default_rng(0).standard_normal((2, 20)))
+    scores = Scores(np.array([np.nan, 0.1]), "copula")
+    significance = Significance(target, estimator, 0)
+    p, how = significance.judge(batch, scores)
+    significance.settle(scores.mi, p, how, 1)
+    assert np.isnan(p[0])
+    assert how[0] == ""
+    assert 0 < p[1] < 1
