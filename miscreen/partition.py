@@ -181,6 +181,7 @@ def rank_partitions(partitions: Sequence[Partition], metadata: Mapping[str, Any]
     for i, target in enumerate(metadata["target"]):
         arrays = [p.findings[i].arrays() for p in parts]
         found = Findings.from_arrays({name: np.concatenate([a[name] for a in arrays]) for name in arrays[0]})
+        maxima = [p.notes["maxima"][i] for p in parts] if metadata["max_t"] else []
         rankings.append(
             Ranking.from_scores(
                 names,
@@ -191,9 +192,27 @@ def rank_partitions(partitions: Sequence[Partition], metadata: Mapping[str, Any]
                 kinds=kinds,
                 methods=found.method.tolist(),
                 statuses=found.status,
-                extras=found.extras,
+                extras=_with_all_known(found, maxima, metadata),
                 metadata=metadata,
                 unit=metadata["unit"],
             )
         )
     return Ranking.concat(rankings, metadata) if several else rankings[0]
+
+
+def _with_all_known(
+    found: Findings, maxima: Sequence[Sequence[float]], metadata: Mapping[str, Any]
+) -> dict[str, NDArray[Any]]:
+    """The further columns, with what takes the p-values or the largest statistics of all features."""
+    from miscreen.inference.multiple import max_t_p_values, q_values
+
+    extras = dict(found.extras)
+    if metadata["p_values"]:
+        method = extras.pop("p_method")
+        extras["q_value"] = q_values(extras["p_value"], metadata["fdr_method"])
+        if metadata["fdr"] is not None:
+            extras["selected"] = extras["q_value"] <= metadata["fdr"]
+        extras["p_method"] = method
+    if metadata["max_t"]:
+        extras["p_fwer"] = max_t_p_values(found.score, np.max(maxima, axis=0))
+    return extras

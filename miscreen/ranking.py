@@ -78,10 +78,14 @@ def _settle(table: pa.Table) -> pa.Table:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    words = ("target", "feature", "kind", "method", "status")
+    types = dict.fromkeys(("target", "feature", "kind", "method", "status", "p_method"), pa.string())
+    types |= {"rank": pa.int64(), "n": pa.int64(), "selected": pa.bool_()}
     columns = {}
     for name, column in zip(table.column_names, table.columns, strict=True):
-        settled = column.cast(pa.string() if name in words else pa.int64() if name in ("rank", "n") else pa.float64())
+        kind = types.get(name, pa.float64())
+        if kind == pa.bool_() and pa.types.is_string(column.type):
+            column = pc.equal(column, "true")
+        settled = column.cast(kind)
         if name == "score" or name.startswith("mi_"):  # a feature that is ok has both; JSON makes infinity null
             infinite = pc.and_(pc.is_null(settled), pc.equal(table.column("status"), Status.OK.label))
             settled = pc.if_else(infinite, float("inf"), settled)

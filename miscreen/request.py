@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from miscreen._version import __version__
 from miscreen.errors import InputError
 from miscreen.estimators import estimator_class
+from miscreen.inference.options import Inference
+from miscreen.measures import check_measures
 from miscreen.model import Kind, ScreenSpec
 from miscreen.ranking import UNITS
 from miscreen.resources import Resources
@@ -34,6 +36,9 @@ class Request:
         Names and globs; lists in files are expanded by now, since such a file may be a pipe.
     unit : str
         ``nats`` or ``bits``.
+    extra : tuple of str
+        Further columns, of `miscreen.measures.MEASURES`.
+    inference : Inference
     names : sequence of str, optional
         Column names of a NumPy array.
     read : ReadOptions, optional
@@ -46,6 +51,8 @@ class Request:
     features: tuple[str, ...]
     exclude: tuple[str, ...]
     unit: str
+    extra: tuple[str, ...]
+    inference: Inference
     names: Sequence[str] | None
     read: ReadOptions | None
     resources: Resources
@@ -66,6 +73,13 @@ class Request:
         max_levels: int = 20,
         min_samples: int = 10,
         unit: str = "nats",
+        extra: Sequence[str] = (),
+        p_values: bool = False,
+        fdr: float | None = None,
+        fdr_method: str = "bh",
+        strata: str | None = None,
+        max_t: int | None = None,
+        seed: int = 0,
         read: ReadOptions | None = None,
         threads: int | None = None,
         memory: int | str | None = None,
@@ -80,6 +94,8 @@ class Request:
             raise InputError(f"min_samples must be at least 2, not {min_samples}")
         if target_kind not in (None, *(k.label for k in Kind)):
             raise InputError(f"there is no target kind {target_kind!r}", "Choose continuous or discrete")
+        if isinstance(seed, bool) or not isinstance(seed, int):
+            raise InputError(f"seed is {seed!r}", "Give a whole number")
         if unit not in UNITS:
             raise InputError(f"there is no unit {unit!r}", f"Choose one of {', '.join(UNITS)}")
         spec = ScreenSpec(
@@ -90,6 +106,7 @@ class Request:
             target_kind=None if target_kind is None else Kind[target_kind.upper()],
             max_levels=max_levels,
             min_samples=min_samples,
+            seed=seed,
         )
         return cls(
             targets=_target_names(target),
@@ -97,6 +114,8 @@ class Request:
             features=tuple(expand_patterns(features)),
             exclude=tuple(expand_patterns(exclude)),
             unit=unit,
+            extra=check_measures(extra),
+            inference=Inference(p_values, fdr, fdr_method, strata, max_t),
             names=names,
             read=read,
             resources=Resources.detect(threads, memory, scratch_dir),
@@ -107,9 +126,9 @@ class Request:
     def open(self, source: Any, kept: Callable[[str], bool] = lambda name: False) -> Iterator[TableSource]:
         """The table, with the pools of all libraries held to the threads allowed.
 
-        Columns excluded are not read, but for those that `kept` names.
+        Columns excluded are not read, but for the strata and those that `kept` names.
         """
-        excluded = name_matcher(self.exclude)
+        excluded, strata = name_matcher(self.exclude), self.inference.strata
         with (
             library_threads(self.resources.threads),
             open_table(
@@ -118,7 +137,7 @@ class Request:
                 names=self.names,
                 read=self.read,
                 text_columns=name_matcher(self.spec.discrete),
-                ignored_columns=lambda name: excluded(name) and not kept(name),
+                ignored_columns=lambda name: excluded(name) and name != strata and not kept(name),
                 on_progress=self.on_progress,
             ) as table,
         ):
@@ -141,6 +160,8 @@ class Request:
             "max_levels": spec.max_levels,
             "min_samples": spec.min_samples,
             "unit": self.unit,
+            "extra": list(self.extra),
+            **asdict(self.inference),
             "seed": spec.seed,
         }
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from miscreen.errors import DataError, InputError
-from miscreen.model import ColumnType, Floats, Kind, ScreenSpec, Target
+from miscreen.model import ColumnType, Floats, Kind, ScreenSpec, Target, codes_by_appearance
 from miscreen.tables.columns import NameIndex
 from miscreen.tables.source import TableSource
 
@@ -23,8 +23,12 @@ def choose_columns(
     spec: ScreenSpec,
     features: Sequence[str],
     exclude: Sequence[str],
+    left_out: Sequence[int] = (),
 ) -> tuple[NDArray[np.intp], list[int], NDArray[np.int8]]:
-    """Positions of the features and the targets, and for every column the kind the user forced, or -1."""
+    """Positions of the features and the targets, and for every column the kind the user forced, or -1.
+
+    Neither the targets nor the columns at the positions `left_out` are features.
+    """
     if not target_names:
         raise InputError("no target was named", "Name the outcome column with --target")
     target_columns = [index.one(name, "the target") for name in target_names]
@@ -52,7 +56,7 @@ def choose_columns(
         wanted[index.many(features, "--features")] = True
     if exclude:
         wanted[index.many(exclude, "--exclude")] = False
-    wanted[target_columns] = False
+    wanted[[*target_columns, *left_out]] = False
     columns = np.flatnonzero(wanted)
     if not len(columns):
         raise InputError(
@@ -100,6 +104,39 @@ def read_target(name: str, raw: Floats, held: ColumnType, forced: int, spec: Scr
             "Choose another target, or --target-kind continuous if its values are numbers",
         )
     return Target(name, values, kind, held == ColumnType.TEXT and levels > 2, rows)
+
+
+def read_strata(name: str, raw: Floats, held: ColumnType, target: Target) -> NDArray[np.int64]:
+    """The stratum of each sample of a target; `DataError` when one is missing, or there is nothing to permute.
+
+    Parameters
+    ----------
+    name : str
+    raw : float64 array, shape (n_samples,)
+        Codes or numbers. NaN means missing.
+    held : ColumnType
+    target : Target
+
+    Returns
+    -------
+    int64 array, shape (n_present,)
+    """
+    if held == ColumnType.UNSUPPORTED:
+        raise DataError(f"the strata {name!r} are of a type without levels", "Choose a column of text or numbers")
+    strata = raw[target.rows]
+    if missing := int(np.count_nonzero(np.isnan(strata))):
+        raise DataError(
+            f"the strata {name!r} are missing in {missing:,} rows that have the target {target.name!r}",
+            "Fill them, such as with a level of their own, or leave out those rows",
+        )
+    codes = codes_by_appearance(strata)
+    levels = int(codes.max()) + 1
+    if levels > len(codes) // 2:
+        raise DataError(
+            f"the strata {name!r} have {levels:,} levels in {len(codes):,} rows: too many to permute within",
+            "Choose a column of groups, each of several rows",
+        )
+    return codes
 
 
 def _kind(held: ColumnType, forced: int) -> Kind | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from miscreen.errors import DataError
 from miscreen.estimators import estimator_class
+from miscreen.measures import further_measures
 from miscreen.model import (
     Batch,
     ColumnType,
@@ -26,13 +28,15 @@ from miscreen.pipeline import run_blocks
 from miscreen.ranking import Ranking
 from miscreen.request import Request
 from miscreen.resources import plan_blocks
-from miscreen.roles import choose_columns, decide_kinds, read_target
+from miscreen.roles import choose_columns, decide_kinds, read_strata, read_target
 from miscreen.tables import Progress
 from miscreen.tables.columns import NameIndex
 from miscreen.tables.source import TableSource
 
 if TYPE_CHECKING:
     from miscreen.estimators.estimator import Estimator
+    from miscreen.inference.max_t import MaxT
+    from miscreen.inference.significance import Significance
     from miscreen.tables.delimited import ReadOptions
 
 
@@ -50,6 +54,13 @@ def rank(
     max_levels: int = 20,
     min_samples: int = 10,
     unit: str = "nats",
+    extra: Sequence[str] = (),
+    p_values: bool = False,
+    fdr: float | None = None,
+    fdr_method: str = "bh",
+    strata: str | None = None,
+    max_t: int | None = None,
+    seed: int = 0,
     read: ReadOptions | None = None,
     threads: int | None = None,
     memory: int | str | None = None,
@@ -81,6 +92,22 @@ def rank(
         Features with fewer samples (where both they and the target are present) get no score.
     unit : str
         ``nats`` or ``bits``, for scores and mutual information.
+    extra : sequence of str
+        Further columns: ``linfoot``, the correlation of a Gaussian pair of that mutual information, and
+        ``normalized``, its share of the entropy of a discrete target.
+    p_values : bool
+        Adds ``p_value``, ``q_value`` and ``p_method``: the probability of such a score if the feature had nothing to
+        do with the target, and the least false discovery rate at which it is a discovery.
+    fdr : float, optional
+        Marks discoveries at this false discovery rate in a column ``selected``; implies `p_values`.
+    fdr_method : str
+        ``bh`` (Benjamini and Hochberg) or ``by`` (Benjamini and Yekutieli, for any dependence among features).
+    strata : str, optional
+        Column of groups, such as sites: under the null, values are permuted within groups alone. It is no feature.
+    max_t : int, optional
+        Adds ``p_fwer``, family-wise p-values of the largest score over so many permutations of the target.
+    seed : int
+        Key of everything random.
     read : ReadOptions, optional
         How delimited text is read.
     threads : int, optional
@@ -124,7 +151,8 @@ def rank(
     """
     request = Request.make(
         target, method, names=names, features=features, exclude=exclude, discrete=discrete, continuous=continuous,
-        target_kind=target_kind, max_levels=max_levels, min_samples=min_samples, unit=unit, read=read,
+        target_kind=target_kind, max_levels=max_levels, min_samples=min_samples, unit=unit, extra=extra,
+        p_values=p_values, fdr=fdr, fdr_method=fdr_method, strata=strata, max_t=max_t, seed=seed, read=read,
         threads=threads, memory=memory, scratch_dir=scratch_dir, on_progress=on_progress, **options,
     )  # fmt: skip
     with request.open(source) as table:
@@ -156,8 +184,10 @@ class Screen:
     def __init__(self, source: TableSource, request: Request) -> None:
         index = NameIndex(source.names, source.label)
         spec = request.spec
+        strata = request.inference.strata
+        grouping = [] if strata is None else [index.one(strata, "the strata")]
         columns, target_columns, forced = choose_columns(
-            source, index, request.targets, spec, request.features, request.exclude
+            source, index, request.targets, spec, request.features, request.exclude, grouping
         )
         if source.n_samples == 0:
             raise DataError(f"{source.label} has no rows", "Give a table with at least one sample a row")
@@ -172,7 +202,16 @@ class Screen:
             fingerprints.append(_fingerprint(raw))
             name, held = source.names[column], ColumnType(source.types[column])
             self._targets.append(read_target(name, raw, held, forced[column], spec))
+        if "normalized" in request.extra and all(target.kind == Kind.CONTINUOUS for target in self._targets):
+            raise DataError(
+                "no target is discrete, so there is nothing to normalize by", "Leave out --extra normalized"
+            )
         self._estimators = [estimator_class(spec.method)(target, spec.options) for target in self._targets]
+        self._strata: list[NDArray[np.int64] | None] = [None] * len(self._targets)
+        for column in grouping:
+            raw = source.values(np.array([column]))[0].astype(np.float64)
+            held = ColumnType(source.types[column])
+            self._strata = [read_strata(source.names[column], raw, held, target) for target in self._targets]
         self.n_features = len(columns)
         self.metadata = request.metadata() | {
             "n_samples": source.n_samples,
@@ -193,12 +232,35 @@ class Screen:
             kinds=np.zeros(len(columns), dtype=np.uint8),
             n_infinite=np.zeros(len(columns), dtype=np.int64),
             fingerprints=np.zeros(len(columns), dtype=np.uint64),
-            findings=[Findings.empty(len(columns), e.extra_columns) for e in self._estimators],
+            findings=[],
         )
-        tallies = list(zip(self._targets, self._estimators, partition.findings, strict=True))
+        tallies = [self._tally(i, len(columns)) for i in range(len(self._targets))]
+        partition.findings.extend(tally.findings for tally in tallies)
         scorer = _Scorer(request.spec, partition, tallies, self._forced[features.start : features.stop])
         run_blocks(source, columns, plan, scorer, request.resources.threads, request.on_progress)
+        for tally in tallies:
+            tally.settle(request.resources.threads)
+        if request.inference.max_t:
+            partition.notes["maxima"] = [tally.max_t.maxima.tolist() for tally in tallies if tally.max_t]
         return partition
+
+    def _tally(self, i: int, n_features: int) -> _Tally:
+        """Room for what will be found out about a number of features with regard to one target."""
+        target, estimator, strata = self._targets[i], self._estimators[i], self._strata[i]
+        inference, seed = self._request.inference, self._request.spec.seed
+        extras = dict.fromkeys([*estimator.extra_columns, *self._request.extra])
+        tally = _Tally(target, estimator, Findings.empty(n_features, extras), self._request.extra)
+        if inference.p_values:
+            from miscreen.inference.significance import Significance
+
+            tally.significance = Significance(target, estimator, seed, strata)
+            tally.findings.extras["p_value"] = np.full(n_features, np.nan)
+            tally.findings.extras["p_method"] = np.full(n_features, "", dtype=object)
+        if inference.max_t:
+            from miscreen.inference.max_t import MaxT
+
+            tally.max_t = MaxT(target, estimator, inference.max_t, seed, strata)
+        return tally
 
 
 def _fingerprint(values: Floats) -> int:
@@ -209,6 +271,39 @@ def _fingerprint(values: Floats) -> int:
     return int(out[0])
 
 
+@dataclass
+class _Tally:
+    """What is being found out about features with regard to one target."""
+
+    target: Target
+    estimator: Estimator
+    findings: Findings
+    measures: Sequence[str]
+    significance: Significance | None = None
+    max_t: MaxT | None = None
+
+    def add(self, batch: Batch, at: NDArray[np.intp]) -> None:
+        """Score a batch whose features have the positions `at`."""
+        findings = self.findings
+        scores = self.estimator.score(batch)
+        findings.mi[at] = scores.mi
+        findings.score[at] = scores.mi if scores.score is None else scores.score
+        findings.method[at] = scores.method
+        findings.status[at[np.isnan(findings.score[at])]] = Status.NO_ESTIMATE
+        for name, extra in (further_measures(self.measures, scores.mi, batch, self.target) | scores.extras).items():
+            findings.extras[name][at] = extra
+        if self.significance is not None:
+            findings.extras["p_value"][at], findings.extras["p_method"][at] = self.significance.judge(batch, scores)
+        if self.max_t is not None:
+            self.max_t.add(batch)
+
+    def settle(self, threads: int) -> None:
+        """Find out what takes all batches to have been scored."""
+        if self.significance is not None:
+            extras = self.findings.extras
+            self.significance.settle(self.findings.score, extras["p_value"], extras["p_method"], threads)
+
+
 class _Scorer:
     """Scores slices of blocks; every slice fills its own part of the partition, so threads need no lock."""
 
@@ -216,7 +311,7 @@ class _Scorer:
         self,
         spec: ScreenSpec,
         partition: Partition,
-        tallies: Sequence[tuple[Target, Estimator, Findings]],
+        tallies: Sequence[_Tally],
         forced: NDArray[np.int8],
     ) -> None:
         self._spec = spec
@@ -235,9 +330,8 @@ class _Scorer:
         types = block.types[start:stop]
         kinds = decide_kinds(values, types, self._forced[span], self._spec.max_levels)
         self._partition.kinds[span] = kinds
-        for target, estimator, findings in self._tallies:
-            present = self._present(values, types, target)
-            self._score(estimator, findings, span, present, types, kinds)
+        for tally in self._tallies:
+            self._score(tally, span, self._present(values, types, tally.target), types, kinds)
 
     @staticmethod
     def _present(values: Floats, types: NDArray[np.uint8], target: Target) -> Floats:
@@ -252,8 +346,7 @@ class _Scorer:
 
     def _score(
         self,
-        estimator: Estimator,
-        findings: Findings,
+        tally: _Tally,
         span: slice,
         values: Floats,
         types: NDArray[np.uint8],
@@ -261,7 +354,7 @@ class _Scorer:
     ) -> None:
         from miscreen.kernels.survey import presence
 
-        n, status, forced = findings.n[span], findings.status[span], self._forced[span]
+        n, status, forced = tally.findings.n[span], tally.findings.status[span], self._forced[span]
         constant = np.empty(len(values), dtype=np.bool_)
         presence(values, n, constant)
         status[constant] = Status.CONSTANT
@@ -282,11 +375,4 @@ class _Scorer:
                 continue
             whole = len(chosen) == len(values)
             batch = Batch(values if whole else values[chosen], kind, nominal[chosen])
-            scores = estimator.score(batch)
-            at = chosen + span.start
-            findings.mi[at] = scores.mi
-            findings.score[at] = scores.mi if scores.score is None else scores.score
-            findings.method[at] = scores.method
-            for name, extra in scores.extras.items():
-                findings.extras[name][at] = extra
-            findings.status[at[np.isnan(findings.score[at])]] = Status.NO_ESTIMATE
+            tally.add(batch, chosen + span.start)

@@ -72,6 +72,7 @@ def max_t_p_values(observed: Floats, maxima: Floats) -> Floats:
     >>> max_t_p_values(np.array([0.5, 3.0, np.nan]), np.array([2.0, 1.0, 3.0, 0.7])).round(2)
     array([1. , 0.4, nan])
     """
-    lowered = observed - (1e-9 * np.abs(observed) + 1e-12)  # sums in another order may differ in the last digits
+    lowered = np.minimum(observed, 1e100)
+    lowered -= 1e-9 * np.abs(lowered) + 1e-12  # sums in another order may differ in the last digits
     reached = len(maxima) - np.searchsorted(np.sort(maxima), lowered)
     return np.where(np.isnan(observed), np.nan, (reached + 1) / (len(maxima) + 1))

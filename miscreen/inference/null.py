@@ -24,6 +24,7 @@ _MOST_SPREAD = 1.35  # standard deviation of exceedances in units of their mean;
 _SPLIT = 10  # one in so many goes on to the next level
 _ACCEPTED = 0.35  # share of moves aimed at
 _LEAST_STIR = 1e-4
+_BOUND = 1e100
 _SMALLEST = float(np.finfo(np.float64).tiny)
 
 
@@ -119,8 +120,9 @@ class Null:
 
         `pool` shares out the drawing among threads.
         """
+        lowered = _finite(observed)
         # Equal tables of counts may differ in the last digits, summed in another order.
-        lowered = observed - (1e-9 * np.abs(observed) + 1e-12)
+        lowered -= 1e-9 * np.abs(lowered) + 1e-12
         with self._lock:
             if self._effort.sequential:
                 p = np.array([self._stopped(x, pool) for x in lowered])
@@ -157,8 +159,7 @@ class Null:
         return self._pattern.draw(self._effort.step, generator(self._pattern.key, step))
 
     def _evaluate(self, rows: Floats) -> Floats:
-        found = self._statistic(self._pattern.batch(rows))
-        return np.where(np.isnan(found), -np.inf, found)
+        return _finite(self._statistic(self._pattern.batch(rows)))
 
     def _tail(self, observed: float, pool: Executor | None) -> tuple[float, str]:
         if not self._levels:
@@ -223,6 +224,11 @@ class Null:
         return np.concatenate(visited), *best, stir
 
 
+def _finite(found: Floats) -> Floats:
+    """Statistics with a bound, so that they can be averaged; none at all is less than any."""
+    return np.clip(np.where(np.isnan(found), -np.inf, found), -_BOUND, _BOUND)
+
+
 def _level(tail: float, found: Floats, best: Floats, best_found: Floats, stir: float) -> _Level:
     """Put the next threshold at the least of the best, or beyond what is tied at the last."""
     found = np.sort(found)
@@ -247,7 +253,7 @@ def _exponential(found: Floats, count: int, observed: float) -> float:
     """Share beyond `observed` by an exponential tail on the largest of ascending statistics; NaN if it is not one."""
     exceedances = found[-count:] - found[-count]
     mean = exceedances.mean()
-    if not 0.0 < mean < np.inf or exceedances.std() > _MOST_SPREAD * mean:
+    if not mean > 0.0 or exceedances.std() > _MOST_SPREAD * mean:
         return math.nan
     return count / len(found) * math.exp((found[-count] - observed) / mean)
 
