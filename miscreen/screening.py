@@ -203,9 +203,7 @@ class Screen:
             name, held = source.names[column], ColumnType(source.types[column])
             self._targets.append(read_target(name, raw, held, forced[column], spec))
         if "normalized" in request.extra and all(target.kind == Kind.CONTINUOUS for target in self._targets):
-            raise DataError(
-                "no target is discrete, so there is nothing to normalize by", "Leave out --extra normalized"
-            )
+            raise DataError("no target is discrete, so normalized has no meaning", "Leave out --extra normalized")
         self._estimators = [estimator_class(spec.method)(target, spec.options) for target in self._targets]
         self._strata: list[NDArray[np.int64] | None] = [None] * len(self._targets)
         for column in grouping:
@@ -290,7 +288,8 @@ class _Tally:
         findings.score[at] = scores.mi if scores.score is None else scores.score
         findings.method[at] = scores.method
         findings.status[at[np.isnan(findings.score[at])]] = Status.NO_ESTIMATE
-        for name, extra in (further_measures(self.measures, scores.mi, batch, self.target) | scores.extras).items():
+        measures = further_measures(self.measures, scores.mi, batch, self.target)
+        for name, extra in (measures | dict(scores.extras)).items():  # a method's own where it has one
             findings.extras[name][at] = extra
         if self.significance is not None:
             findings.extras["p_value"][at], findings.extras["p_method"][at] = self.significance.judge(batch, scores)

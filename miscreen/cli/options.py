@@ -136,6 +136,10 @@ class Screening:
         Option("--min-samples", min=2, metavar="N", help="Rows that a column must share with the target."),
     ] = 10
     unit: Annotated[Literal["nats", "bits"], Option("--unit", help="Unit of mutual information.")] = "nats"
+    extra: Annotated[
+        list[str] | None,
+        Option("--extra", metavar="COLUMN", help="Further column: linfoot or normalized; repeatable."),
+    ] = None
     bins: Annotated[
         Any,
         Option(
@@ -173,6 +177,30 @@ class Screening:
 
     def keywords(self) -> dict[str, Any]:
         """Keywords of `miscreen.rank` for what was given; the library has the same defaults."""
+        return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) != f.default}
+
+
+@dataclass(frozen=True)
+class Inferring:
+    """What is asked about chance."""
+
+    p_values: Annotated[bool, Option("--p-values", help="Add p_value and q_value.")] = False
+    fdr: Annotated[
+        float | None, Option("--fdr", metavar="Q", help="Mark what is selected at this false discovery rate.")
+    ] = None
+    fdr_method: Annotated[
+        Literal["bh", "by"], Option("--fdr-method", help="Benjamini-Hochberg, or -Yekutieli for any dependence.")
+    ] = "bh"
+    strata: Annotated[
+        str | None, Option("--strata", metavar="NAME", help="Permute within the levels of this column alone.")
+    ] = None
+    max_t: Annotated[
+        int | None, Option("--max-t", metavar="N", help="Add family-wise p-values from N permutations.")
+    ] = None
+    seed: Annotated[int, Option("--seed", metavar="N", help="Key of everything random.")] = 0
+
+    def keywords(self) -> dict[str, Any]:
+        """Keywords of `miscreen.rank` for what was given."""
         return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) != f.default}
 
 
@@ -284,4 +312,4 @@ class Running:
         return Progress(sys.stderr, quiet=self.quiet)
 
 
-GROUPS = (Screening, Reading, Writing, Running)
+GROUPS = (Screening, Inferring, Reading, Writing, Running)
