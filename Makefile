@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench profile clean
+.PHONY: help setup demo test lint bench fuzz profile clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -14,6 +14,7 @@ help:
 	@echo "make setup  only set up, in $(VENV)"
 	@echo "make bench  measure beside other packages, and write docs/benchmarks.md (QUICK=1, ONLY=part,part)"
 	@echo "make profile FILE=table.parquet TARGET=y [METHOD=kde]  where a run spends its time"
+	@echo "make fuzz   damaged and odd tables for a while; the seed is printed (SECONDS=60, SEED=...)"
 	@echo "make clean  remove what these made"
 
 setup: $(VENV)/.ready
@@ -54,6 +55,9 @@ bench: $(BENCH)/.ready
 
 profile: setup
 	@$(BIN)/python benchmarks/profile_run.py $(FILE) --target $(TARGET) $(if $(METHOD),--method $(METHOD))
+
+fuzz: setup
+	@$(BIN)/python tests/fuzz.py --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED))
 
 clean:
 	rm -rf $(VENV) benchmarks/out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

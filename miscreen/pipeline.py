@@ -32,7 +32,7 @@ def run_blocks(
 
     `scorer` is called with a block and a range of its features; an error in it names the features it had.
     """
-    step = max(1, SLICE_BYTES // (8 * source.n_samples))
+    step = max(1, SLICE_BYTES // (8 * max(1, source.n_samples)))
     done, last = 0, 0.0
     with ThreadPoolExecutor(threads) as workers, _read_ahead(source.blocks(columns, plan)) as blocks:
         for block in blocks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
 import struct
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from miscreen.errors import DataError
+from miscreen.errors import DataError, MiscreenError, ResourceError
 from miscreen.tables import Opening
 from miscreen.tables.encoding import check_names, encode, schema_types, widest_value
 from miscreen.tables.flatbuffers import follow, table_field
@@ -37,12 +38,14 @@ class ArrowSource(TableSource):
             file.close()  # the mapping lives on
             self._buffer = pa.py_buffer(self._map)
             schema = self._open(None).schema
+            self.names = schema.names
             lengths, compressed = self._survey()
+            self.n_samples = sum(lengths)
             self._table = None if compressed else pa.Table.from_batches(self._batches(None), schema)
-        except (pa.ArrowException, OSError, ValueError, struct.error) as error:
+            if self._table is not None:
+                self._check_rows(self._table)
+        except (pa.ArrowException, OSError, ValueError, IndexError, struct.error) as error:
             raise self._damaged(error) from error
-        self.n_samples = sum(lengths)
-        self.names = schema.names
         self.types = schema_types(schema)
         self.value_bytes = widest_value(schema)
         check_names(self.names, label)
@@ -97,21 +100,32 @@ class ArrowSource(TableSource):
 
     def table(self, columns: NDArray[np.intp]) -> pa.Table:
         """See `TableSource.table`."""
-        if self._table is not None:
-            return self._table.select(columns.tolist())
-        chosen = np.unique(columns)
+        chosen, places = np.unique(columns, return_inverse=True)
         try:
-            read = pa.Table.from_batches(self._batches(chosen.tolist()))
-        except (pa.ArrowException, OSError) as error:
+            if self._table is not None:
+                read = self._table.select(chosen.tolist())
+            else:
+                read = pa.Table.from_batches(self._batches(chosen.tolist()), self._open(chosen.tolist()).schema)
+                self._check_rows(read)
+            read.validate(full=True)  # offsets and indices that lead astray would be followed
+        except (pa.ArrowException, OSError, ValueError) as error:
             raise self._damaged(error) from error
-        return read.select(np.searchsorted(chosen, columns).tolist())
+        return read.select(places.tolist())
+
+    def _check_rows(self, table: pa.Table) -> None:
+        if len(table) != self.n_samples:
+            raise ValueError("its batches do not have as many rows as they say")
 
     def close(self) -> None:
         """Forget the table; the mapping goes with the last array that looks at it."""
         self._table = None
         self._buffer = None
 
-    def _damaged(self, error: Exception) -> DataError:
+    def _damaged(self, error: Exception) -> MiscreenError:
+        if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+            return ResourceError(
+                f"{self.label} cannot be mapped: the address space of the process is too small", "Raise ulimit -v"
+            )
         return DataError(
             f"{self.label} cannot be read as Arrow data: {str(error).splitlines()[0]}",
             "The file is damaged or was not written to its end; write or copy it again",

@@ -274,7 +274,8 @@ class Records:
         try:
             text = line.decode("utf-8")
         except UnicodeDecodeError as error:
-            column = len(_cells(line[: error.start].decode("utf-8"), delimiter, self._quote, strict=False))
+            before = line[: error.start].decode("utf-8").replace("\r", " ")  # which would be an error of its own
+            column = len(_cells(before, delimiter, self._quote, strict=False))
             raise not_utf8(self.label, self.line, f"column {column}") from error
         if "\r" in _unquoted(text, self._quote):
             raise DataError(

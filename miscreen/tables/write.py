@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from miscreen.errors import InputError, MiscreenError, ResourceError
+from miscreen.errors import DataError, InputError, MiscreenError, ResourceError
 
 # pyarrow and polars are imported where they write: paths are checked long before, at the start of a run.
 
@@ -53,8 +53,15 @@ def _pieces(table: Any) -> Iterator[tuple[int, Any]]:
     import polars as pl
 
     rows = max(1, _PIECE_BYTES * max(1, len(table)) // max(1, table.nbytes))
+    names = table.column_names
+    cut = any("\0" in name for name in names)  # by Arrow's C interface, whose names end at a zero byte
+    if cut:
+        table = table.rename_columns([str(i) for i in range(len(names))])
     for start in range(0, max(1, len(table)), rows):
-        yield start, pl.from_arrow(table.slice(start, rows))
+        piece: Any = pl.from_arrow(table.slice(start, rows))
+        if cut:
+            piece.columns = names
+        yield start, piece
 
 
 def _parquet(table: Any, file: BinaryIO) -> None:
@@ -191,7 +198,28 @@ def write_stream(
     """Write a table to an open file, such as standard output."""
     if writer.embeds and metadata is not None:
         table = table.replace_schema_metadata({METADATA_KEY: metadata_json(metadata)})
-    writer.write(table, file if on_bytes is None else _Counting(file, on_bytes))  # type: ignore[arg-type]
+    try:
+        writer.write(table, file if on_bytes is None else _Counting(file, on_bytes))  # type: ignore[arg-type]
+    except _refusals() as error:  # such as lists and bytes as CSV
+        name = next(n for n, w in WRITERS.items() if w is writer)
+        raise DataError(
+            f"the table cannot be written as {name}: {str(error).splitlines()[0]}",
+            "Write Parquet or Arrow, or leave those columns out",
+        ) from error
+
+
+def _refusals() -> tuple[type[BaseException], ...]:
+    """What the libraries raise for a type that a format does not have."""
+    import polars as pl
+    import pyarrow as pa
+
+    return (
+        pa.ArrowInvalid,
+        pa.ArrowNotImplementedError,
+        pa.ArrowTypeError,
+        pl.exceptions.PolarsError,
+        pl.exceptions.PanicException,
+    )
 
 
 class _Counting:
