@@ -24,7 +24,7 @@ STAGES = {
     "start": "interpreter, imports of numpy, numba and pyarrow",
     "load": "machine code of the kernels, by ranking a tiny table",
     "read": "opening and decoding the file, waiting for the disk",
-    "convert": "decoded columns to a block of numbers",
+    "convert": "pages or decoded columns to a block of numbers",
     "survey": "copying slices, fingerprints, infinities, kinds, levels",
     "sort": "ordering the samples of each column",
     "estimate": "the estimator, without the sorting",
@@ -70,19 +70,20 @@ class Stopwatch:
 
 def install(watch: Stopwatch, method: str) -> None:
     """Wrap every stage of the pipeline."""
-    from miscreen import screening
+    from miscreen import request, screening
     from miscreen.estimators import estimator_class
     from miscreen.kernels import survey
     from miscreen.model import Batch
     from miscreen.ranking import Ranking
-    from miscreen.tables import arrow, delimited, joined, memory, parquet
+    from miscreen.tables import arrow, delimited, joined, memory, pages, parquet
 
     def replace(owner: Any, name: str, stage: str) -> None:
         setattr(owner, name, watch.wrap(stage, getattr(owner, name)))
 
-    replace(screening, "open_table", "read")
+    replace(request, "open_table", "read")
     for module in (arrow, memory, parquet):
         replace(module, "encode", "convert")
+    replace(pages.PageReader, "read", "convert")
     sources = (arrow.ArrowSource, parquet.ParquetSource, delimited.DelimitedSource, memory.ArrowTableSource)
     for source in (*sources, memory.MatrixSource, *joined.TableSource.__subclasses__()):
         if "values" in vars(source) and not hasattr(source.values, "__wrapped__"):

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
 
 from miscreen.errors import MiscreenError
 from miscreen.model import FeatureBlock
-from miscreen.resources import BlockPlan
+from miscreen.resources import BLOCKS_IN_FLIGHT, BlockPlan
 from miscreen.tables import Progress
 from miscreen.tables.source import TableSource
 
@@ -28,45 +28,47 @@ def run_blocks(
     threads: int,
     on_progress: Progress | None,
 ) -> None:
-    """Hand slices of all blocks to a pool of threads, reading ahead on one more.
+    """Let a pool of threads read blocks and look at them slice by slice, each thread at a block of its own.
 
     `scorer` is called with a block and a range of its features; an error in it names the features it had.
+
+    Notes
+    -----
+    A thread that reads a block has its values and, at most, as much again of the file. So there are only as many
+    threads as the plan's blocks in flight allow, each of which may be cut into smaller ones.
     """
+    feature_bytes = max(1, source.n_samples * source.value_bytes)
+    share = -(-len(columns) // threads)
+    size = max(1, min(plan.block_features, source.grain_bytes // feature_bytes, share))
+    at_once = max(1, min(threads, BLOCKS_IN_FLIGHT * plan.block_features // (2 * size)))
     step = max(1, SLICE_BYTES // (8 * max(1, source.n_samples)))
-    done, last = 0, 0.0
-    with ThreadPoolExecutor(threads) as workers, _read_ahead(source.blocks(columns, plan)) as blocks:
-        for block in blocks:
-            size = len(block.names)
-            pending: list[tuple[Future[None], int, int]] = []
-            for start in range(0, size, step):
-                stop = min(start + step, size)
-                pending.append((workers.submit(scorer, block, start, stop), start, stop))
+
+    def work(first: int) -> int:
+        block = source.block(columns[first : first + size], first)
+        for start in range(0, len(block.names), step):
+            stop = min(start + step, len(block.names))
             try:
-                for future, start, stop in pending:
-                    future.result()
-                    done += stop - start
-                    if on_progress is not None and (now := time.monotonic()) - last > _PROGRESS_SECONDS:
-                        on_progress("score", done, len(columns))
-                        last = now
-            except BaseException as error:
-                for future, _, _ in pending:
-                    future.cancel()
-                if isinstance(error, Exception) and not isinstance(error, MiscreenError):
+                scorer(block, start, stop)
+            except Exception as error:
+                if not isinstance(error, MiscreenError):
                     error.add_note(f"while scoring features {block.names[start]!r} to {block.names[stop - 1]!r}")
                 raise
+        return len(block.names)
+
+    done, last = 0, 0.0
+    waiting = deque(range(0, len(columns), size))
+    with ThreadPoolExecutor(at_once) as pool:
+        try:
+            running = deque(pool.submit(work, waiting.popleft()) for _ in range(min(2 * at_once, len(waiting))))
+            while running:
+                done += running.popleft().result()
+                if waiting:
+                    running.append(pool.submit(work, waiting.popleft()))
+                if on_progress is not None and (now := time.monotonic()) - last > _PROGRESS_SECONDS:
+                    on_progress("score", done, len(columns))
+                    last = now
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
     if on_progress is not None:
         on_progress("score", len(columns), len(columns))
-
-
-@contextmanager
-def _read_ahead(blocks: Iterator[FeatureBlock]) -> Iterator[Iterator[FeatureBlock]]:
-    """Draw the next block on a thread of its own while the current one is in use."""
-    with ThreadPoolExecutor(1) as reader:
-
-        def follow() -> Iterator[FeatureBlock]:
-            upcoming = reader.submit(next, blocks, None)
-            while (block := upcoming.result()) is not None:
-                upcoming = reader.submit(next, blocks, None)
-                yield block
-
-        yield follow()

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from test_parquet import on_disk
 
 from miscreen.errors import DataError
+from miscreen.kernels.snappy import unpack_snappy
 from miscreen.tables.encoding import encode
 from miscreen.tables.footer import _KINDS
 
@@ -82,7 +83,7 @@ def typed(n: int, levels: int, missing: float, seed: int) -> pa.Table:
     seed=st.integers(0, 2**32),
     options=st.fixed_dictionaries(
         {
-            "compression": st.sampled_from(["none", "zstd"]),
+            "compression": st.sampled_from(["none", "snappy", "zstd"]),
             "data_page_version": st.sampled_from(["1.0", "2.0"]),
             "use_dictionary": st.booleans(),
             "data_page_size": st.sampled_from([1, 100, 1 << 20]),
@@ -99,7 +100,7 @@ def test_pages_that_arrow_writes(n: int, levels: int, missing: float, seed: int,
 
 
 @pytest.mark.parametrize("missing", [0, 0.3])
-@pytest.mark.parametrize("compression", ["none", "zstd"])
+@pytest.mark.parametrize("compression", ["none", "snappy", "zstd"])
 @pytest.mark.parametrize("page", ["1.0", "2.0"])
 def test_bytes_of_values_apart(missing: float, compression: str, page: str) -> None:
     table = typed(300, 300, missing, 9)
@@ -120,7 +121,7 @@ def test_booleans_in_runs(page: str) -> None:
 
 
 @pytest.mark.parametrize("missing", [0, 0.3])
-@pytest.mark.parametrize("compression", ["uncompressed", "zstd"])
+@pytest.mark.parametrize("compression", ["uncompressed", "snappy", "zstd"])
 def test_pages_that_polars_writes(missing: float, compression: Any) -> None:
     for levels, n, size in ((3, 500, 200), (500, 2000, 2000), (1, 50, 50)):
         stream = io.BytesIO()
@@ -176,6 +177,32 @@ def test_damaged_pages_are_errors_or_what_arrow_reads() -> None:
                 agreed += (bits(found) == bits(expected)).all()
                 assert (bits(found) == bits(expected)).all(), (options, position, flip)
         assert agreed > 100
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    pieces=st.lists(st.one_of(st.binary(max_size=300), st.integers(1, 300)), max_size=20),
+    damage=st.tuples(st.integers(0, 2**31), st.integers(0, 255)),
+)
+def test_snappy(pieces: list[bytes | int], damage: tuple[int, int]) -> None:
+    content = b""
+    for piece in pieces:  # an integer repeats the end so far, so that copies overlap in every way
+        content += piece if isinstance(piece, bytes) else (content[-piece:] or b"x") * (1 + piece % 7)
+    packed = pa.Codec("snappy").compress(content, asbytes=True)
+    changed = bytearray(packed)
+    changed[damage[0] % len(packed)] ^= damage[1]
+    for given_bytes in (packed, bytes(changed)):
+        raw = np.frombuffer(b"?" + given_bytes + b"?", dtype=np.uint8)
+        out = np.zeros(len(content), dtype=np.uint8)
+        ends = np.array([len(out)])
+        sound = unpack_snappy(raw, np.array([1]), np.array([len(raw) - 1]), ends, out) == 1
+        try:
+            expected = pa.Codec("snappy").decompress(given_bytes, len(content), asbytes=True)
+        except (pa.ArrowException, OSError):
+            assert not sound
+            continue
+        assert not sound or out.tobytes() == expected
+        assert sound or given_bytes != packed
 
 
 def test_pages_beyond_the_end() -> None:

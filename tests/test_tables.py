@@ -20,8 +20,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from miscreen.errors import DataError, InputError
-from miscreen.model import ColumnType
-from miscreen.resources import Resources, plan_blocks
+from miscreen.model import ColumnType, FeatureBlock
+from miscreen.pipeline import run_blocks
+from miscreen.resources import BlockPlan, Resources, plan_blocks
 from miscreen.tables import open_table
 
 CODES = [0, 1, 0, np.nan, 2, 3, 4, 1, np.nan, 5, 0, 2]
@@ -202,16 +203,22 @@ def test_standard_input_takes_every_format(
             assert table.table(np.arange(3)).equals(typed_table.select([0, 1, 2])), name
 
 
-def test_blocks_cover_the_columns_once(resources: Resources) -> None:
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("block_features", [1, 4, 100])
+def test_blocks_cover_the_columns_once(
+    threads: int, block_features: int, resources: Resources, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = np.random.default_rng(2).standard_normal((5, 11))
+    columns = np.array([9, 1, 2, 3, 5, 7])
+    seen: dict[int, tuple[str, list[float]]] = {}
+
+    def look(block: FeatureBlock, start: int, stop: int) -> None:
+        for i in range(start, stop):
+            seen[block.first + i] = block.names[i], block.values[i].tolist()
+
     with open_table(data, names=[f"x{i}" for i in range(11)], resources=resources) as table:
-        columns = np.array([9, 1, 2, 3, 5, 7])
-        plan = plan_blocks(len(columns), 5, 8, memory_bytes=4 * 5 * 8 * 4)
-        blocks = list(table.blocks(columns, plan))
-    assert [len(b.names) for b in blocks] == [4, 2]
-    assert [b.first for b in blocks] == [0, 4]
-    assert [name for b in blocks for name in b.names] == [f"x{i}" for i in columns]
-    np.testing.assert_array_equal(np.concatenate([b.values for b in blocks]), data[:, columns].T)
+        run_blocks(table, columns, BlockPlan(len(columns), block_features), look, threads, None)
+    assert seen == {i: (f"x{c}", data[:, c].tolist()) for i, c in enumerate(columns)}
 
 
 class TestSeveralFiles:

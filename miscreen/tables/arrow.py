@@ -41,6 +41,8 @@ class ArrowSource(TableSource):
             self.names = schema.names
             lengths, compressed = self._survey()
             self.n_samples = sum(lengths)
+            if compressed:
+                self.grain_bytes = 16 << 20  # each call looks at the whole schema
             self._table = None if compressed else pa.Table.from_batches(self._batches(None), schema)
             if self._table is not None:
                 self._check_rows(self._table)

@@ -140,6 +140,8 @@ class DelimitedSource(TableSource):
 
     value_bytes = 8
 
+    grain_bytes = 8 << 20  # a block is gathered from all chunks of rows
+
     def __init__(
         self,
         stream: BinaryIO,

@@ -45,6 +45,7 @@ class ExtendedTable(TableSource):
         self.names: Sequence[str] = [*table.names, *wanted]
         self.types = np.concatenate([table.types, np.full(len(values), int(held), dtype=np.uint8)])
         self.value_bytes = table.value_bytes  # of blocks, which have none of the further columns
+        self.grain_bytes = table.grain_bytes
         self.held_bytes = table.held_bytes + values.nbytes
         self._table = table
         self._values = values

@@ -56,6 +56,7 @@ class StackedSource(TableSource):
         self.names = first.names
         self.n_samples = sum(s.n_samples for s in sources)
         self.value_bytes = max(s.value_bytes for s in sources)
+        self.grain_bytes = max(s.grain_bytes for s in sources)
         self.held_bytes = sum(s.held_bytes for s in sources)
         self.types = first.types.copy()
         position = {name: i for i, name in enumerate(self.names)}
@@ -107,6 +108,7 @@ class SideBySideSource(TableSource):
         self._sources = sources
         self.n_samples = sources[0].n_samples
         self.value_bytes = max(s.value_bytes for s in sources)
+        self.grain_bytes = max(s.grain_bytes for s in sources)
         self.held_bytes = sum(s.held_bytes for s in sources)
         where: dict[str, tuple[int, int]] = {}
         for number, source in enumerate(sources):

@@ -84,7 +84,7 @@ class PageReader:
         taken &= stops - starts <= _CHUNK_BYTES * n_rows + _SPARE_BYTES
         taken &= chunks[:, kernels.N_ROWS] == n_rows
         taken &= chunks[:, kernels.PHYSICAL] == PHYSICAL[kinds]
-        taken &= (codecs == _UNPACKED) | (codecs == _ZSTD)
+        taken &= (codecs == _UNPACKED) | np.isin(codecs, list(_UNPACKERS))
         raw, places = read_spans(self._read_at, np.where(taken, starts, 0), np.where(taken, stops, 0))
         chunks = chunks.copy()
         chunks[:, kernels.STOP] += places - starts
@@ -97,24 +97,46 @@ class PageReader:
         pages = pages[:found]
         bodies = raw.ctypes.data + pages[:, kernels.BODY]
         packed = np.flatnonzero(pages[:, kernels.PACKED])
-        held: Any = ()
-        if len(packed):
-            spans = pages[packed][:, [kernels.BODY, kernels.PACKED_SIZE, kernels.SIZE]]
-            try:
-                held = unpack_zstd(raw, spans)
-            except zstandard.ZstdError:
-                return np.zeros_like(taken)  # Arrow says which is damaged
-            bodies[packed] = [pa.py_buffer(body).address for body in held]
+        held = []  # what the addresses lie in
+        for codec, unpack in _UNPACKERS.items():
+            some = packed[codecs[pages[packed, kernels.COLUMN]] == codec]
+            if len(some):
+                spans = pages[some][:, [kernels.BODY, kernels.PACKED_SIZE, kernels.SIZE]]
+                try:
+                    bodies[some], unpacked = unpack(raw, spans)
+                except ValueError:
+                    return np.zeros_like(taken)  # Arrow says which is damaged
+                held.append(unpacked)
         decode(raw, pages, bodies, kinds, nullable, out, taken)
         return taken
 
 
-def unpack_zstd(raw: NDArray[np.uint8], spans: NDArray[np.int64]) -> Any:
-    """Unpack the frames at positions spans[:, 0], of spans[:, 1] bytes, to spans[:, 2] bytes each."""
+def _unpack_zstd(raw: NDArray[np.uint8], spans: NDArray[np.int64]) -> tuple[Any, Any]:
+    """Unpack what is at positions spans[:, 0], of spans[:, 1] bytes, to spans[:, 2] bytes each.
+
+    Returns the address of each, and what holds them.
+    """
     unpacker = getattr(_local, "unpacker", None)
     if unpacker is None:
         unpacker = _local.unpacker = zstandard.ZstdDecompressor()
     frames = zstandard.BufferWithSegments(raw.data, spans[:, :2].astype("<u8").tobytes())
     sizes = spans[:, 2].astype("<u8").tobytes()
-    unpacked: Any = unpacker.multi_decompress_to_buffer(frames, decompressed_sizes=sizes, threads=0)
-    return unpacked
+    try:
+        unpacked: Any = unpacker.multi_decompress_to_buffer(frames, decompressed_sizes=sizes, threads=0)
+    except zstandard.ZstdError as error:
+        raise ValueError(str(error)) from error
+    return [pa.py_buffer(body).address for body in unpacked], unpacked
+
+
+def _unpack_snappy(raw: NDArray[np.uint8], spans: NDArray[np.int64]) -> tuple[Any, Any]:
+    """See `_unpack_zstd`."""
+    from miscreen.kernels.snappy import unpack_snappy
+
+    ends = np.cumsum(spans[:, 2])
+    out = np.empty(int(ends[-1]), dtype=np.uint8)
+    if unpack_snappy(raw, spans[:, 0].copy(), spans[:, 0] + spans[:, 1], ends, out) < len(spans):
+        raise ValueError("a page is damaged")
+    return out.ctypes.data + ends - spans[:, 2], out
+
+
+_UNPACKERS = {_SNAPPY: _unpack_snappy, _ZSTD: _unpack_zstd}

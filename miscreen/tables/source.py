@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from miscreen.model import FeatureBlock
-from miscreen.resources import BlockPlan
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
 class TableSource(ABC):
-    """A table whose columns can be read a few at a time. Use it in a ``with`` statement.
+    """A table whose columns can be read a few at a time, by several threads at once. Use it in a ``with`` statement.
 
     Attributes
     ----------
@@ -33,6 +32,8 @@ class TableSource(ABC):
         4 or 8: size of the widest value that `values` returns.
     held_bytes : int
         What of the run's memory the table takes for as long as it is open.
+    grain_bytes : int
+        Size of a block above which reading a column gets no cheaper.
     """
 
     label: str
@@ -41,6 +42,7 @@ class TableSource(ABC):
     types: NDArray[np.uint8]
     value_bytes: int
     held_bytes: int = 0
+    grain_bytes: int = 1 << 20
 
     @abstractmethod
     def values(self, columns: NDArray[np.intp]) -> NDArray[Any]:
@@ -54,16 +56,11 @@ class TableSource(ABC):
     def table(self, columns: NDArray[np.intp]) -> pa.Table:
         """Read columns as the file has them: types, text and missing values as they stand."""
 
-    def blocks(self, columns: NDArray[np.intp], plan: BlockPlan) -> Iterator[FeatureBlock]:
-        """Read the chosen columns block by block."""
-        for positions in plan.ranges():
-            chosen = columns[positions.start : positions.stop]
-            yield FeatureBlock(
-                first=positions.start,
-                names=[self.names[c] for c in chosen],
-                values=self.values(chosen),
-                types=self.types[chosen],
-            )
+    def block(self, columns: NDArray[np.intp], first: int) -> FeatureBlock:
+        """Read columns as features `first` and so on."""
+        return FeatureBlock(
+            first=first, names=[self.names[c] for c in columns], values=self.values(columns), types=self.types[columns]
+        )
 
     def close(self) -> None:  # noqa: B027  (a table in memory has nothing to let go of)
         """Let go of files and scratch space."""
