@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from miscreen._version import __version__
 
 if TYPE_CHECKING:
+    from miscreen.cluster.shards import merge, rank_shard
     from miscreen.description import Description, describe
-    from miscreen.errors import DataError, InputError, MiscreenError, ResourceError
+    from miscreen.errors import DataError, InputError, MiscreenError, ResourceError, StoppedError
     from miscreen.pair import mutual_info
     from miscreen.ranking import Ranking
     from miscreen.screening import rank
@@ -29,10 +30,13 @@ _PUBLIC = {
     "ReadOptions": "miscreen.tables.delimited",
     "ResourceError": "miscreen.errors",
     "Selection": "miscreen.selection.subset",
+    "StoppedError": "miscreen.errors",
     "convert": "miscreen.tables.convert",
     "describe": "miscreen.description",
     "mutual_info": "miscreen.pair",
+    "merge": "miscreen.cluster.shards",
     "rank": "miscreen.screening",
+    "rank_shard": "miscreen.cluster.shards",
     "select": "miscreen.selection.subset",
 }
 
@@ -45,11 +49,14 @@ __all__ = [
     "ReadOptions",
     "ResourceError",
     "Selection",
+    "StoppedError",
     "__version__",
     "convert",
     "describe",
+    "merge",
     "mutual_info",
     "rank",
+    "rank_shard",
     "select",
 ]
 

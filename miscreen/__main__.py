@@ -33,7 +33,7 @@ def main() -> NoReturn:
 
     The interpreter is left without being taken down: Arrow's threads may still be giving back buffers to it.
     """
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"):
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # nohup stays nohup
             signal.signal(number, _end)

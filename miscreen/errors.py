@@ -40,3 +40,9 @@ class DataError(MiscreenError):
 
 class ResourceError(MiscreenError):
     """Memory, disk or threads do not suffice (exit code 1)."""
+
+
+class StoppedError(MiscreenError):
+    """The run was asked to stop, and can be resumed (exit code 75, EX_TEMPFAIL of sysexits.h)."""
+
+    exit_code = 75

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,6 +66,7 @@ def rank(
     threads: int | None = None,
     memory: int | str | None = None,
     scratch_dir: str | None = None,
+    checkpoints: str | PathLike[str] | None = None,
     on_progress: Progress | None = None,
     **options: Any,
 ) -> Ranking:
@@ -116,6 +118,9 @@ def rank(
         Bytes, or a text such as ``"2GB"``; default: half of what the machine and the job allow.
     scratch_dir : str, optional
         Where text that exceeds the memory is laid out by columns.
+    checkpoints : path, optional
+        Directory for what is finished, from which the same call goes on after it was ended; made when missing. The
+        source must be a file. `miscreen.cluster.checkpoints.remove_checkpoints` clears it.
     on_progress : callable, optional
         Called with a phase (``read``, ``score``), how much is done and how much there is, or None.
     **options
@@ -134,6 +139,8 @@ def rank(
         When the data are damaged, or a target has no two different values.
     ResourceError
         When the memory does not hold a single block of columns.
+    StoppedError
+        With `checkpoints`, when SIGTERM or SIGUSR1 asked for it: the partition in hand is finished and kept.
 
     Notes
     -----
@@ -155,6 +162,10 @@ def rank(
         p_values=p_values, fdr=fdr, fdr_method=fdr_method, strata=strata, max_t=max_t, seed=seed, read=read,
         threads=threads, memory=memory, scratch_dir=scratch_dir, on_progress=on_progress, **options,
     )  # fmt: skip
+    if checkpoints is not None:
+        from miscreen.cluster.run import rank_in_partitions
+
+        return rank_in_partitions(source, request, checkpoints)
     with request.open(source) as table:
         return screen(table, request)
 

@@ -14,6 +14,7 @@ import typer
 from miscreen.cli.convert import convert
 from miscreen.cli.describe import describe
 from miscreen.cli.flat import flat
+from miscreen.cli.merge import merge
 from miscreen.cli.options import Version
 from miscreen.cli.rank import rank
 from miscreen.cli.select import select
@@ -29,7 +30,8 @@ Exit codes:
   1    the data, the memory or the disk do not allow it
   2    the request is not understood: an option, a name, a path
   70   a bug in miscreen
-  130  interrupted; 129 and 143: hung up, terminated
+  75   stopped by SIGTERM or SIGUSR1, and can go on (--resume, --shard)
+  130  interrupted; 129, 138 and 143: hung up, SIGUSR1, terminated
 """
 
 
@@ -40,7 +42,7 @@ application = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for _verb in (rank, select, describe, convert, warmup):
+for _verb in (rank, select, describe, convert, merge, warmup):
     application.command(epilog=_EPILOG)(flat(_verb))
 
 
@@ -53,6 +55,7 @@ def miscreen(version: Version = False) -> None:
     miscreen select data.parquet --target y --top 500 -o chosen.parquet
     miscreen describe data.parquet
     miscreen convert data.csv data.arrow
+    miscreen merge parts/ -o ranked.parquet
     miscreen warmup
 
     SOURCE is a file (CSV, TSV, Parquet, Arrow or Feather, also .gz and .zst), a directory or a quoted
@@ -71,8 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 for success, 1 for data and resources, 2 for a request that is not understood, 70 for a bug, 130 when
-        interrupted.
+        0 for success, 1 for data and resources, 2 for a request that is not understood, 70 for a bug, 75 when
+        stopped and to be resumed, 130 when interrupted.
 
     Examples
     --------

@@ -99,6 +99,9 @@ Json = Annotated[bool, Option("--json", help="Print JSON.")]
 Format = Annotated[str | None, Option("--format", metavar="FORMAT", help=f"{', '.join(WRITERS)}.")]
 Force = Annotated[bool, Option("--force", help="Replace an existing file.")]
 Quiet = Annotated[bool, Option("--quiet", "-q", help="Write nothing but errors on standard error.")]
+Parts = Annotated[
+    list[str], Argument(metavar="PARTS...", help="Directory of parts, parts, or the output named to the shards.")
+]
 Converted = Annotated[str, Argument(metavar="OUTPUT", help="File to write; its ending says the format.")]
 
 
@@ -259,6 +262,26 @@ class Writing:
 
 
 @dataclass(frozen=True)
+class Dividing:
+    """How the work is divided, and what is kept of it."""
+
+    shard: Annotated[
+        str | None, Option("--shard", metavar="K/N", help="Rank the K-th of N ranges of columns, for merge.")
+    ] = None
+    resume: Annotated[
+        bool, Option("--resume", help="Keep what is finished beside the output, and go on from there.")
+    ] = False
+
+    def checkpoints(self, output: str | None) -> Path | None:
+        """Where what is finished is kept; None when it is not."""
+        if not self.resume:
+            return None
+        if output is None:
+            raise InputError("--resume keeps what is finished beside the output", "Name a file with -o")
+        return Path(f"{output}.partial")
+
+
+@dataclass(frozen=True)
 class Running:
     """What the run may use, and whether it talks."""
 
@@ -312,4 +335,4 @@ class Running:
         return Progress(sys.stderr, quiet=self.quiet)
 
 
-GROUPS = (Screening, Inferring, Reading, Writing, Running)
+GROUPS = (Screening, Inferring, Reading, Writing, Dividing, Running)

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-from miscreen.cli.options import Inferring, Reading, Running, Screening, Source, Targets, Top, Writing
+from miscreen.cli.options import Dividing, Inferring, Reading, Running, Screening, Source, Targets, Top, Writing
 from miscreen.cli.terminal import say, show_ranking, summarise
+from miscreen.errors import InputError
+
+if TYPE_CHECKING:
+    from miscreen import Ranking
 
 SHOWN_ROWS = 20
 
@@ -20,6 +26,7 @@ def rank(
     screening: Screening,
     inferring: Inferring,
     reading: Reading,
+    dividing: Dividing,
     running: Running,
 ) -> None:
     """Rank every column by its mutual information with a target.
@@ -32,6 +39,8 @@ def rank(
     miscreen rank data.parquet -t age -t sex --exclude 'id*' -o ranked.parquet
     zcat big.csv.gz | miscreen rank - --target y | head -50
     miscreen rank data.parquet --target y --fdr 0.05 --strata site -o ranked.parquet
+    miscreen rank data.parquet --target y --resume -o ranked.parquet
+    miscreen rank data.parquet --target y --shard 3/16 -o parts/r.parquet
 
     Time is proportional to the columns, and to n log n of the rows. Memory stays within --memory, beside
     about 350 MB of libraries and 600 bytes a column, whatever the size of the file. "miscreen describe"
@@ -39,9 +48,16 @@ def rank(
     130 scores for each other one; --max-t N takes N times as long.
     """
     began = time.monotonic()
+    if dividing.shard is not None:
+        _rank_shard(source, target, top, writing, screening, reading, dividing.shard, running)
+        return
+    checkpoints = dividing.checkpoints(writing.output)
+    if checkpoints is not None and checkpoints.is_dir():  # the run that went before may have come as far as its output
+        writing = replace(writing, force=True)
     writing.check()
     limits = running.start()
     running.note_compilation()
+    kept: dict[str, Any] = {} if checkpoints is None else {"checkpoints": checkpoints}
 
     import miscreen
 
@@ -53,8 +69,19 @@ def rank(
             **inferring.keywords(),
             read=reading.options(),
             **limits,
+            **kept,
             on_progress=progress,
         )
+    deliver(ranking, top, writing)
+    if checkpoints is not None:
+        from miscreen.cluster.checkpoints import remove_checkpoints
+
+        remove_checkpoints(checkpoints)
+    conclude(ranking, writing, began, quiet=running.quiet)
+
+
+def deliver(ranking: Ranking, top: int | None, writing: Writing) -> None:
+    """Write a ranking to where it is wanted: a file, a table on the terminal, or standard output."""
     table = writing.to_terminal and writing.format is None
     count = top or (SHOWN_ROWS if table else None)
     best = ranking if count is None else ranking.top(count)
@@ -65,10 +92,49 @@ def rank(
     else:
         best.write_to(sys.stdout.buffer, writing.format or "csv")
 
-    if running.quiet:
+
+def conclude(ranking: Ranking, writing: Writing, began: float, *, quiet: bool) -> None:
+    """Say in a line what was done, and what has no score."""
+    if quiet:
         return
     summary = summarise(ranking)
     if writing.output is not None:
         say("done", f"{summary} in {time.monotonic() - began:.1f} s -> {writing.output}")
     elif ranking.summary():
         say("warning", summary)
+
+
+def _rank_shard(
+    source: str,
+    target: list[str],
+    top: int | None,
+    writing: Writing,
+    screening: Screening,
+    reading: Reading,
+    shard: str,
+    running: Running,
+) -> None:
+    began = time.monotonic()
+    if writing.output is None:
+        raise InputError("a shard writes a part for merge", "Name it with -o, such as -o parts/r.parquet")
+    if top is not None or writing.format is not None:
+        raise InputError("a shard has neither --top nor --format", "Give them to: miscreen merge")
+    limits = running.start()
+    running.note_compilation()
+
+    import miscreen
+
+    with running.progress() as progress:
+        part = miscreen.rank_shard(
+            source,
+            target[0] if len(target) == 1 else target,
+            shard,
+            writing.output,
+            force=writing.force,
+            **screening.keywords(),
+            read=reading.options(),
+            **limits,
+            on_progress=progress,
+        )
+    if not running.quiet:
+        say("done", f"shard {shard} in {time.monotonic() - began:.1f} s -> {part}")

@@ -159,7 +159,7 @@ def open_table(
         if sys.stdin.isatty():
             raise InputError("standard input is a terminal", "Pipe a table into the command, or name a file")
         return _open_stream(sys.stdin.buffer, "standard input", "", settings)
-    paths = _expand(str(source))
+    paths = files_of(str(source))
     if len(paths) == 1:
         return _open_path(paths[0], settings)
     from miscreen.tables.joined import join_sources
@@ -176,7 +176,7 @@ def open_table(
         raise
 
 
-def _expand(source: str) -> list[Path]:
+def files_of(source: str) -> list[Path]:
     """The files meant by a path: itself, what a directory holds, or what a glob matches; in order of name."""
     path = Path(source)
     if path.is_dir():
@@ -200,6 +200,20 @@ def _expand(source: str) -> list[Path]:
 
     near = difflib.get_close_matches(path.name, [p.name for p in parent.iterdir()], n=3)
     raise InputError(f"there is no file {source!r}", f"Did you mean {' or '.join(near)}?" if near else "Check the path")
+
+
+def parses_text(source: str | os.PathLike[str]) -> bool:
+    """Whether any file of a source is delimited text, so that reading one column takes parsing all."""
+    for path in files_of(str(source)):
+        try:
+            with path.open("rb") as file:
+                head = file.read(_SNIFF)
+        except OSError as error:
+            raise InputError(f"cannot open {str(path)!r}: {error.strerror}", "Check the permissions") from error
+        compressed = any(head.startswith(magic) for magic in COMPRESSIONS)
+        if head and _recognise(head, _suffix(path), str(path), compressed=compressed).streams:
+            return True
+    return False
 
 
 def _known_suffixes() -> list[str]:

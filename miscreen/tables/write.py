@@ -176,11 +176,11 @@ class Destination:
         try:
             with ExitStack() as stack:
                 if text is not None and not writer.embeds:
-                    stack.enter_context(_aside(self._sidecar, self.force)).write(text + b"\n")
-                file = stack.enter_context(_aside(self.path, self.force))
+                    stack.enter_context(aside(self._sidecar, self.force)).write(text + b"\n")
+                file = stack.enter_context(aside(self.path, self.force))
                 write_stream(table, file, writer, metadata, on_bytes)
         except OSError as error:
-            raise _write_error(self.path, error) from error
+            raise write_error(self.path, error) from error
 
 
 def metadata_json(metadata: dict[str, Any]) -> bytes:
@@ -266,7 +266,7 @@ def discard_unfinished() -> None:
 
 
 @contextmanager
-def _aside(path: Path, force: bool) -> Iterator[BinaryIO]:
+def aside(path: Path, force: bool) -> Iterator[BinaryIO]:
     """A file without a name that gets `path` as its name when all went well.
 
     Where the file system has unnamed files (Linux), even SIGKILL leaves nothing behind; elsewhere a hidden
@@ -323,7 +323,8 @@ def _name(descriptor: int, path: Path, force: bool) -> None:
     os.replace(hidden, path)
 
 
-def _write_error(path: Path, error: OSError) -> MiscreenError:
+def write_error(path: Path, error: OSError) -> MiscreenError:
+    """What to tell of an error while writing to a path."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return ResourceError(f"the disk is full: {str(path)!r} could not be written", "Free space or write elsewhere")
     if error.errno == errno.EEXIST:

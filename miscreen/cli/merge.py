@@ -1,0 +1,32 @@
+"""``miscreen merge``: one ranking of the parts that shards wrote."""
+
+from __future__ import annotations
+
+import time
+
+from miscreen.cli.options import Parts, Quiet, Top, Writing
+from miscreen.cli.rank import conclude, deliver
+from miscreen.cli.terminal import relay_notes
+
+
+def merge(parts: Parts, *, top: Top = None, writing: Writing, quiet: Quiet = False) -> None:
+    """Put the parts of all shards together, into the ranking that an undivided run would give.
+
+    It refuses parts that are missing, doubled, damaged or of another run, and says which to compute again.
+
+    \b
+    miscreen merge parts/ -o ranked.parquet
+    miscreen merge parts/r.parquet --top 50
+    miscreen merge parts/r.*-of-16.parquet -o ranked.csv
+
+    Time and memory are about 5 microseconds and 600 bytes a column; the table itself is not read.
+    """
+    began = time.monotonic()
+    writing.check()
+    relay_notes(quiet)
+
+    import miscreen
+
+    ranking = miscreen.merge(parts)
+    deliver(ranking, top, writing)
+    conclude(ranking, writing, began, quiet=quiet)

@@ -1,0 +1,129 @@
+"""A ranking made partition by partition: here or by workers, kept as it goes, whole or as a shard."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from miscreen.cluster.checkpoints import Checkpoints
+from miscreen.cluster.identity import Identity
+from miscreen.cluster.stopping import stop_on_signals
+from miscreen.errors import StoppedError
+from miscreen.partition import Partition, rank_partitions
+from miscreen.ranking import Ranking
+from miscreen.request import Request
+from miscreen.screening import Screen
+from miscreen.tables import Progress
+
+if TYPE_CHECKING:
+    from threading import Event
+
+PARTITION_SECONDS = 10.0  # of work: what a kill loses, and what a stop waits for
+_FIRST_VALUES = 1 << 20  # of the first partition, whose speed is not known
+_LOG = logging.getLogger("miscreen")
+
+
+def rank_in_partitions(source: Any, request: Request, checkpoints: str | PathLike[str]) -> Ranking:
+    """`miscreen.rank` where finished partitions are kept."""
+    counted = Counted(request.on_progress)
+    request = replace(request, on_progress=counted)
+    with request.open(source) as table:
+        job = Screen(table, request)
+        identity = Identity.of(source, table, job, request)
+        with Checkpoints(Path(checkpoints), identity) as kept:
+            partitions = score_range(job.score_partition, range(job.n_features), table.n_samples, kept, counted)
+        return rank_partitions(partitions, job.metadata)
+
+
+class Counted:
+    """Progress within a partition, told as progress within all that is to be scored."""
+
+    def __init__(self, on_progress: Progress | None) -> None:
+        self._on_progress = on_progress
+        self.done = 0
+        self.total: int | None = None
+
+    def __call__(self, phase: str, done: int, total: int | None) -> None:
+        if self._on_progress is None:
+            return
+        if phase == "score" and self.total is not None:
+            done, total = self.done + done, self.total
+        self._on_progress(phase, done, total)
+
+
+def score_range(
+    score: Callable[[range], Partition],
+    features: range,
+    n_samples: int,
+    kept: Checkpoints | None,
+    counted: Counted,
+) -> list[Partition]:
+    """Score features in partitions of about `PARTITION_SECONDS`, leaving out those that are kept already.
+
+    Raises
+    ------
+    StoppedError
+        When a signal asked for it; the partition in hand is finished and kept.
+    """
+    partitions = [] if kept is None else kept.load()
+    start_counting(counted, features, partitions)
+    pace = Pace(max(1, _FIRST_VALUES // n_samples))
+    with stop_on_signals() as stop:
+        for gap in gaps(features, partitions):
+            rest = gap
+            while len(rest):
+                if kept is not None:
+                    check_stop(stop, counted)
+                piece, rest = rest[: pace.size], rest[pace.size :]
+                began = time.monotonic()
+                partition = score(piece)
+                pace.took(len(piece), time.monotonic() - began)
+                if kept is not None:
+                    kept.keep(partition)
+                partitions.append(partition)
+                counted.done += len(piece)
+    return partitions
+
+
+def start_counting(counted: Counted, features: range, partitions: Sequence[Partition]) -> None:
+    """Count what is finished already, and say how much that is."""
+    counted.total, counted.done = len(features), sum(len(p.names) for p in partitions)
+    if partitions:
+        _LOG.info("%s of %s columns are finished already", f"{counted.done:,}", f"{len(features):,}")
+
+
+def check_stop(stop: Event, counted: Counted) -> None:
+    """Raise `StoppedError` when a signal has asked for it and there is more to do."""
+    if stop.is_set() and counted.total is not None and counted.done < counted.total:
+        raise StoppedError(
+            f"stopped by a signal with {counted.done:,} of {counted.total:,} columns finished",
+            "Run the same command again to go on",
+        )
+
+
+class Pace:
+    """How many features make a partition of about `PARTITION_SECONDS`, from how long earlier ones took."""
+
+    def __init__(self, first: int) -> None:
+        self.size = first
+
+    def took(self, n_features: int, seconds: float) -> None:
+        """Learn from a partition; compiling makes the first slow, so that sizes grow but step by step."""
+        fitting = int(n_features * PARTITION_SECONDS / max(seconds, 1e-9))
+        self.size = max(1, min(fitting, 4 * self.size))
+
+
+def gaps(features: range, partitions: Sequence[Partition]) -> Iterator[range]:
+    """The features that no partition has, in order; partitions are in order and apart."""
+    start = features.start
+    for partition in partitions:
+        if partition.first > start:
+            yield range(start, partition.first)
+        start = partition.first + len(partition.names)
+    if start < features.stop:
+        yield range(start, features.stop)
