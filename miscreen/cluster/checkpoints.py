@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import re
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 
@@ -106,25 +107,26 @@ class Checkpoints:
                 continue
             try:
                 part = Part.read(path)
-                if part.about != {"run": self._digest}:
-                    raise DataError(f"{str(path)!r} is of another run")
+                if part.about != {"run": self._digest} or path.name != _file_name(part.partitions[0]):
+                    raise DataError(f"{str(path)!r} is not what its name says")
             except DataError as error:
                 _LOG.info("%s; computed again", error.message)
                 path.unlink()
                 continue
             found += part.partitions
         found.sort(key=lambda p: p.first)
-        apart: list[Partition] = []
-        for partition in found:
-            if not apart or partition.first >= apart[-1].first + len(apart[-1].names):
-                apart.append(partition)
-        return apart
+        for one, other in pairwise(found):
+            if one.first + len(one.names) > other.first:
+                raise DataError(
+                    f"{str(self.directory)!r} holds partitions that overlap: {_file_name(one)} and {_file_name(other)}",
+                    "Remove one of them",
+                )
+        return found
 
     def keep(self, partition: Partition) -> None:
         """Put a finished partition on disk; `ResourceError` when the disk is full."""
-        stop = partition.first + len(partition.names)
         try:
-            Part([partition], {"run": self._digest}).write(self.directory / f"{partition.first}-{stop}.parquet")
+            Part([partition], {"run": self._digest}).write(self.directory / _file_name(partition))
         except ResourceError as error:
             raise ResourceError(
                 error.message, "Free space, then run the same command again: what is finished is kept"
@@ -143,6 +145,10 @@ class Checkpoints:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _file_name(partition: Partition) -> str:
+    return f"{partition.first}-{partition.first + len(partition.names)}.parquet"
 
 
 def remove_checkpoints(directory: Path) -> None:

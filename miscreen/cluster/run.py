@@ -74,7 +74,7 @@ def score_range(
     start_counting(counted, features, partitions)
     pace = Pace(max(1, _FIRST_VALUES // n_samples))
     with stop_on_signals() as stop:
-        for gap in gaps(features, partitions):
+        for gap in list(gaps(features, partitions)):
             rest = gap
             while len(rest):
                 if kept is not None:

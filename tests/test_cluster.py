@@ -1,0 +1,416 @@
+"""Shards, parts and checkpoints: the bytes of an undivided run, or a refusal that says what is wrong."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import miscreen
+from miscreen import ReadOptions, merge, rank_shard
+from miscreen.cluster import run
+from miscreen.cluster.checkpoints import Checkpoints, remove_checkpoints
+from miscreen.cluster.identity import Identity
+from miscreen.cluster.part import Part
+from miscreen.cluster.run import Pace, gaps
+from miscreen.cluster.shards import parse_shard, part_path
+from miscreen.errors import DataError, InputError
+from miscreen.partition import Findings, Partition
+from miscreen.screening import Screen
+
+N_FEATURES = 90
+
+
+def make_table(seed: int = 3) -> pa.Table:
+    """Columns of every kind, with values missing and infinite, and two targets."""
+    rng = np.random.default_rng(seed)
+    n = 60
+    y = rng.standard_normal(n)
+    columns: dict[str, Any] = {"y": y, "group": np.array(["a", "b", "c"])[np.digitize(y, (-0.5, 0.5))]}
+    for j in range(N_FEATURES):
+        x = rng.standard_normal(n) + y * rng.uniform(0, 1)
+        if j % 4 == 0:
+            x[rng.random(n) < 0.2] = np.nan
+        if j % 9 == 0:
+            x[3] = np.inf
+        kinds = [x, np.round(2 * x), np.full(n, 2.5), np.array(["u", "v", "w"])[np.digitize(x, (0, 1))]]
+        columns[f"x{j}"] = kinds[j % 4 if j % 7 == 0 else 0]
+    return pa.table({name: pa.array(v, from_pandas=v.dtype.kind == "f") for name, v in columns.items()})
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "table.parquet"
+    pq.write_table(make_table(), path)
+    return path
+
+
+def make_parts(source: Any, folder: Path, n: int = 4, name: str = "r", **options: Any) -> list[Path]:
+    options = {"target": "y", "method": "pearson"} | options
+    return [rank_shard(source, shard=f"{k}/{n}", output=folder / f"{name}.parquet", **options) for k in range(1, n + 1)]
+
+
+def counted_scores(monkeypatch: pytest.MonkeyPatch) -> list[range]:
+    """The ranges that are scored from now on."""
+    scored: list[range] = []
+    score = Screen.score_partition
+
+    def note(screen: Screen, features: range) -> Partition:
+        scored.append(features)
+        return score(screen, features)
+
+    monkeypatch.setattr(Screen, "score_partition", note)
+    return scored
+
+
+# ---- shards ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "arrow", "csv", "csv.gz"])
+def test_merged_parts_are_the_bytes_of_the_undivided_run(suffix: str, tmp_path: Path) -> None:
+    table = make_table()
+    source = tmp_path / f"table.{suffix}"
+    if suffix == "parquet":
+        pq.write_table(table, source, row_group_size=17)
+    elif suffix == "arrow":
+        with pa.ipc.new_file(source, table.schema) as writer:
+            writer.write_table(table)
+    else:
+        text = pl.from_arrow(table).write_csv()
+        source.write_bytes(text.encode() if suffix == "csv" else __import__("gzip").compress(text.encode()))
+    cases: list[dict[str, Any]] = [
+        {"target": "y", "method": "auto"},
+        {"target": ["group", "y"], "method": "bin", "exclude": ["x1*"], "discrete": ["x2"], "unit": "bits"},
+    ]
+    if suffix == "csv":
+        cases.append({"target": "y", "method": "pearson", "read": ReadOptions(null_values=("v",))})
+    for i, options in enumerate(cases):
+        ranking = miscreen.rank(source, **options)
+        paths = make_parts(source, tmp_path / f"parts{i}", n=5, **options)
+        assert [p.name for p in paths] == [f"r.{k}-of-5.parquet" for k in range(1, 6)]
+        merged = merge(tmp_path / f"parts{i}")
+        for ending in ("parquet", "arrow", "csv", "tsv", "json", "ndjson"):
+            for name, made in (("whole", ranking), ("merged", merged)):
+                made.write(tmp_path / f"{name}.{ending}", force=True)
+            for end in (ending, f"{ending}.meta.json"):
+                whole, other = tmp_path / f"whole.{end}", tmp_path / f"merged.{end}"
+                assert whole.exists() == other.exists()
+                assert not whole.exists() or whole.read_bytes() == other.read_bytes()
+
+
+def test_a_shard_reads_its_own_columns_alone(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scored = counted_scores(monkeypatch)
+    make_parts(source, tmp_path / "parts", n=4)
+    assert scored == [range(0, 22), range(22, 45), range(45, 68), range(68, 91)]
+
+
+def test_text_is_converted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
+    caplog.set_level("INFO", "miscreen")
+    source = tmp_path / "my table;.csv"
+    source.write_text(pl.from_arrow(make_table()).write_csv())
+    folder = tmp_path / "parts"
+    make_parts(source, folder)
+    assert caplog.text.count("is converted once for all shards") == 1
+    (converted,) = folder.glob("*.arrow")
+    assert converted.name.startswith("my_table_.csv.")
+    make_parts(source, folder, name="other", method="bin")
+    assert list(folder.glob("*.arrow")) == [converted]
+    source.write_text(pl.from_arrow(make_table(4)).write_csv())
+    make_parts(source, folder, name="third")
+    assert len(list(folder.glob("*.arrow"))) == 2
+    assert merge(folder / "third.parquet").names == miscreen.rank(source, "y", "pearson").names
+
+
+def test_a_part_that_is_done_is_left_as_it_is(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, *_ = make_parts(source, tmp_path / "parts")
+    before = first.stat()
+    scored = counted_scores(monkeypatch)
+    make_parts(source, tmp_path / "parts")
+    assert scored == []
+    assert first.stat().st_mtime_ns == before.st_mtime_ns
+    with pytest.raises(InputError, match=r"r.1-of-4.parquet' exists already, of another run: method was 'pearson'"):
+        make_parts(source, tmp_path / "parts", method="bin")
+    make_parts(source, tmp_path / "parts", method="bin", force=True)
+    assert merge(tmp_path / "parts").metadata["method"] == "bin"
+
+
+def test_what_cannot_be_a_shard(source: Path, tmp_path: Path) -> None:
+    for text in ("0/4", "5/4", "3", "a/b", "1/0", "-1/4"):
+        with pytest.raises(InputError, match="is no shard"):
+            parse_shard(text)
+    with pytest.raises(InputError, match=r"parts are Parquet files, not 'r.csv'"):
+        part_path(Path("r.csv"), 1, 2)
+    with pytest.raises(InputError, match="91 columns to rank, fewer than 92 shards"):
+        rank_shard(source, "y", "1/92", tmp_path / "r.parquet")
+    with pytest.raises(InputError, match="a pipe cannot be read again"):
+        rank_shard("-", "y", "1/2", tmp_path / "r.parquet")
+    with pytest.raises(InputError, match="a table in memory cannot be opened again"):
+        rank_shard(make_table(), "y", "1/2", tmp_path / "r.parquet")
+    with pytest.raises(InputError, match="does not exist"):
+        rank_shard(source, "y", "1/2", tmp_path / "no" / "where" / "r.parquet")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["table.parquet"]
+
+
+# ---- merge refuses -----------------------------------------------------------------------------------------
+
+
+def test_missing_parts_are_named(source: Path, tmp_path: Path) -> None:
+    paths = make_parts(source, tmp_path / "parts", n=9)
+    for k in (2, 5, 6, 7):
+        paths[k - 1].unlink()
+    with pytest.raises(DataError, match=r"4 of 9 parts are missing: 2,5-7") as error:
+        merge(tmp_path / "parts")
+    assert error.value.hint.endswith("sbatch --array=2,5-7 SCRIPT")
+    (tmp_path / "parts" / "array.sh").touch()
+    with pytest.raises(DataError) as error:
+        merge(tmp_path / "parts" / "r.parquet")
+    assert error.value.hint.endswith(f"sbatch --array=2,5-7 {tmp_path}/parts/array.sh")
+
+
+def test_doubled_parts_are_named(source: Path, tmp_path: Path) -> None:
+    paths = make_parts(source, tmp_path / "parts")
+    shutil.copy(paths[2], tmp_path / "copy.parquet")
+    with pytest.raises(DataError, match=r"shard 3 of 4 is there 2 times: .*r.3-of-4.*copy"):
+        merge([*paths, tmp_path / "copy.parquet"])
+    assert len(merge([*paths, paths[2]])) == 91  # the same file named twice
+
+
+def test_parts_of_other_options_are_named(source: Path, tmp_path: Path) -> None:
+    make_parts(source, tmp_path / "parts")
+    rank_shard(source, "y", "2/4", tmp_path / "parts" / "r.parquet", method="pearson", min_samples=7, force=True)
+    with pytest.raises(DataError, match=r"r.2-of-4.parquet' is not of the same run as .*min_samples") as error:
+        merge(tmp_path / "parts")
+    assert "--array=2 " in error.value.hint
+
+
+def test_parts_of_another_version_are_refused(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_parts(source, tmp_path / "parts")
+    (tmp_path / "parts" / "r.4-of-4.parquet").unlink()
+    monkeypatch.setattr("miscreen.request.__version__", "9.9")
+    rank_shard(source, "y", "4/4", tmp_path / "parts" / "r.parquet", method="pearson")
+    with pytest.raises(DataError, match=r"r.4-of-4.*version was '.*' and is '9.9'"):
+        merge(tmp_path / "parts")
+
+
+@pytest.mark.parametrize("change", ["a value", "the target", "a name", "the time"])
+def test_an_input_changed_between_shards_is_found(change: str, source: Path, tmp_path: Path) -> None:
+    make_parts(source, tmp_path / "parts")
+    table = make_table()
+    if change == "a name":
+        table = table.rename_columns(["other" if n == "x80" else n for n in table.column_names])
+    elif change != "the time":
+        name = "y" if change == "the target" else "x80"
+        values = table.column(name).to_numpy().copy()
+        values[5] += 1.0
+        table = table.set_column(table.column_names.index(name), name, pa.array(values, from_pandas=True))
+    pq.write_table(table, source)
+    (tmp_path / "parts" / "r.2-of-4.parquet").unlink()
+    rank_shard(source, "y", "2/4", tmp_path / "parts" / "r.parquet", method="pearson")
+    with pytest.raises(DataError, match=r"r.2-of-4.*is not of the same run.*the input was table.parquet of .* bytes"):
+        merge(tmp_path / "parts")
+
+
+def test_several_runs_share_a_directory(source: Path, tmp_path: Path) -> None:
+    make_parts(source, tmp_path / "parts")
+    make_parts(source, tmp_path / "parts", n=3, name="it's", method="bin")
+    with pytest.raises(InputError, match=r"parts of 2 runs: it's of 3, r of 4") as error:
+        merge(tmp_path / "parts")
+    assert "miscreen merge" in error.value.hint
+    assert merge(tmp_path / "parts" / "r.parquet").metadata["method"] == "pearson"
+    assert merge(sorted((tmp_path / "parts").glob("it's.*-of-3.parquet"))).metadata["method"] == "bin"
+
+
+def test_what_is_no_part_is_named(source: Path, tmp_path: Path) -> None:
+    make_parts(source, tmp_path / "parts")
+    shutil.copy(source, tmp_path / "parts" / "r.3-of-4.parquet")
+    with pytest.raises(DataError, match=r"r.3-of-4.parquet' cannot be read as part") as error:
+        merge(tmp_path / "parts")
+    assert "--array=3 " in error.value.hint
+    with pytest.raises(InputError, match="holds no parts"):
+        merge(tmp_path)
+    with pytest.raises(InputError, match="there is no part"):
+        merge(tmp_path / "none.parquet")
+
+
+# ---- part files --------------------------------------------------------------------------------------------
+
+
+def make_partition(first: int, n: int) -> Partition:
+    rng = np.random.default_rng(first)
+    score = np.where(rng.random(n) < 0.2, np.nan, rng.standard_normal(n))
+    extras = {
+        "q": np.where(rng.random(n) < 0.5, np.nan, rng.random(n)),
+        "chosen": rng.random(n) < 0.5,
+        "words": np.array([f"w{i}é" for i in range(n)], dtype=object),
+    }
+    findings = [
+        Findings(
+            score, -score, rng.integers(0, 50, n), np.isnan(score).astype(np.uint8), np.full(n, "kde", object), extras
+        )
+        for _ in range(2)
+    ]
+    names = [f"name\n{first + i}" for i in range(n)]
+    kinds, infinite = rng.integers(0, 2, n).astype(np.uint8), rng.integers(0, 3, n)
+    return Partition(first, names, kinds, infinite, rng.integers(0, 2**64, n, np.uint64), findings, {"note": [1, "a"]})
+
+
+def as_bytes(partition: Partition) -> bytes:
+    return partition.to_arrow().to_string(show_metadata=True, preview_cols=0).encode() + b"".join(
+        str(column.to_pylist()).encode() for column in partition.to_arrow().columns
+    )
+
+
+def test_a_part_says_what_was_written(tmp_path: Path) -> None:
+    partitions = [make_partition(10, 40), make_partition(50, 1), make_partition(70, 13)]
+    Part(partitions, {"k": 3, "ü": [1, None]}).write(tmp_path / "p.parquet")
+    found = Part.read(tmp_path / "p.parquet")
+    assert found.about == {"k": 3, "ü": [1, None]}
+    assert [as_bytes(p) for p in found.partitions] == [as_bytes(p) for p in partitions]
+
+
+def test_a_damaged_part_is_never_used(tmp_path: Path) -> None:
+    partitions = [make_partition(10, 40), make_partition(50, 13)]
+    path = tmp_path / "p.parquet"
+    Part(partitions, {"run": "abc"}).write(path)
+    whole = path.read_bytes()
+    expected = [as_bytes(p) for p in partitions]
+    rng = np.random.default_rng(11)
+    refused = 0
+
+    def damage(how: str) -> bytes:
+        at = int(rng.integers(len(whole)))
+        if how == "cut":
+            return whole[:at]
+        if how == "flip":
+            return whole[:at] + bytes([whole[at] ^ (1 << rng.integers(8))]) + whole[at + 1 :]
+        return whole[:at] + bytes(len(whole[at : at + 64])) + whole[at + 64 :]
+
+    for how in ("cut", "flip", "zeros") * 200:
+        path.write_bytes(damage(how))
+        try:
+            found = Part.read(path)
+        except DataError:
+            refused += 1
+        else:  # a bit that nobody reads
+            assert found.about == {"run": "abc"}
+            assert [as_bytes(p) for p in found.partitions] == expected
+    assert refused > 400
+
+
+# ---- checkpoints -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_partitions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Partitions of ten features."""
+    monkeypatch.setattr(run, "_FIRST_VALUES", 600)
+    monkeypatch.setattr(Pace, "took", lambda self, n_features, seconds: None)
+
+
+@pytest.mark.usefixtures("small_partitions")
+@pytest.mark.parametrize("target", ["y", ["y", "group"]])
+def test_a_run_goes_on_with_what_is_finished(
+    target: Any, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tmp_path / "kept"
+    miscreen.rank(source, target, "pearson").write(tmp_path / "whole.parquet")
+    whole = (tmp_path / "whole.parquet").read_bytes()
+
+    def rank() -> bytes:
+        miscreen.rank(source, target, "pearson", checkpoints=kept).write(tmp_path / "out.parquet", force=True)
+        return (tmp_path / "out.parquet").read_bytes()
+
+    assert rank() == whole
+    files = sorted(kept.glob("*-*.parquet"), key=lambda p: int(p.name.partition("-")[0]))
+    assert len(files) == 10 - (target != "y")
+    scored = counted_scores(monkeypatch)
+    assert rank() == whole
+    assert scored == []
+    files[0].unlink()
+    files[4].write_bytes(files[4].read_bytes()[:-9])
+    damaged = bytearray(files[6].read_bytes())
+    damaged[len(damaged) // 2 : len(damaged) // 2 + 64] = bytes(64)
+    files[6].write_bytes(damaged)
+    shutil.copy(files[1], files[7])  # not its own place
+    assert rank() == whole
+    assert scored == [range(0, 10), range(40, 50), range(60, 70), range(70, 80)]
+    remove_checkpoints(kept)
+    assert not kept.exists()
+
+
+@pytest.mark.usefixtures("small_partitions")
+def test_progress_counts_what_was_finished_before(source: Path, tmp_path: Path) -> None:
+    calls: list[tuple[str, int, int | None]] = []
+
+    def note(*call: Any) -> None:
+        calls.append(call)
+
+    miscreen.rank(source, "y", "pearson", checkpoints=tmp_path / "kept", on_progress=note)
+    assert {(phase, total) for phase, _, total in calls} == {("score", 91)}
+    done = [done for _, done, _ in calls]
+    assert done == sorted(done)
+    assert {10, 20, 30, 91} <= set(done)
+    for file in (tmp_path / "kept").glob("[45]*-*.parquet"):
+        file.unlink()
+    calls.clear()
+    miscreen.rank(source, "y", "pearson", checkpoints=tmp_path / "kept", on_progress=note)
+    assert calls[0][1] > 71 and calls[-1] == ("score", 91, 91)
+
+
+def test_checkpoints_of_another_run_are_refused(source: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    miscreen.rank(source, "y", "pearson", checkpoints=kept)
+    with pytest.raises(InputError, match=r"kept' holds partitions of another run: max_levels was 20 and is 7"):
+        miscreen.rank(source, "y", "pearson", max_levels=7, checkpoints=kept)
+    with pytest.raises(InputError, match=r"another run: .*target was \['y'\] and is \['group'\]"):
+        miscreen.rank(source, "group", "pearson", checkpoints=kept)
+    pq.write_table(make_table(), source)
+    with pytest.raises(InputError, match=r"the input was table.parquet of .* and is table.parquet of"):
+        miscreen.rank(source, "y", "pearson", checkpoints=kept)
+    pq.write_table(make_table(9), source)
+    with pytest.raises(InputError, match="the values of the target differ"):
+        miscreen.rank(source, "y", "pearson", checkpoints=kept)
+    (kept / "run.json").write_text("{")
+    with pytest.raises(DataError, match="is damaged"):
+        miscreen.rank(source, "y", "pearson", checkpoints=kept)
+
+
+def test_a_directory_of_others_is_left_alone(source: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    (kept / "thesis.tex").touch()
+    with pytest.raises(InputError, match=r"but holds 'thesis.tex'"):
+        miscreen.rank(source, "y", "pearson", checkpoints=kept)
+    remove_checkpoints(kept)
+    assert [p.name for p in kept.iterdir()] == ["thesis.tex"]
+
+
+def test_one_run_at_a_time(tmp_path: Path) -> None:
+    identity = Identity([], "", {"version": "1"})
+    with (
+        Checkpoints(tmp_path / "kept", identity),
+        pytest.raises(InputError, match="another process is at work"),
+        Checkpoints(tmp_path / "kept", identity),
+    ):
+        pass
+    with Checkpoints(tmp_path / "kept", identity):
+        pass
+
+
+def test_gaps_and_pace() -> None:
+    parts = [make_partition(3, 4), make_partition(7, 1), make_partition(20, 5)]
+    assert list(gaps(range(0, 30), parts)) == [range(0, 3), range(8, 20), range(25, 30)]
+    assert list(gaps(range(3, 25), [])) == [range(3, 25)]
+    pace = Pace(100)
+    pace.took(100, 0.001)
+    assert pace.size == 400
+    pace.took(400, 2 * run.PARTITION_SECONDS)
+    assert pace.size == 200
+    pace.took(1, 1e6)
+    assert pace.size == 1
