@@ -88,6 +88,9 @@ def test_merged_parts_are_the_bytes_of_the_undivided_run(suffix: str, tmp_path: 
         {"target": "y", "method": "auto"},
         {"target": ["group", "y"], "method": "bin", "exclude": ["x1*"], "discrete": ["x2"], "unit": "bits"},
     ]
+    if suffix == "parquet":
+        inference = {"fdr": 0.2, "strata": "group", "max_t": 20, "seed": 5, "extra": ["linfoot"]}
+        cases.append({"target": "y", "method": "spearman", "exclude": ["group"], **inference})
     if suffix == "csv":
         cases.append({"target": "y", "method": "pearson", "read": ReadOptions(null_values=("v",))})
     for i, options in enumerate(cases):

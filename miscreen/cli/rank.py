@@ -49,7 +49,10 @@ def rank(
     """
     began = time.monotonic()
     if dividing.shard is not None:
-        _rank_shard(source, target, top, writing, screening, reading, dividing.shard, running)
+        if top is not None or writing.format is not None:
+            raise InputError("a shard has neither --top nor --format", "Give them to: miscreen merge")
+        asked = screening.keywords() | inferring.keywords() | {"read": reading.options()}
+        _rank_shard(source, target, dividing.shard, writing, asked, running)
         return
     checkpoints = dividing.checkpoints(writing.output)
     if checkpoints is not None and checkpoints.is_dir():  # the run that went before may have come as far as its output
@@ -107,18 +110,14 @@ def conclude(ranking: Ranking, writing: Writing, began: float, *, quiet: bool) -
 def _rank_shard(
     source: str,
     target: list[str],
-    top: int | None,
-    writing: Writing,
-    screening: Screening,
-    reading: Reading,
     shard: str,
+    writing: Writing,
+    asked: dict[str, Any],
     running: Running,
 ) -> None:
     began = time.monotonic()
     if writing.output is None:
         raise InputError("a shard writes a part for merge", "Name it with -o, such as -o parts/r.parquet")
-    if top is not None or writing.format is not None:
-        raise InputError("a shard has neither --top nor --format", "Give them to: miscreen merge")
     limits = running.start()
     running.note_compilation()
 
@@ -131,8 +130,7 @@ def _rank_shard(
             shard,
             writing.output,
             force=writing.force,
-            **screening.keywords(),
-            read=reading.options(),
+            **asked,
             **limits,
             on_progress=progress,
         )
