@@ -6,11 +6,13 @@ The public names are imported when they are first used, so that ``import miscree
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
 from miscreen._version import __version__
 
+TYPE_CHECKING = False  # without `typing`, whose import is half of a short start
 if TYPE_CHECKING:
+    from typing import Any
+
     from miscreen.cluster.shards import merge, rank_shard
     from miscreen.description import Description, describe
     from miscreen.errors import DataError, InputError, MiscreenError, ResourceError, StoppedError

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 import sys
-from types import FrameType
-from typing import NoReturn
+
+# Little is imported before signals are caught: until then Ctrl-C ends in a traceback of the interpreter.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
+    from typing import NoReturn
+
+
+_INTERRUPT = 2  # SIGINT, of whose module nothing is known yet
 
 
 def _end(number: int, frame: FrameType | None) -> None:
@@ -21,11 +26,20 @@ def _end(number: int, frame: FrameType | None) -> None:
     if writer is not None:
         writer.discard_unfinished()
     show_cursor = "\x1b[?25h\n" if os.isatty(2) else ""  # a progress bar hides it
-    word = "interrupted" if number == signal.SIGINT else "terminated"
+    word = "interrupted" if number == _INTERRUPT else "terminated"
     try:
         os.write(2, f"{show_cursor}error: {word}\n".encode())
     finally:
         os._exit(128 + number)
+
+
+def _catch_signals() -> None:
+    import signal
+
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # nohup stays nohup
+            signal.signal(number, _end)
 
 
 def main() -> NoReturn:
@@ -33,16 +47,18 @@ def main() -> NoReturn:
 
     The interpreter is left without being taken down: Arrow's threads may still be giving back buffers to it.
     """
-    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"):
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # nohup stays nohup
-            signal.signal(number, _end)
+    try:
+        _catch_signals()
+    except KeyboardInterrupt:
+        _end(_INTERRUPT, None)
     from miscreen.cli import main as run
 
     code = run()
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):
+        try:
             stream.flush()
+        except (OSError, ValueError):
+            continue
     os._exit(code)
 
 

@@ -423,7 +423,7 @@ def test_the_first_run_says_that_it_compiles(
     assert call(f"{line} --quiet") == 1
     assert capfd.readouterr().err == "error: enough\n"
     (tmp_path / "kernels").mkdir()
-    (tmp_path / "kernels" / "a.nbi").touch()
+    (tmp_path / "a.code").touch()
     assert call(line) == 1
     assert capfd.readouterr().err == "error: enough\n"
     monkeypatch.setattr(_jit, "CACHE_DIR", None)
@@ -453,7 +453,7 @@ def test_warmup_ranks_by_every_method_and_lane(monkeypatch: pytest.MonkeyPatch, 
 
     monkeypatch.setattr(miscreen, "rank", rank, raising=False)
     monkeypatch.setattr(_jit, "CACHE_DIR", tmp_path)
-    (tmp_path / "a.nbi").touch()
+    (tmp_path / "a.code").touch()
     assert main(["warmup"]) == 0
     lanes, targets = ("memory", ".csv", ".parquet"), ("number", "group", "label")
     assert asked == {(lane, target, method) for lane in lanes for target in targets for method in ESTIMATORS}
@@ -480,11 +480,11 @@ def test_warmup_leaves_nothing_to_compile() -> None:
     if _jit.CACHE_DIR is None:
         pytest.skip("needs a directory for compiled kernels")
     assert run("warmup", "--quiet").returncode == 0
-    before = sorted(_jit.CACHE_DIR.rglob("*.nbc"))
+    before = sorted(_jit.CACHE_DIR.rglob("*.code"))
     for options in (["-t", "phase"], ["-t", "S_score", "-m", "ksg", "--scale", "raw"]):
         done = run("rank", str(SAMPLES / "pbmc.csv"), *options, stdout=subprocess.DEVNULL)
         assert done.returncode == 0
-    assert sorted(_jit.CACHE_DIR.rglob("*.nbc")) == before
+    assert sorted(_jit.CACHE_DIR.rglob("*.code")) == before
 
 
 # ---- what goes wrong ---------------------------------------------------------------------------------------

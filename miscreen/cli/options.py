@@ -323,11 +323,11 @@ class Running:
         """
         if self.quiet:
             return
-        from miscreen.kernels._jit import CACHE_DIR
+        from miscreen.kernels._jit import CACHE_DIR, kept_kernels
 
         if CACHE_DIR is None:
             say("note", "compiling kernels in every run: nothing can be kept; set MISCREEN_CACHE_DIR")
-        elif next(CACHE_DIR.rglob("*.nbi"), None) is None:
+        elif not kept_kernels():
             say("note", 'compiling kernels for this machine, once; "miscreen warmup" does it ahead')
 
     def progress(self) -> Progress:

@@ -36,7 +36,7 @@ def warmup(quiet: Quiet = False) -> None:
     began = time.monotonic()
     Running(quiet=quiet).start()
 
-    from miscreen.kernels._jit import CACHE_DIR
+    from miscreen.kernels._jit import CACHE_DIR, kept_kernels
 
     if CACHE_DIR is None:
         raise ResourceError(
@@ -54,8 +54,7 @@ def warmup(quiet: Quiet = False) -> None:
                 for method in ESTIMATORS:  # whose options choose among no kernels
                     miscreen.rank(source, target, method, threads=1)
     if not quiet:
-        kernels = len(list(CACHE_DIR.rglob("*.nbi")))
-        say("done", f"{kernels} kernels in {time.monotonic() - began:.1f} s -> {CACHE_DIR}")
+        say("done", f"{kept_kernels()} kernels in {time.monotonic() - began:.1f} s -> {CACHE_DIR}")
 
 
 def _sources(directory: Path) -> Iterator[Any]:

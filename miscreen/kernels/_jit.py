@@ -3,13 +3,20 @@
 Numba's own cache key knows neither the options of ``njit`` nor helpers in other files nor a mixed set of
 processors, so the directory is keyed by all three: package version, a hash of every kernel source and the
 processor. It is probed before use; where nothing can be written, kernels are compiled anew in each process.
+
+Nor is its index safe: two processes that compile the same kernel for different types may both call their code by
+the same name, and one damaged file ends every later run. Here each kernel and signature has a file of its own, named
+by what it is and checked by its digest, written aside and renamed; whatever is wrong with one, the kernel is compiled.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import pickle
 import platform
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -68,20 +75,70 @@ def choose_cache_dir() -> Path | None:
 
 
 CACHE_DIR = choose_cache_dir()
-if CACHE_DIR is not None:
-    os.environ["NUMBA_CACHE_DIR"] = str(CACHE_DIR)
+_DIGEST_BYTES = 32
 
-import numba  # noqa: E402  (reads NUMBA_CACHE_DIR when it is imported)
+import numba  # noqa: E402  (after the choice, since it takes its time)
 from llvmlite import ir  # noqa: E402
+from numba.core.compiler import CompileResult  # noqa: E402
+from numba.core.serialize import dumps  # noqa: E402
 from numba.extending import intrinsic  # noqa: E402
 
-if CACHE_DIR is not None:
-    numba.config.CACHE_DIR = str(CACHE_DIR)  # type: ignore[attr-defined]  # for a process that had imported Numba already
+
+class _Kept:
+    """Machine code of one kernel on disk; it takes the place of Numba's own cache of a dispatcher."""
+
+    def __init__(self, function: Callable[..., Any], directory: Path) -> None:
+        self.cache_path = str(directory)
+        self._directory = directory
+        self._name = f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
+
+    def _key(self, signature: Any, codegen: Any) -> tuple[Any, ...]:
+        return self._name, repr(signature), codegen.magic_tuple(), numba.__version__, sys.implementation.cache_tag
+
+    def _file(self, key: tuple[Any, ...]) -> Path:
+        return self._directory / f"{self._name}-{hashlib.sha256(repr(key).encode()).hexdigest()[:16]}.code"
+
+    def load_overload(self, signature: Any, context: Any) -> Any:
+        """The compiled kernel, or None where there is none that can be trusted."""
+        context.refresh()
+        key = self._key(signature, context.codegen())
+        try:
+            content = self._file(key).read_bytes()
+            data = content[_DIGEST_BYTES:]
+            if hashlib.sha256(data).digest() != content[:_DIGEST_BYTES]:
+                return None
+            found, parts = pickle.loads(data)
+            return CompileResult._rebuild(context, *parts) if found == key else None
+        except Exception:  # damaged or unreadable in whatever way: it is compiled and written again
+            return None
+
+    def save_overload(self, signature: Any, compiled: Any) -> None:
+        """Keep a compiled kernel; a full disk or a directory that is gone costs time in the next run, no more."""
+        if compiled.library.has_dynamic_globals:
+            return
+        key = self._key(signature, compiled.codegen)
+        data = dumps((key, compiled._reduce()))
+        with contextlib.suppress(OSError):
+            descriptor, aside = tempfile.mkstemp(dir=self._directory, prefix="new-")
+            try:
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(hashlib.sha256(data).digest() + data)
+                os.replace(aside, self._file(key))
+            except BaseException:
+                Path(aside).unlink(missing_ok=True)
+                raise
+
+
+def kept_kernels() -> int:
+    """How many compiled kernels are kept on disk."""
+    return 0 if CACHE_DIR is None else sum(1 for _ in CACHE_DIR.glob("*.code"))
 
 
 def kernel(function: _F) -> _F:
     """Compile a serial kernel that releases the GIL. Called from Python; no fastmath."""
-    compiled: Any = numba.njit(nogil=True, cache=CACHE_DIR is not None, error_model="numpy")(function)
+    compiled: Any = numba.njit(nogil=True, error_model="numpy")(function)
+    if CACHE_DIR is not None and function.__module__.startswith(f"{__package__}."):  # whose sources are in its key
+        compiled._cache = _Kept(function, CACHE_DIR)
     return compiled
 
 

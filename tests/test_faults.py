@@ -1,0 +1,165 @@
+"""What a run survives: damaged, shared and missing caches of kernels, full disks, readers that go, early signals."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+SAMPLE = Path(__file__).parents[1] / "data" / "samples" / "pbmc.csv"
+# One small kernel for two types, so that several processes write side by side without compiling for long.
+ONE_KERNEL = """
+import sys
+import numpy as np
+from miscreen.kernels.sorting import argsort_rows
+from miscreen.kernels._jit import CACHE_DIR
+order = np.empty((1, 3), np.intp)
+argsort_rows(np.array([[3.0, 1.0, 2.0]]), order)
+print(order.tolist(), CACHE_DIR)
+"""
+
+
+def start(cache: Path, *command: str, shell: str = "", **variables: str) -> subprocess.Popen[str]:
+    environment = os.environ | {"MISCREEN_CACHE_DIR": str(cache)} | variables
+    whole = [sys.executable, *command]
+    if shell:
+        whole = ["bash", "-c", f'{shell} exec "$@"', "-", *whole]
+    return subprocess.Popen(whole, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def sorts(process: subprocess.Popen[str]) -> str:
+    """The directory of kernels of a process that must end well, and silently."""
+    out, err = process.communicate(timeout=300)
+    assert (process.returncode, err) == (0, ""), err
+    found, _, directory = out.strip().partition("] ")
+    assert found == "[[1, 2, 0]"
+    return directory.removeprefix("] ")
+
+
+def files(cache: Path) -> list[Path]:
+    return sorted(p for p in cache.rglob("*") if p.is_file())
+
+
+# ---- compiled kernels --------------------------------------------------------------------------------------
+
+
+def test_many_processes_start_on_an_empty_cache(tmp_path: Path) -> None:
+    running = [start(tmp_path / "kernels", "-c", ONE_KERNEL) for _ in range(5)]
+    assert len({sorts(process) for process in running}) == 1
+    (kept,) = files(tmp_path / "kernels")  # nothing half-written beside it
+    before = kept.stat()
+    sorts(start(tmp_path / "kernels", "-c", ONE_KERNEL))
+    assert kept.stat().st_mtime_ns == before.st_mtime_ns  # it was used, and not compiled again
+
+
+def test_damaged_kernels_are_compiled_again(tmp_path: Path) -> None:
+    sorts(start(tmp_path, "-c", ONE_KERNEL))
+    (kept,) = files(tmp_path)
+    whole = kept.read_bytes()
+    flipped = bytearray(whole)
+    flipped[len(whole) // 2] ^= 4  # as like as not in the machine code, which would run
+    for damaged in (b"", whole[:-1], bytes(flipped)):
+        kept.write_bytes(damaged)
+        sorts(start(tmp_path, "-c", ONE_KERNEL))
+        assert files(tmp_path) == [kept]
+        assert len(kept.read_bytes()) > 1000
+        assert kept.read_bytes() != damaged
+
+
+def test_kernels_that_cannot_be_kept(tmp_path: Path) -> None:
+    """Paths below a file can be made by nobody, root or not: neither the explicit, nor the home, nor the scratch."""
+    (tmp_path / "file").touch()
+    nowhere = str(tmp_path / "file" / "below")
+    variables = {"XDG_CACHE_HOME": nowhere, "HOME": nowhere}
+    (tmp_path / "scratch").mkdir()
+    directory = sorts(start(Path(nowhere), "-c", ONE_KERNEL, TMPDIR=str(tmp_path / "scratch"), **variables))
+    assert Path(directory).parents[1] == tmp_path / "scratch"
+    nothing = "import tempfile; tempfile.tempdir = " + repr(nowhere) + "\n"
+    assert sorts(start(Path(nowhere), "-c", nothing + ONE_KERNEL, **variables)) == "None"
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40k", "tmpfs", disk], capture_output=True, text=True)
+    if made.returncode:
+        pytest.skip(f"a small file system needs root: {made.stderr.strip()}")
+    yield disk
+    subprocess.run(["umount", "-l", disk], check=True)
+
+
+def test_a_disk_that_fills_while_kernels_are_kept(small_disk: Path) -> None:
+    assert Path(sorts(start(small_disk, "-c", ONE_KERNEL))).parent == small_disk
+    assert files(small_disk) == []
+
+
+def test_a_directory_of_kernels_that_goes_or_is_locked(tmp_path: Path) -> None:
+    gone = ONE_KERNEL.replace("order = ", "import shutil; shutil.rmtree(CACHE_DIR); order = ")
+    sorts(start(tmp_path / "kernels", "-c", gone))
+    assert files(tmp_path) == []
+
+
+# ---- results -----------------------------------------------------------------------------------------------
+
+RANK = ["-m", "miscreen", "rank", str(SAMPLE), "--target", "cell_type", "--method", "pearson", "--quiet"]
+
+
+@pytest.fixture(scope="module")
+def kernels() -> Path:
+    """The directory that the other tests fill."""
+    from miscreen.kernels._jit import CACHE_DIR
+
+    return Path(os.environ.get("MISCREEN_CACHE_DIR") or (CACHE_DIR.parent if CACHE_DIR else "/nonexistent"))
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet", "arrow", "json"])
+def test_a_disk_that_fills_while_the_result_is_written(ending: str, small_disk: Path, kernels: Path) -> None:
+    (small_disk / "there").write_bytes(bytes(24 << 10))
+    output = small_disk / f"ranked.{ending}"
+    _, err = (process := start(kernels, *RANK, "-o", str(output))).communicate(timeout=300)
+    assert process.returncode == 1, err
+    assert err.startswith(f"error: the disk is full: {str(output)!r}")
+    assert "hint: " in err
+    assert [p.name for p in small_disk.iterdir()] == ["there"]
+
+
+def test_a_reader_that_has_seen_enough_ends_the_run_quietly(kernels: Path) -> None:
+    process = start(kernels, *RANK)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    assert process.wait(timeout=300) == 0
+    assert process.stderr.read() == ""
+    process.stderr.close()
+
+
+def test_standard_streams_that_are_closed(kernels: Path, tmp_path: Path) -> None:
+    output = tmp_path / "ranked.csv"
+    with start(kernels, *RANK, "-o", str(output), shell="exec <&- >&- 2>&-;") as process:
+        assert process.communicate(timeout=300) == ("", "")
+    assert process.returncode == 0
+    assert output.stat().st_size > 1000
+
+
+def test_an_interrupt_at_any_moment_of_the_start_is_no_traceback(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    ended = []
+    for delay in np.append(np.linspace(0.0, 0.1, 16), rng.uniform(0.0, 0.3, 4)):
+        command = [sys.executable, *RANK[:2], "rank", "no such file", "--target", "y"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            time.sleep(float(delay))
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=60)
+        ended.append(process.returncode)
+        assert out == b""
+        # Before the first line of ours is run, the interpreter has the word; it names `site` or `runpy`.
+        assert b"Traceback" not in err or b"/miscreen/" not in err, (delay, err)
+    assert {2, 130} & set(ended)
