@@ -135,7 +135,7 @@ class Ranking:
             Samples used, `Kind` and `Status` of each feature.
         methods : sequence of str, length n_features
         extras : mapping of str to array
-            Further columns, as `arrow_column` takes them.
+            Further columns, as `arrow_column` takes them; ``ci_low`` and ``ci_high`` in nats.
         metadata : mapping
         unit : str
             ``nats`` or ``bits``.
@@ -159,7 +159,8 @@ class Ranking:
             "method": _words(methods).take(_numbers(order)),
             "status": labelled([s.label for s in Status], statuses),
         }
-        columns |= {name: arrow_column(values[order]) for name, values in extras.items()}
+        for name, values in extras.items():
+            columns[name] = arrow_column(values[order] * factor if name.startswith("ci_") else values[order])
         return cls(pa.table(columns), metadata)
 
     @classmethod

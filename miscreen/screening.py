@@ -36,6 +36,7 @@ from miscreen.tables.source import TableSource
 
 if TYPE_CHECKING:
     from miscreen.estimators.estimator import Estimator
+    from miscreen.inference.intervals import Intervals
     from miscreen.inference.max_t import MaxT
     from miscreen.inference.significance import Significance
     from miscreen.tables.delimited import ReadOptions
@@ -61,6 +62,8 @@ def rank(
     fdr_method: str = "bh",
     strata: str | None = None,
     max_t: int | None = None,
+    ci: float | None = None,
+    bootstrap: int | None = None,
     seed: int = 0,
     read: ReadOptions | None = None,
     threads: int | None = None,
@@ -108,6 +111,11 @@ def rank(
         Column of groups, such as sites: under the null, values are permuted within groups alone. It is no feature.
     max_t : int, optional
         Adds ``p_fwer``, family-wise p-values of the largest score over so many permutations of the target.
+    ci : float, optional
+        Adds ``ci_low`` and ``ci_high``, the ends of an interval of this level for the mutual information, which need
+        not hold a biased estimate: see `miscreen.inference.intervals.Intervals`.
+    bootstrap : int, optional
+        Takes the standard error of the intervals from so many random halves of the samples, not from a jackknife.
     seed : int
         Key of everything random.
     read : ReadOptions, optional
@@ -159,8 +167,9 @@ def rank(
     request = Request.make(
         target, method, names=names, features=features, exclude=exclude, discrete=discrete, continuous=continuous,
         target_kind=target_kind, max_levels=max_levels, min_samples=min_samples, unit=unit, extra=extra,
-        p_values=p_values, fdr=fdr, fdr_method=fdr_method, strata=strata, max_t=max_t, seed=seed, read=read,
-        threads=threads, memory=memory, scratch_dir=scratch_dir, on_progress=on_progress, **options,
+        p_values=p_values, fdr=fdr, fdr_method=fdr_method, strata=strata, max_t=max_t, ci=ci,
+        bootstrap=bootstrap, seed=seed, read=read, threads=threads,
+        memory=memory, scratch_dir=scratch_dir, on_progress=on_progress, **options,
     )  # fmt: skip
     if checkpoints is not None:
         from miscreen.cluster.run import rank_in_partitions
@@ -265,6 +274,11 @@ class Screen:
             tally.significance = Significance(target, estimator, seed, strata)
             tally.findings.extras["p_value"] = np.full(n_features, np.nan)
             tally.findings.extras["p_method"] = np.full(n_features, "", dtype=object)
+        if inference.ci is not None:
+            from miscreen.inference.intervals import COLUMNS, Intervals
+
+            tally.intervals = Intervals(target, inference.ci, inference.bootstrap, seed)
+            tally.findings.extras.update({name: np.full(n_features, np.nan) for name in COLUMNS})
         if inference.max_t:
             from miscreen.inference.max_t import MaxT
 
@@ -290,9 +304,10 @@ class _Tally:
     measures: Sequence[str]
     significance: Significance | None = None
     max_t: MaxT | None = None
+    intervals: Intervals | None = None
 
-    def add(self, batch: Batch, at: NDArray[np.intp]) -> None:
-        """Score a batch whose features have the positions `at`."""
+    def add(self, batch: Batch, at: NDArray[np.intp], names: Sequence[str]) -> None:
+        """Score a batch whose features have the positions `at` among all of these names."""
         findings = self.findings
         scores = self.estimator.score(batch)
         findings.mi[at] = scores.mi
@@ -304,6 +319,9 @@ class _Tally:
             findings.extras[name][at] = extra
         if self.significance is not None:
             findings.extras["p_value"][at], findings.extras["p_method"][at] = self.significance.judge(batch, scores)
+        if self.intervals is not None:
+            ends = self.intervals.around(batch, [names[i] for i in at], scores)
+            findings.extras["ci_low"][at], findings.extras["ci_high"][at] = ends
         if self.max_t is not None:
             self.max_t.add(batch)
 
@@ -385,4 +403,4 @@ class _Scorer:
                 continue
             whole = len(chosen) == len(values)
             batch = Batch(values if whole else values[chosen], kind, nominal[chosen])
-            tally.add(batch, chosen + span.start)
+            tally.add(batch, chosen + span.start, self._partition.names)

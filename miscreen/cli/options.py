@@ -200,6 +200,12 @@ class Inferring:
     max_t: Annotated[
         int | None, Option("--max-t", metavar="N", help="Add family-wise p-values from N permutations.")
     ] = None
+    ci: Annotated[
+        float | None, Option("--ci", metavar="LEVEL", help="Add ci_low and ci_high, such as of level 0.95.")
+    ] = None
+    bootstrap: Annotated[
+        int | None, Option("--bootstrap", metavar="N", help="Intervals from N half-samples, not from a jackknife.")
+    ] = None
     seed: Annotated[int, Option("--seed", metavar="N", help="Key of everything random.")] = 0
 
     def keywords(self) -> dict[str, Any]:

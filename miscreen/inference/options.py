@@ -12,7 +12,7 @@ FDR_METHODS = ("bh", "by")
 
 @dataclass(frozen=True)
 class Inference:
-    """Which p-values a ranking holds.
+    """Which p-values and intervals a ranking holds.
 
     Attributes
     ----------
@@ -26,6 +26,10 @@ class Inference:
         Column within whose levels values are permuted.
     max_t : int, optional
         Permutations of the target for family-wise p-values, ``p_fwer``.
+    ci : float, optional
+        Level of intervals, ``ci_low`` and ``ci_high``.
+    bootstrap : int, optional
+        Half-samples from which the intervals' standard error is taken.
 
     Raises
     ------
@@ -43,6 +47,8 @@ class Inference:
     fdr_method: str = "bh"
     strata: str | None = None
     max_t: int | None = None
+    ci: float | None = None
+    bootstrap: int | None = None
 
     def __post_init__(self) -> None:
         if self.fdr is not None:
@@ -54,6 +60,15 @@ class Inference:
             raise InputError(f"there is no FDR method {self.fdr_method!r}", f"Choose one of {', '.join(FDR_METHODS)}")
         if self.max_t is not None and (type(self.max_t) is not int or not 19 <= self.max_t <= 1_000_000):
             raise InputError(f"max_t is {self.max_t!r}", "Give a whole number of permutations from 19, such as 1000")
+        if self.ci is not None:
+            if isinstance(self.ci, bool) or not isinstance(self.ci, Real) or not 0.0 < self.ci < 1.0:
+                raise InputError(f"ci is {self.ci!r}", "Give a level between 0 and 1, such as 0.95")
+            object.__setattr__(self, "ci", float(self.ci))
+        if self.bootstrap is not None:
+            if type(self.bootstrap) is not int or not 20 <= self.bootstrap <= 1_000_000:
+                raise InputError(f"bootstrap is {self.bootstrap!r}", "Give a whole number from 20, such as 200")
+            if self.ci is None:
+                raise InputError("bootstrap has no effect without intervals", "Give --ci 0.95 as well")
         if not self.p_values and self.fdr_method != FDR_METHODS[0]:
             raise InputError("fdr_method has no effect without p-values", "Give --p-values or --fdr as well")
         if not self.wanted and self.strata is not None:
