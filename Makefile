@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench fuzz profile clean
+.PHONY: help setup demo test lint bench accuracy fuzz profile clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,6 +13,7 @@ help:
 	@echo "make lint   style and types"
 	@echo "make setup  only set up, in $(VENV)"
 	@echo "make bench  measure beside other packages, and write docs/benchmarks.md (QUICK=1, ONLY=part,part)"
+	@echo "make accuracy  how right the numbers are, into docs/accuracy.md (QUICK=1, ONLY=part,part)"
 	@echo "make profile FILE=table.parquet TARGET=y [METHOD=kde]  where a run spends its time"
 	@echo "make fuzz   damaged and odd tables for a while; the seed is printed (SECONDS=60, SEED=...)"
 	@echo "make clean  remove what these made"
@@ -52,6 +53,9 @@ $(BENCH)/.ready: benchmarks/requirements.txt pyproject.toml | setup
 
 bench: $(BENCH)/.ready
 	@$(BENCH)/bin/python benchmarks/run.py $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
+
+accuracy: $(BENCH)/.ready
+	@$(BENCH)/bin/python benchmarks/accuracy.py $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
 
 profile: setup
 	@$(BIN)/python benchmarks/profile_run.py $(FILE) --target $(TARGET) $(if $(METHOD),--method $(METHOD))

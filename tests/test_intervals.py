@@ -22,11 +22,12 @@ CHOSEN = (
 def intervals(case: str, n_tables: int, n: int, method: str = "ksg", **options: object) -> np.ndarray:
     """Ends of intervals for so many tables of one feature."""
     found = []
+    discrete = ["x"] if SHAPES[case].x_kind == "discrete" else []
     for seed in range(n_tables):
         x, y = SHAPES[case].sample(seed, n)
         ranking = miscreen.rank(
             np.stack((x, y), axis=1), "y", method, names=["x", "y"], threads=1,
-            target_kind=SHAPES[case].y_kind, discrete=["x"] if SHAPES[case].x_kind == "discrete" else [], **{"ci": 0.95, **options},
+            target_kind=SHAPES[case].y_kind, discrete=discrete, **{"ci": 0.95, **options},
         )  # fmt: skip
         row = ranking.to_arrow().to_pylist()[0]
         found.append((row["ci_low"], row["ci_high"]))
