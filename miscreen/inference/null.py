@@ -18,8 +18,9 @@ from miscreen.model import Batch, Floats
 PERMUTATION, SPLITTING, EXTRAPOLATED = "permutation", "splitting", "exponential tail"
 
 _CHAINS = 50  # arrangements moved together
-_FLOOR = 1e-10  # below, the tail is extrapolated
-_SURELY_BEYOND = 1e-20  # where extrapolating from the draws alone is precise enough
+_DEEPEST = 1e-10  # below, nothing is sampled
+_SURELY_BEYOND = 1e-12  # by the draws alone and a careful margin: not worth sampling
+_MARGIN = 1.2  # on the mean of exceedances, two standard errors of 100 of them
 _MOST_SPREAD = 1.35  # standard deviation of exceedances in units of their mean; 1 when exponential
 _SPLIT = 10  # one in so many goes on to the next level
 _ACCEPTED = 0.35  # share of moves aimed at
@@ -42,19 +43,22 @@ class Effort:
         Arrangements at each level of the tail, a tenth of which go on to the next.
     step : int
         Arrangements drawn in one call.
+    floor : float
+        Below, the tail is extrapolated where it is seen to be exponential.
     sequential : bool
-        Stop drawing for a feature as soon as it has enough exceedances.
+        Stop drawing for a feature as soon as it has enough exceedances, and do not sample what is surely beyond.
     """
 
     draws: int
     enough: int
     level: int
     step: int
+    floor: float
     sequential: bool
 
 
-SHARED = Effort(draws=10_000, enough=200, level=2_000, step=250, sequential=False)
-OWN = Effort(draws=1_000, enough=20, level=1_000, step=40, sequential=True)
+SHARED = Effort(draws=10_000, enough=200, level=2_000, step=250, floor=1e-10, sequential=False)
+OWN = Effort(draws=1_000, enough=20, level=1_000, step=40, floor=1e-5, sequential=True)
 
 
 @dataclass(frozen=True)
@@ -98,9 +102,10 @@ class Null:
     to the arrangements beyond them, the best tenth of which are the start of the next level (subset simulation, Au &
     Beck 2001, doi:10.1016/S0266-8920(01)00019-4). A move deals out anew some of the values, so many that about a
     third of the moves are accepted. The relative error of p at 1e-8 is about 0.3 with the effort `SHARED`, 0.6 with
-    `OWN`. Below 1e-10, exceedances over the last threshold are taken as exponential, the generalised Pareto
-    distribution of shape 0, where their standard deviation bears it out; else p is the least that was sampled.
-    Log-survival functions of estimates of mutual information are asymptotically linear.
+    `OWN`. Below the floor, exceedances over the last threshold are taken as exponential, the generalised Pareto
+    distribution of shape 0, since log-survival functions of estimates of mutual information are asymptotically linear
+    (Sanov's theorem). Where their standard deviation speaks against it, sampling goes on to 1e-10, and p is then the
+    least that was sampled.
 
     Everything is drawn when it is first needed and depends on the pattern's key alone. For one null p falls as
     the statistic rises. O(draws + levels) statistics; n_present * 8 bytes for a tenth of a level.
@@ -164,24 +169,24 @@ class Null:
     def _tail(self, observed: float, pool: Executor | None) -> tuple[float, str]:
         if not self._levels:
             self._levels.append(self._first_level())
-        first, floor = self._levels[0], 0.0
+        first, least = self._levels[0], 0.0
         if self._effort.sequential and self._least < _SURELY_BEYOND:
-            floor = _SURELY_BEYOND  # so that p falls as the statistic rises
-            beyond = _exponential(first.found, len(first.found) // _SPLIT, observed)
-            if beyond < floor:
+            beyond = _exponential(first.found, observed, _MARGIN)
+            if beyond < _SURELY_BEYOND:
                 return beyond, EXTRAPOLATED
+            least = _SURELY_BEYOND  # so that p falls as the statistic rises
         depth = 1
         while depth < len(self._levels) or self._descend(pool):
             level = self._levels[depth]
-            reached = level.count(observed)
             if observed <= level.threshold:
-                return level.tail * (reached + 1) / (len(level.found) + 1), SPLITTING
+                return level.tail * (level.count(observed) + 1) / (len(level.found) + 1), SPLITTING
+            if level.tail * level.share < self._effort.floor:
+                beyond = level.tail * _exponential(level.found, observed)
+                if not math.isnan(beyond):
+                    return max(beyond, least), EXTRAPOLATED
             depth += 1
         last = self._levels[-1]
-        beyond = _exponential(last.found, len(last.found) // _SPLIT, observed)
-        if math.isnan(beyond):
-            return last.tail * (last.count(observed) + 1) / (len(last.found) + 1), SPLITTING
-        return max(last.tail * beyond, floor), EXTRAPOLATED
+        return last.tail * (last.count(observed) + 1) / (len(last.found) + 1), SPLITTING
 
     def _first_level(self) -> _Level:
         ranked = np.argsort(-self._drawn, kind="stable")[: self._effort.enough]
@@ -194,7 +199,7 @@ class Null:
         """Sample one level further; False when there is none, or none is wanted."""
         last = self._levels[-1]
         tail = last.tail * last.share
-        if tail < _FLOOR or not last.share:
+        if tail < _DEEPEST or not last.share:
             return False
         number = len(self._levels)
         groups = range(0, len(last.best), _CHAINS)
@@ -210,7 +215,7 @@ class Null:
         random = generator(self._pattern.key, chains.start, number)
         rows, found, stir = start.best[chains], start.best_found[chains], start.stir
         visited: list[Floats] = []
-        best: tuple[Floats, Floats] | None = None
+        best = rows[:0], found[:0]
         for _ in range(length):
             moved = self._pattern.move(rows, stir, random)
             there = self._evaluate(moved)
@@ -218,9 +223,8 @@ class Null:
             rows = np.where(accepted[:, np.newaxis], moved, rows)
             found = np.where(accepted, there, found)
             visited.append(found)
-            best = _best([*([best] if best else []), (rows, found)], self._effort.level // _SPLIT)
+            best = _best([best, (rows, found)], self._effort.level // _SPLIT)
             stir = min(1.0, max(_LEAST_STIR, stir * (1.3 if np.mean(accepted) > _ACCEPTED else 0.8)))
-        assert best is not None
         return np.concatenate(visited), *best, stir
 
 
@@ -249,13 +253,14 @@ def _best(parts: Iterable[tuple[Floats, Floats]], count: int) -> tuple[Floats, F
     return np.concatenate([part[0] for part in parts])[kept], found[kept]
 
 
-def _exponential(found: Floats, count: int, observed: float) -> float:
-    """Share beyond `observed` by an exponential tail on the largest of ascending statistics; NaN if it is not one."""
-    exceedances = found[-count:] - found[-count]
+def _exponential(found: Floats, observed: float, margin: float = 1.0) -> float:
+    """Share beyond `observed` by an exponential tail on the best tenth of ascending statistics; NaN if it is none."""
+    threshold = found[-(len(found) // _SPLIT)]
+    exceedances = found[np.searchsorted(found, threshold) :] - threshold
     mean = exceedances.mean()
     if not mean > 0.0 or exceedances.std() > _MOST_SPREAD * mean:
         return math.nan
-    return count / len(found) * math.exp((found[-count] - observed) / mean)
+    return len(exceedances) / len(found) * math.exp((threshold - observed) / (margin * mean))
 
 
 def _each(pool: Executor | None, work: Callable[[int], Any], over: Iterable[int]) -> list[Any]:
