@@ -281,6 +281,30 @@ class Ranking:
             raise DataError("the ranking has no column of mutual information", "Rank the table again")
         return self._keep(pc.fill_null(pc.greater_equal(self._table.column(column), min_mi), False))
 
+    def within_fdr(self, fdr: float) -> Ranking:
+        """The features of q-values up to `fdr`; `DataError` when the ranking has none."""
+        import pyarrow.compute as pc
+
+        return self._keep(pc.fill_null(pc.less_equal(self._column("q_value"), fdr), False))
+
+    def by(self, column: str) -> Ranking:
+        """Each target's features in ascending order of a column of p- or q-values, equal ones as they were ranked."""
+        import pyarrow as pa
+
+        values = self._column(column).to_numpy()
+        targets = [self.for_target(one) for one in self.targets] if "target" in self._table.column_names else [self]
+        if len(targets) > 1:
+            return Ranking.concat([one.by(column) for one in targets], self.metadata)
+        order = np.lexsort((self._table.column("rank").to_numpy(), values))  # NaN last
+        ordered = self._table.take(_numbers(order))
+        ranks = pa.chunked_array([_numbers(np.arange(1, len(order) + 1))])
+        return Ranking(ordered.set_column(ordered.column_names.index("rank"), "rank", ranks), self.metadata)
+
+    def _column(self, name: str) -> pa.ChunkedArray:
+        if name not in self._table.column_names:
+            raise DataError(f"the ranking has no column {name}", "Rank the table again with --p-values")
+        return self._table.column(name)
+
     def to_arrow(self) -> pa.Table:
         """The ranking as a pyarrow table."""
         return self._table

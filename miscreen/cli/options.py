@@ -81,6 +81,7 @@ Best = Annotated[int | None, Option("--top", min=1, metavar="N", help="Take the 
 MinMi = Annotated[
     float | None, Option("--min-mi", metavar="X", help="Take columns of at least X (in the ranking's unit).")
 ]
+OrderBy = Annotated[Literal["score", "p_value", "q_value"], Option("--by", help="What the best are the best of.")]
 FromRanking = Annotated[
     str | None, Option("--ranking", metavar="FILE", help="Take this ranking instead of making one.")
 ]

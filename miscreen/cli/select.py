@@ -8,10 +8,12 @@ import time
 from miscreen.cli.options import (
     Best,
     FromRanking,
+    Inferring,
     Keep,
     MinMi,
     Names,
     OptionalTargets,
+    OrderBy,
     Reading,
     Running,
     Screening,
@@ -29,10 +31,12 @@ def select(
     ranking: FromRanking = None,
     top: Best = None,
     min_mi: MinMi = None,
+    by: OrderBy = "score",
     keep: Keep = None,
     names: Names = False,
     writing: Writing,
     screening: Screening,
+    inferring: Inferring,
     reading: Reading,
     running: Running,
 ) -> None:
@@ -44,6 +48,7 @@ def select(
     miscreen select data.parquet --target y --top 500 -o chosen.parquet
     miscreen select data.parquet --target y --min-mi 0.02 --keep y --keep id -o chosen.csv
     miscreen select data.parquet --ranking ranked.parquet --top 50 --names
+    miscreen select data.parquet --target y --fdr 0.05 -o chosen.parquet
 
     Time and memory are those of "miscreen rank" (nothing with --ranking), and then of reading and writing the
     chosen columns.
@@ -67,8 +72,10 @@ def select(
             ranking=ranking,
             top=top,
             min_mi=min_mi,
+            by=by,
             keep=tuple(keep or ()),
             **screening.keywords(),
+            **inferring.keywords(),
             read=reading.options(),
             **limits,
             on_progress=progress,

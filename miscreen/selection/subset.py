@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from miscreen.errors import DataError, InputError
+from miscreen.inference.options import Inference
 from miscreen.ranking import Ranking
 from miscreen.request import Request
 from miscreen.screening import screen
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from miscreen.tables.wide import WideTable
 
+ORDERS = ("score", "p_value", "q_value")
 _OF_ANY_RUN = {"names", "read", "threads", "memory", "scratch_dir", "on_progress"}
 
 
@@ -76,6 +78,8 @@ def select(
     ranking: Ranking | str | PathLike[str] | None = None,
     top: int | None = None,
     min_mi: float | None = None,
+    fdr: float | None = None,
+    by: str = "score",
     keep: Sequence[str] = (),
     **screening: Any,
 ) -> Selection:
@@ -94,6 +98,10 @@ def select(
         The best so many features.
     min_mi : float, optional
         Features with at least this mutual information, in the ranking's unit.
+    fdr : float, optional
+        Features of q-values up to this false discovery rate.
+    by : str
+        What the best are the best of: ``score``, ``p_value`` or ``q_value``.
     keep : sequence of str
         Names or globs of further columns, such as the target; they come first.
     **screening
@@ -107,7 +115,7 @@ def select(
     Raises
     ------
     InputError
-        When neither `top` nor `min_mi` is given, or neither `target` nor `ranking`.
+        When none of `top`, `min_mi` and `fdr` is given, or neither `target` nor `ranking`.
     DataError
         When no feature is left, or a feature of the ranking is not in the table.
 
@@ -120,8 +128,13 @@ def select(
     >>> miscreen.select(table, "y", names=["a", "b", "y"], top=1, keep=["y"]).to_arrow().column_names
     ['y', 'a']
     """
-    if top is None and min_mi is None:
-        raise InputError("nothing says how many features to select", "Give --top, --min-mi or both (top=, min_mi=)")
+    if top is None and min_mi is None and fdr is None:
+        raise InputError(
+            "nothing says how many features to select",
+            "Give --top, --min-mi or --fdr, or several (top=, min_mi=, fdr=)",
+        )
+    if by not in ORDERS:
+        raise InputError(f"there is no order by {by!r}", f"Choose one of {', '.join(ORDERS)}")
     if top is not None and top < 1:
         raise InputError(f"top must be at least 1, not {top}")
     if ranking is None and not target:
@@ -133,34 +146,52 @@ def select(
             f"a ranking was given, so nothing is ranked and {', '.join(without_effect)} would have no effect",
             "Leave out options of ranking, or leave out --ranking",
         )
+    if fdr is not None:
+        Inference(fdr=fdr)  # says what is wrong with it
+    if ranking is None:
+        screening |= {"fdr": fdr, "p_values": screening.get("p_values", False) or by != ORDERS[0]}
     request = Request.make(target or (), **screening)
     earlier = Ranking.read(ranking) if isinstance(ranking, str | PathLike) else ranking
     keep = expand_patterns(keep)
     with request.open(source, kept=name_matcher(keep)) as table:
         if earlier is None:
             earlier = screen(table, request)
-        chosen = choose(earlier, request.targets, top, min_mi)
+        chosen = choose(earlier, request.targets, top, min_mi, fdr, by)
         columns = _columns(table.names, table.label, chosen, keep)
         from miscreen.tables.wide import assemble
 
         return Selection(chosen, earlier, assemble(table, columns, request.resources, request.on_progress))
 
 
-def choose(ranking: Ranking, targets: Sequence[str], top: int | None, min_mi: float | None) -> list[str]:
+def choose(
+    ranking: Ranking,
+    targets: Sequence[str],
+    top: int | None,
+    min_mi: float | None,
+    fdr: float | None = None,
+    by: str = "score",
+) -> list[str]:
     """The features that a ranking's best rows name, each once; `DataError` when there is none."""
     names: dict[str, None] = {}
     for one in targets or ranking.targets or [""]:
         rows = ranking.for_target(one).scored() if one else ranking.scored()
+        if by != ORDERS[0]:
+            rows = rows.by(by)
         if top is not None:
             rows = rows.top(top)
         if min_mi is not None:
             rows = rows.above(min_mi)
+        if fdr is not None:
+            rows = rows.within_fdr(fdr)
         names |= dict.fromkeys(rows.names)
     if not names:
         scored = ranking.scored()
         if not len(scored):
             raise DataError("no feature of the ranking has a score", "See the status column of the ranking")
-        raise DataError(f"no feature reaches a mutual information of {min_mi}", "Lower --min-mi, or use --top")
+        if min_mi is None:
+            raise DataError(f"no feature has a q-value up to {fdr}", "Raise --fdr, or use --top")
+        beside = "" if fdr is None else f" and a q-value up to {fdr}"
+        raise DataError(f"no feature reaches a mutual information of {min_mi}{beside}", "Lower --min-mi, or use --top")
     return list(names)
 
 
