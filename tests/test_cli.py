@@ -188,14 +188,14 @@ def test_a_quote_that_cannot_be(text: str, capfd: Any) -> None:
 def test_select_passes_its_options(monkeypatch: pytest.MonkeyPatch) -> None:
     library = Library(monkeypatch, "select", SimpleNamespace(names=["b", "a"]))
     assert call("select t -t y --top 5 --min-mi 0.02 --keep id --keep y --method bin --bins 4 --names") == 0
-    own = {"ranking": None, "top": 5, "min_mi": 0.02, "keep": ("id", "y")}
+    own = {"ranking": None, "top": 5, "min_mi": 0.02, "by": "score", "keep": ("id", "y")}
     assert library.calls == [(("t", "y"), READING | LIMITS | own | {"method": "bin", "bins": 4})]
 
 
 def test_select_takes_a_ranking_without_a_target(monkeypatch: pytest.MonkeyPatch) -> None:
     library = Library(monkeypatch, "select", SimpleNamespace(names=[]))
     assert call("select t --ranking r.parquet --top 5 --names") == 0
-    own = {"ranking": "r.parquet", "top": 5, "min_mi": None, "keep": ()}
+    own = {"ranking": "r.parquet", "top": 5, "min_mi": None, "by": "score", "keep": ()}
     assert library.calls == [(("t", None), READING | LIMITS | own)]
 
 
