@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench accuracy fuzz profile clean
+.PHONY: help setup demo test test-long test-slurm lint bench accuracy fuzz profile clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,6 +10,8 @@ PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3 p
 help:
 	@echo "make demo   set up, then rank a real table"
 	@echo "make test   set up, then run the tests"
+	@echo "make test-long   tests that take minutes: fifty kills"
+	@echo "make test-slurm  tests against a real Slurm on this machine, which is installed if need be (root, Debian)"
 	@echo "make lint   style and types"
 	@echo "make setup  only set up, in $(VENV)"
 	@echo "make bench  measure beside other packages, and write docs/benchmarks.md (QUICK=1, ONLY=part,part)"
@@ -37,6 +39,12 @@ demo: setup
 
 test: setup
 	@$(BIN)/python -m pytest
+
+test-long: setup
+	@$(BIN)/python -m pytest -m long -rs
+
+test-slurm: setup
+	@$(BIN)/python -m pytest -m slurm -rs
 
 lint: setup
 	@$(BIN)/ruff check

@@ -70,6 +70,8 @@ def rank(
     memory: int | str | None = None,
     scratch_dir: str | None = None,
     checkpoints: str | PathLike[str] | None = None,
+    dask: str | None = None,
+    workers: int | None = None,
     on_progress: Progress | None = None,
     **options: Any,
 ) -> Ranking:
@@ -129,6 +131,11 @@ def rank(
     checkpoints : path, optional
         Directory for what is finished, from which the same call goes on after it was ended; made when missing. The
         source must be a file. `miscreen.cluster.checkpoints.remove_checkpoints` clears it.
+    dask : str, optional
+        Let the workers of Dask score: ``local``, ``slurm`` (through dask-jobqueue), the scheduler's address or its
+        scheduler file. The source must be a Parquet or Arrow file that all workers see.
+    workers : int, optional
+        How many, for ``local`` (default: as many as threads) and ``slurm``.
     on_progress : callable, optional
         Called with a phase (``read``, ``score``), how much is done and how much there is, or None.
     **options
@@ -171,10 +178,10 @@ def rank(
         bootstrap=bootstrap, seed=seed, read=read, threads=threads,
         memory=memory, scratch_dir=scratch_dir, on_progress=on_progress, **options,
     )  # fmt: skip
-    if checkpoints is not None:
+    if checkpoints is not None or dask is not None:
         from miscreen.cluster.run import rank_in_partitions
 
-        return rank_in_partitions(source, request, checkpoints)
+        return rank_in_partitions(source, request, checkpoints, dask, workers)
     with request.open(source) as table:
         return screen(table, request)
 

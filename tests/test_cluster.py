@@ -410,10 +410,10 @@ def test_gaps_and_pace() -> None:
     parts = [make_partition(3, 4), make_partition(7, 1), make_partition(20, 5)]
     assert list(gaps(range(0, 30), parts)) == [range(0, 3), range(8, 20), range(25, 30)]
     assert list(gaps(range(3, 25), [])) == [range(3, 25)]
-    pace = Pace(100)
+    pace = Pace(100, 10.0)
     pace.took(100, 0.001)
     assert pace.size == 400
-    pace.took(400, 2 * run.PARTITION_SECONDS)
+    pace.took(400, 20.0)
     assert pace.size == 200
     pace.took(1, 1e6)
     assert pace.size == 1

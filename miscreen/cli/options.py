@@ -278,6 +278,23 @@ class Dividing:
     resume: Annotated[
         bool, Option("--resume", help="Keep what is finished beside the output, and go on from there.")
     ] = False
+    dask: Annotated[
+        str | None,
+        Option("--dask", metavar="WHERE", help="Let Dask score: local, slurm, tcp://HOST:PORT, or a scheduler file."),
+    ] = None
+    workers: Annotated[int | None, Option("--workers", min=1, metavar="N", help="Of --dask local or slurm.")] = None
+
+    def check(self) -> None:
+        """Refuse what does not go together."""
+        if self.shard is not None and self.dask is not None:
+            raise InputError("a shard is ranked by one process, without Dask", "Give --shard or --dask")
+        if self.workers is not None and self.dask is None:
+            raise InputError("--workers are those of --dask", "Give --dask, or --threads")
+
+    def keywords(self, output: str | None) -> dict[str, Any]:
+        """Keywords of `miscreen.rank` for what was given."""
+        given = {"checkpoints": self.checkpoints(output), "dask": self.dask, "workers": self.workers}
+        return {name: value for name, value in given.items() if value is not None}
 
     def checkpoints(self, output: str | None) -> Path | None:
         """Where what is finished is kept; None when it is not."""

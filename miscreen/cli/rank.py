@@ -41,6 +41,7 @@ def rank(
     miscreen rank data.parquet --target y --fdr 0.05 --strata site -o ranked.parquet
     miscreen rank data.parquet --target y --resume -o ranked.parquet
     miscreen rank data.parquet --target y --shard 3/16 -o parts/r.parquet
+    miscreen rank data.parquet --target y --dask tcp://head:8786 --resume -o ranked.parquet
 
     Time is proportional to the columns, and to n log n of the rows. Memory stays within --memory, beside
     about 350 MB of libraries and 600 bytes a column, whatever the size of the file. "miscreen describe"
@@ -48,6 +49,7 @@ def rank(
     130 scores for each other one; --max-t N takes N times as long. --ci costs about 14 scores by ksg a column.
     """
     began = time.monotonic()
+    dividing.check()
     if dividing.shard is not None:
         if top is not None or writing.format is not None:
             raise InputError("a shard has neither --top nor --format", "Give them to: miscreen merge")
@@ -60,7 +62,6 @@ def rank(
     writing.check()
     limits = running.start()
     running.note_compilation()
-    kept: dict[str, Any] = {} if checkpoints is None else {"checkpoints": checkpoints}
 
     import miscreen
 
@@ -72,7 +73,7 @@ def rank(
             **inferring.keywords(),
             read=reading.options(),
             **limits,
-            **kept,
+            **dividing.keywords(writing.output),
             on_progress=progress,
         )
     deliver(ranking, top, writing)

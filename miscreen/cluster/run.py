@@ -5,38 +5,54 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from miscreen.cluster.checkpoints import Checkpoints
-from miscreen.cluster.identity import Identity
+from miscreen.cluster.identity import Identity, stamps
 from miscreen.cluster.stopping import stop_on_signals
-from miscreen.errors import StoppedError
+from miscreen.errors import InputError, StoppedError
 from miscreen.partition import Partition, rank_partitions
 from miscreen.ranking import Ranking
 from miscreen.request import Request
 from miscreen.screening import Screen
-from miscreen.tables import Progress
+from miscreen.tables import Progress, parses_text
 
 if TYPE_CHECKING:
     from threading import Event
 
 PARTITION_SECONDS = 10.0  # of work: what a kill loses, and what a stop waits for
-_FIRST_VALUES = 1 << 20  # of the first partition, whose speed is not known
+_FIRST_VALUES = 1 << 20
 _LOG = logging.getLogger("miscreen")
 
 
-def rank_in_partitions(source: Any, request: Request, checkpoints: str | PathLike[str]) -> Ranking:
-    """`miscreen.rank` where finished partitions are kept."""
+def rank_in_partitions(
+    source: Any, request: Request, checkpoints: str | PathLike[str] | None, dask: str | None, workers: int | None
+) -> Ranking:
+    """`miscreen.rank` where finished partitions are kept, or scored by Dask."""
+    stamps(source)
+    if dask is not None and parses_text(source):
+        raise InputError(
+            f"{source} is text, which every worker would parse from its beginning",
+            "Convert it first: miscreen convert data.csv data.arrow",
+        )
     counted = Counted(request.on_progress)
     request = replace(request, on_progress=counted)
-    with request.open(source) as table:
+    with ExitStack() as stack:
+        table = stack.enter_context(request.open(source))
         job = Screen(table, request)
         identity = Identity.of(source, table, job, request)
-        with Checkpoints(Path(checkpoints), identity) as kept:
-            partitions = score_range(job.score_partition, range(job.n_features), table.n_samples, kept, counted)
+        kept = None if checkpoints is None else stack.enter_context(Checkpoints(Path(checkpoints), identity))
+        features = range(job.n_features)
+        if dask is None:
+            partitions = score_range(job.score_partition, features, table.n_samples, kept, counted)
+        else:
+            from miscreen.cluster.workers import score_with_dask
+
+            partitions = score_with_dask(source, request, identity, features, kept, counted, dask, workers)
         return rank_partitions(partitions, job.metadata)
 
 
@@ -51,7 +67,7 @@ class Counted:
     def __call__(self, phase: str, done: int, total: int | None) -> None:
         if self._on_progress is None:
             return
-        if phase == "score" and self.total is not None:
+        if phase == "score":
             done, total = self.done + done, self.total
         self._on_progress(phase, done, total)
 
@@ -72,7 +88,7 @@ def score_range(
     """
     partitions = [] if kept is None else kept.load()
     start_counting(counted, features, partitions)
-    pace = Pace(max(1, _FIRST_VALUES // n_samples))
+    pace = Pace(first_size(n_samples), PARTITION_SECONDS)
     with stop_on_signals() as stop:
         for gap in list(gaps(features, partitions)):
             rest = gap
@@ -106,15 +122,21 @@ def check_stop(stop: Event, counted: Counted) -> None:
         )
 
 
-class Pace:
-    """How many features make a partition of about `PARTITION_SECONDS`, from how long earlier ones took."""
+def first_size(n_samples: int) -> int:
+    """How many features make the first partition, whose speed is not known."""
+    return max(1, _FIRST_VALUES // n_samples)
 
-    def __init__(self, first: int) -> None:
+
+class Pace:
+    """How many features make a partition of so many seconds, from how long earlier ones took."""
+
+    def __init__(self, first: int, seconds: float) -> None:
         self.size = first
+        self._seconds = seconds
 
     def took(self, n_features: int, seconds: float) -> None:
         """Learn from a partition; compiling makes the first slow, so that sizes grow but step by step."""
-        fitting = int(n_features * PARTITION_SECONDS / max(seconds, 1e-9))
+        fitting = int(n_features * self._seconds / max(seconds, 1e-9))
         self.size = max(1, min(fitting, 4 * self.size))
 
 
