@@ -35,7 +35,7 @@ NOTE_COMPILATION = Running.note_compilation
 SAMPLES = Path(__file__).parent.parent / "data" / "samples"
 POOLS = ("POLARS_MAX_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 VERBS = ("rank", "select", "describe", "convert")  # of the library, too
-COMMANDS = (*VERBS, "merge", "warmup")
+COMMANDS = (*VERBS, "merge", "slurm", "warmup")
 LIMITS = {"threads": None, "memory": None, "scratch_dir": None}
 READING = {"read": None}
 

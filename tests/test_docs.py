@@ -119,7 +119,7 @@ def options_of(verb: str) -> set[str]:
     return {max(parameter.opts, key=len) for parameter in command.params if parameter.opts[0].startswith("-")}
 
 
-@pytest.mark.parametrize("verb", ["rank", "select", "describe", "convert", "merge", "warmup"])
+@pytest.mark.parametrize("verb", ["rank", "select", "describe", "convert", "merge", "slurm", "warmup"])
 def test_every_option_has_its_line(verb: str) -> None:
     """Options stand in the first column of the tables of a verb's section, or of a section it points to."""
     sections = dict(

@@ -18,6 +18,7 @@ from miscreen.cli.merge import merge
 from miscreen.cli.options import Version
 from miscreen.cli.rank import rank
 from miscreen.cli.select import select
+from miscreen.cli.slurm import slurm
 from miscreen.cli.terminal import say
 from miscreen.cli.warmup import warmup
 from miscreen.errors import MiscreenError
@@ -42,7 +43,7 @@ application = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for _verb in (rank, select, describe, convert, merge, warmup):
+for _verb in (rank, select, describe, convert, merge, slurm, warmup):
     application.command(epilog=_EPILOG)(flat(_verb))
 
 
@@ -56,6 +57,7 @@ def miscreen(version: Version = False) -> None:
     miscreen describe data.parquet
     miscreen convert data.csv data.arrow
     miscreen merge parts/ -o ranked.parquet
+    miscreen slurm data.parquet --target y --shards 16 --time 30 --cpus 4 --submit
     miscreen warmup
 
     SOURCE is a file (CSV, TSV, Parquet, Arrow or Feather, also .gz and .zst), a directory or a quoted

@@ -103,6 +103,18 @@ Quiet = Annotated[bool, Option("--quiet", "-q", help="Write nothing but errors o
 Parts = Annotated[
     list[str], Argument(metavar="PARTS...", help="Directory of parts, parts, or the output named to the shards.")
 ]
+Shards = Annotated[int, Option("--shards", min=1, metavar="N", help="Jobs to divide the columns among.")]
+Ranked = Annotated[str, Option("--output", "-o", metavar="FILE", help="The ranking; its ending says the format.")]
+JobTime = Annotated[
+    str | None, Option("--time", metavar="LIMIT", help="Of each job, as sbatch takes it: 30 is half an hour.")
+]
+Cpus = Annotated[int, Option("--cpus", min=1, metavar="N", help="Of each job.")]
+JobMemory = Annotated[Any, Option("--memory", parser=_size, metavar="SIZE", help="Of each job, such as 8GB.")]
+Sbatch = Annotated[
+    list[str] | None,
+    Option("--sbatch", metavar="OPTION", help="Further option, such as --sbatch=--account=x; repeatable."),
+]
+Submit = Annotated[bool, Option("--submit", help="Submit instead of printing.")]
 Converted = Annotated[str, Argument(metavar="OUTPUT", help="File to write; its ending says the format.")]
 
 
@@ -360,3 +372,22 @@ class Running:
 
 
 GROUPS = (Screening, Inferring, Reading, Writing, Dividing, Running)
+
+
+def arguments_of(group: Any) -> list[str]:
+    """The arguments that say what a group says, for a command line."""
+    from typing import get_type_hints
+
+    hints = get_type_hints(type(group), include_extras=True)
+    arguments = []
+    for member in fields(group):
+        value = getattr(group, member.name)
+        if value == member.default:
+            continue
+        (option,) = hints[member.name].__metadata__
+        name = next(o for o in (option.default, *option.param_decls) if o.startswith("--"))
+        if value is True:
+            arguments.append(name)
+        else:
+            arguments += [f"{name}={one}" for one in (value if isinstance(value, list) else [value])]
+    return arguments

@@ -1,0 +1,90 @@
+"""``miscreen slurm``: scripts for a job array and the merge that follows it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from miscreen.cli.options import (
+    Cpus,
+    Inferring,
+    JobMemory,
+    JobTime,
+    Quiet,
+    Ranked,
+    Reading,
+    Sbatch,
+    Screening,
+    Shards,
+    Source,
+    Submit,
+    Targets,
+    arguments_of,
+)
+from miscreen.cli.terminal import say
+from miscreen.errors import InputError, ResourceError
+from miscreen.resources import parse_bytes
+from miscreen.tables.write import Destination
+
+
+def slurm(
+    source: Source,
+    target: Targets,
+    *,
+    shards: Shards,
+    output: Ranked = "ranked.parquet",
+    time: JobTime = None,
+    cpus: Cpus = 1,
+    memory: JobMemory = None,
+    sbatch: Sbatch = None,
+    submit: Submit = False,
+    quiet: Quiet = False,
+    screening: Screening,
+    inferring: Inferring,
+    reading: Reading,
+) -> None:
+    """Print a script that submits a ranking to Slurm: an array of shards, and a merge that follows.
+
+    Parts, scripts and logs go to a directory beside the output: ranked.parts for ranked.parquet.
+
+    \b
+    miscreen slurm data.parquet --target y --shards 16 --time 30 --cpus 4 > submit.sh
+    miscreen slurm data.parquet --target y --shards 16 --cpus 4 --sbatch=--partition=long --submit
+
+    Time of each job is that of ranking its share of the columns, beside reading the table's list of columns;
+    memory is what "miscreen rank" takes of --memory, half of it unless told otherwise.
+    """
+    Destination(Path(output))
+    if source == "-":
+        raise InputError("the jobs cannot read this command's standard input", "Name a file that all machines see")
+    from miscreen.cluster.slurm import SlurmJob
+
+    program = [sys.executable, "-m", "miscreen"]
+    path = f"./{source}" if source.startswith("-") else source
+    asked = [f"--target={name}" for name in target]
+    for group in (screening, inferring, reading):
+        asked += arguments_of(group)
+    job = SlurmJob(
+        rank=[*program, "rank", path, *asked],
+        merge=[*program, "merge"],
+        output=Path(output),
+        shards=shards,
+        time=time,
+        cpus=cpus,
+        memory_mib=None if memory is None else max(1, parse_bytes(memory) >> 20),
+        sbatch=sbatch or (),
+    )
+    if not submit:
+        sys.stdout.write(job.script())
+        return
+    if shutil.which("sbatch") is None:
+        raise ResourceError("there is no sbatch here", "Leave out --submit, and run the script where Slurm is")
+    done = subprocess.run(["/bin/sh", "-e"], input=job.script(), capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ResourceError(
+            f"Slurm did not take the jobs: {done.stderr.strip()}", "Check the options; --sbatch gives further ones"
+        )
+    if not quiet:
+        say("done", f"{done.stdout.strip()} (the merge, after an array of {shards}) -> {job.parts}")

@@ -1,0 +1,112 @@
+"""The scripts for Slurm: what they run, and that no name gets a meaning on its way through shells."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from miscreen.cli import main
+
+# Stands in for sbatch: notes its arguments, and runs the script with the environment of one array element.
+SBATCH = """#!/bin/bash
+echo "sbatch $*" >> calls
+for last; do :; done
+SLURM_ARRAY_TASK_ID=2 bash "$last"
+echo 17
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory where sbatch is the script above and Python notes the arguments it is given."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    work = tmp_path / "work"
+    work.mkdir()
+    python = tools / "python"
+    note = f'for word; do printf "%s\\0" "$word"; done >> {work}/words\nprintf "\\n\\0" >> {work}/words'
+    python.write_text(f"#!/bin/bash\n{note}\n")
+    (tools / "sbatch").write_text(SBATCH)
+    for tool in tools.iterdir():
+        tool.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+    monkeypatch.chdir(work)
+    return work
+
+
+def commands(folder: Path) -> list[list[str]]:
+    """The words of each command that ran."""
+    found = [part.split("\0") for part in (folder / "words").read_text().split("\0\n\0")]
+    return [words for words in found if words != [""]]
+
+
+@pytest.mark.parametrize("submit", [True, False])
+def test_the_scripts_run_an_array_and_a_merge(submit: bool, folder: Path, capfd: Any) -> None:
+    line = "slurm data.parquet -t y --shards 16 --time 2:00:00 --cpus 4 --memory 8GB --method bin --bins 8 --fdr 0.1"
+    assert main([*shlex.split(line), "--sbatch=--account=x", *(["--submit"] if submit else [])]) == 0
+    out, err = capfd.readouterr()
+    if submit:
+        assert out == "" and err.startswith("done: ")
+    else:
+        assert not (folder / "ranked.parts").exists()
+        subprocess.run(["sh"], input=out, text=True, check=True)
+    parts = "ranked.parts/ranked.parquet"
+    asked = ["--target=y", "--method=bin", "--bins=8", "--fdr=0.1"]
+    assert commands(folder) == [
+        ["-m", "miscreen", "rank", "data.parquet", *asked, "--shard", "2/16", "-o", parts],
+        ["-m", "miscreen", "merge", parts, "-o", "ranked.parquet"],
+    ]
+    calls = (folder / "calls").read_text().splitlines()
+    assert calls[0] == "sbatch --parsable ranked.parts/array.sh"
+    assert calls[1].startswith("sbatch --dependency=afterany:") and calls[1].endswith(" ranked.parts/merge.sh")
+    script = (folder / "ranked.parts" / "array.sh").read_text().splitlines()
+    options = {o.removeprefix("#SBATCH ") for o in script if o.startswith("#SBATCH ")}
+    assert options == {
+        "--array=1-16", "--cpus-per-task=4", "--job-name=ranked", "--output=ranked.parts/%a.log", "--time=2:00:00",
+        "--mem=8192M", "--account=x", "--signal=B:USR1@60",
+    }  # fmt: skip
+
+
+LINES = "a\ntouch hacked\nEND\ntouch hacked"
+NASTY = ["it's", 'a "b"', "$(touch hacked)", "`touch hacked`", "a;touch hacked", LINES, "%a \\n é", "-x", "*"]
+
+
+@pytest.mark.parametrize("name", NASTY)
+def test_names_reach_the_command_as_they_are(name: str, folder: Path, capfd: Any) -> None:
+    file, output = f"{name}.parquet", f"{'lines' if name == LINES else name}.csv"
+    options = [f"--target={name}", f"--exclude={name}", "--shards=3", f"--output={output}"]
+    assert main(["slurm", *options, "--", file]) == 0
+    subprocess.run(["sh"], input=capfd.readouterr().out, text=True, check=True, capture_output=True)
+    first, second = commands(folder)
+    assert first[2:6] == ["rank", f"./{file}" if name == "-x" else file, f"--target={name}", f"--exclude={name}"]
+    assert second[2] == "merge" and second[-1] == (f"./{output}" if name == "-x" else output)
+    assert sorted(p.name for p in folder.iterdir()) == sorted(["calls", "words", f"{output[:-4]}.parts"])
+
+
+def test_what_slurm_would_refuse_is_refused_here(folder: Path, capfd: Any) -> None:
+    for arguments in (
+        ["--time", "soon"],
+        ["--time", "1:2:3"],
+        ["--sbatch", "long"],
+        ["--sbatch=--x=1\nrm"],
+        ["-o", f"{LINES}.csv"],
+    ):
+        assert main(["slurm", "t.parquet", "-t", "y", "--shards", "2", *arguments]) == 2
+    assert main(["slurm", "-", "-t", "y", "--shards", "2"]) == 2
+    assert main(["slurm", "t.parquet", "-t", "y", "--shards", "0"]) == 2
+    (folder / "ranked.parquet").touch()
+    assert main(["slurm", "t.parquet", "-t", "y", "--shards", "2"]) == 2
+    assert capfd.readouterr().out == ""
+
+
+def test_short_jobs_get_no_signal_ahead(folder: Path, capfd: Any) -> None:
+    for time, wanted in (("4", False), ("4:59", False), ("5", True), ("0:30:00", True), ("1-0", True)):
+        assert main(["slurm", "t.parquet", "-t", "y", "--shards", "2", "--time", time]) == 0
+        assert ("--signal=B:USR1" in capfd.readouterr().out) == wanted
