@@ -124,7 +124,8 @@ def class_mi(ascending, codes, n_classes, bandwidth, factor, multiplier, shape, 
         if width > 0.0:
             _smooth(histogram, first, last, mirrored, density)
         else:
-            density[:] = histogram
+            for j in range(len(density)):  # element by element: Numba compiles 2 s for a slice that may not fit
+                density[j] = histogram[j]
         mass = 0.0
         for j in range(points):
             mass += density[j]
@@ -158,8 +159,11 @@ def class_kde(
         if features_are_classes:
             n_classes = level_codes(values[f], order[f], codes)
         elif n == full:
-            codes[:] = target_codes
-            n_classes = target_codes.max() + 1
+            for i in range(len(codes)):
+                codes[i] = target_codes[i]
+            n_classes = 0
+            for code in target_codes:
+                n_classes = max(n_classes, code + 1)
         else:
             for i in range(full):
                 masked[i] = np.nan if np.isnan(values[f, i]) else target[i]
