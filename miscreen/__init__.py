@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from miscreen.cluster.shards import merge, rank_shard
     from miscreen.description import Description, describe
     from miscreen.errors import DataError, InputError, MiscreenError, ResourceError, StoppedError
+    from miscreen.evaluation.crossvalidation import evaluate
+    from miscreen.evaluation.result import Evaluation
     from miscreen.pair import mutual_info
     from miscreen.ranking import Ranking
     from miscreen.screening import rank
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 _PUBLIC = {
     "DataError": "miscreen.errors",
     "Description": "miscreen.description",
+    "Evaluation": "miscreen.evaluation.result",
     "InputError": "miscreen.errors",
     "MiscreenError": "miscreen.errors",
     "Ranking": "miscreen.ranking",
@@ -35,6 +38,7 @@ _PUBLIC = {
     "StoppedError": "miscreen.errors",
     "convert": "miscreen.tables.convert",
     "describe": "miscreen.description",
+    "evaluate": "miscreen.evaluation.crossvalidation",
     "mutual_info": "miscreen.pair",
     "merge": "miscreen.cluster.shards",
     "rank": "miscreen.screening",
@@ -45,6 +49,7 @@ _PUBLIC = {
 __all__ = [
     "DataError",
     "Description",
+    "Evaluation",
     "InputError",
     "MiscreenError",
     "Ranking",
@@ -55,6 +60,7 @@ __all__ = [
     "__version__",
     "convert",
     "describe",
+    "evaluate",
     "merge",
     "mutual_info",
     "rank",

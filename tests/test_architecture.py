@@ -85,6 +85,13 @@ def test_only_the_cluster_part_knows_dask() -> None:
     assert offenders("dask", allowed=("cluster",)) == offenders("distributed", allowed=("cluster",)) == []
 
 
+def test_only_what_builds_on_scikit_learn_knows_it() -> None:
+    assert offenders("sklearn", allowed=("sklearn", "evaluation")) == []
+    assert offenders("matplotlib", allowed=("evaluation",)) == []
+    assert offenders("miscreen.evaluation", allowed=("evaluation", "cli", "__init__")) == []
+    assert offenders("miscreen.sklearn") == []
+
+
 def test_no_room_for_odds_and_ends() -> None:
     names = {p.stem for p in FILES} | {p.parent.name for p in FILES}
     assert not names & {"utils", "util", "helpers", "common", "misc"}

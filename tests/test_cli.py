@@ -34,7 +34,7 @@ from miscreen.ranking import Ranking
 NOTE_COMPILATION = Running.note_compilation
 SAMPLES = Path(__file__).parent.parent / "data" / "samples"
 POOLS = ("POLARS_MAX_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
-VERBS = ("rank", "select", "describe", "convert")  # of the library, too
+VERBS = ("rank", "select", "evaluate", "describe", "convert")  # of the library, too
 COMMANDS = (*VERBS, "merge", "slurm", "warmup")
 LIMITS = {"threads": None, "memory": None, "scratch_dir": None}
 READING = {"read": None}
@@ -110,10 +110,11 @@ def test_rank_passes_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_defaults_and_names_are_those_of_the_library(verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
     parameters = inspect.signature(getattr(miscreen, verb)).parameters
     library = Library(monkeypatch, verb, DataError("enough"))
-    assert main({"rank": ["rank", "t", "-t", "y"], "convert": ["convert", "t", "u.csv"]}.get(verb, [verb, "t"])) == 1
+    further = {"rank": ["-t", "y"], "evaluate": ["-t", "y"], "convert": ["u.csv"]}.get(verb, [])
+    assert main([verb, "t", *further]) == 1
     (_, keywords), *_ = library.calls
-    passed_on = inspect.signature(miscreen.rank).parameters if verb == "select" else {}
-    known = passed_on | parameters
+    passed_on = inspect.signature(miscreen.rank).parameters if verb in ("select", "evaluate") else {}
+    known = {**passed_on, **parameters}
     assert set(keywords) <= set(known)
     for name in set(keywords) - {"target"}:
         assert keywords[name] == known[name].default, name

@@ -27,7 +27,7 @@ from miscreen.cli import application
 from miscreen.estimators import ESTIMATORS
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted([ROOT / "README.md", ROOT / "data/samples/README.md", *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([ROOT / "README.md", ROOT / "data/samples/README.md", *(ROOT / "docs").rglob("*.md")])
 BLOCK = re.compile(r"(<!-- not run: .+ -->\n)?^```(console|sh|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"^\$ ((?:.*\\\n)*.*)\n((?:(?!\$ ).*\n)*)", re.MULTILINE)
 METHODS = tuple(ESTIMATORS)
@@ -63,7 +63,9 @@ def run_on_terminal(command: str, directory: Path) -> str:
         written += piece
     os.close(master)
     code = process.wait()
-    progress = re.compile(r"^((scored|read) \d|note: compiling ).*\n", re.MULTILINE)  # while kernels are compiled
+    progress = re.compile(
+        r"^((scored|read|fitted) \d|note: compiling ).*\n", re.MULTILINE
+    )  # while kernels are compiled
     shown = written.decode().replace("\r\n", "\n") + progress.sub("", errors.read_text())
     assert code == 0, f"{command}\nended with {code}:\n{shown}"
     return shown
@@ -119,7 +121,7 @@ def options_of(verb: str) -> set[str]:
     return {max(parameter.opts, key=len) for parameter in command.params if parameter.opts[0].startswith("-")}
 
 
-@pytest.mark.parametrize("verb", ["rank", "select", "describe", "convert", "merge", "slurm", "warmup"])
+@pytest.mark.parametrize("verb", ["rank", "select", "evaluate", "describe", "convert", "merge", "slurm", "warmup"])
 def test_every_option_has_its_line(verb: str) -> None:
     """Options stand in the first column of the tables of a verb's section, or of a section it points to."""
     sections = dict(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import runpy
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -51,3 +53,8 @@ def test_what_is_no_pair_is_refused() -> None:
         miscreen.mutual_info(X, Y, x_kind="words")
     with pytest.raises(DataError, match="x has no estimate: constant"):
         miscreen.mutual_info(np.ones(150), Y)
+
+
+def test_a_typed_script_runs() -> None:
+    runpy.run_path(str(Path(__file__).parent / "typed_use.py"))
+    assert (Path(miscreen.__file__).parent / "py.typed").is_file()

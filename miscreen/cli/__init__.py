@@ -13,6 +13,7 @@ import typer
 
 from miscreen.cli.convert import convert
 from miscreen.cli.describe import describe
+from miscreen.cli.evaluate import evaluate
 from miscreen.cli.flat import flat
 from miscreen.cli.merge import merge
 from miscreen.cli.options import Version
@@ -43,7 +44,7 @@ application = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-for _verb in (rank, select, describe, convert, merge, slurm, warmup):
+for _verb in (rank, select, evaluate, describe, convert, merge, slurm, warmup):
     application.command(epilog=_EPILOG)(flat(_verb))
 
 
@@ -54,6 +55,7 @@ def miscreen(version: Version = False) -> None:
     \b
     miscreen rank data.parquet --target y
     miscreen select data.parquet --target y --top 500 -o chosen.parquet
+    miscreen evaluate data.parquet --target y --k 10,50,200
     miscreen describe data.parquet
     miscreen convert data.csv data.arrow
     miscreen merge parts/ -o ranked.parquet

@@ -52,6 +52,18 @@ def _size(text: str) -> str:
     return text
 
 
+def _words(text: str) -> str | tuple[str, ...]:
+    words = tuple(word.strip() for word in text.split(","))
+    return words if len(words) > 1 else words[0]
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(word) for word in text.split(","))
+    except ValueError:
+        raise InputError(f"--k is {text!r}", "Give whole numbers with commas between, such as 10,50,200") from None
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"miscreen {__version__}")
@@ -96,6 +108,27 @@ OptionalSource = Annotated[
 ShowResources = Annotated[
     bool, Option("--resources", help="Show the threads and memory that a run would take here, and why.")
 ]
+Predicted = Annotated[str, Option("--target", "-t", metavar="NAME", help="Column to predict.")]
+Methods = Annotated[
+    Any,
+    Option("--method", "-m", parser=_words, metavar="NAMES", help=f"{', '.join(ESTIMATORS)}; several with commas."),
+]
+Sizes = Annotated[
+    Any,
+    Option("--k", parser=_sizes, metavar="N,N", help="Numbers of columns (default: 10,50,200, if there are)."),
+]
+Models = Annotated[
+    Any, Option("--model", parser=_words, metavar="NAMES", help="elasticnet, ridge, forest; several with commas.")
+]
+Folds = Annotated[int, Option("--folds", min=2, metavar="N", help="Folds of the cross-validation.")]
+Groups = Annotated[
+    str | None, Option("--groups", metavar="NAME", help="Column whose equal rows stay in one fold, such as a site.")
+]
+ShowLeakage = Annotated[
+    bool, Option("--show-leakage", help="Also show the figure when columns are chosen with the test rows in view.")
+]
+Seed = Annotated[int, Option("--seed", min=0, metavar="N", help="Of the folds and the forests.")]
+Plot = Annotated[str | None, Option("--plot", metavar="FILE", help="Draw the figures: .svg, .png or .pdf.")]
 Json = Annotated[bool, Option("--json", help="Print JSON.")]
 Format = Annotated[str | None, Option("--format", metavar="FORMAT", help=f"{', '.join(WRITERS)}.")]
 Force = Annotated[bool, Option("--force", help="Replace an existing file.")]
@@ -122,12 +155,9 @@ Converted = Annotated[str, Argument(metavar="OUTPUT", help="File to write; its e
 
 
 @dataclass(frozen=True)
-class Screening:
-    """What is measured, of which columns and how."""
+class Columns:
+    """Which columns are measured, and what they are taken for."""
 
-    method: Annotated[
-        str, Option("--method", "-m", metavar="|".join(ESTIMATORS), help="How dependence is measured.")
-    ] = "auto"
     features: Annotated[
         list[str] | None,
         Option("--features", metavar="NAMES", help="Rank these alone: names, globs or @FILE; repeatable."),
@@ -151,6 +181,19 @@ class Screening:
         int,
         Option("--min-samples", min=2, metavar="N", help="Rows that a column must share with the target."),
     ] = 10
+
+    def keywords(self) -> dict[str, Any]:
+        """Keywords of `miscreen.rank` for what was given; the library has the same defaults."""
+        return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) != f.default}
+
+
+@dataclass(frozen=True)
+class Screening(Columns):
+    """Which columns are measured and how."""
+
+    method: Annotated[
+        str, Option("--method", "-m", metavar="|".join(ESTIMATORS), help="How dependence is measured.")
+    ] = "auto"
     unit: Annotated[Literal["nats", "bits"], Option("--unit", help="Unit of mutual information.")] = "nats"
     extra: Annotated[
         list[str] | None,
@@ -190,10 +233,6 @@ class Screening:
         Option("--scale", metavar="WORD", help="kde: rank or raw; ksg: standard, rank or raw."),
     ] = None
     k: Annotated[int | None, Option("--k", metavar="N", help="ksg: which nearest neighbour.")] = None
-
-    def keywords(self) -> dict[str, Any]:
-        """Keywords of `miscreen.rank` for what was given; the library has the same defaults."""
-        return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) != f.default}
 
 
 @dataclass(frozen=True)
@@ -371,7 +410,7 @@ class Running:
         return Progress(sys.stderr, quiet=self.quiet)
 
 
-GROUPS = (Screening, Inferring, Reading, Writing, Dividing, Running)
+GROUPS = (Columns, Screening, Inferring, Reading, Writing, Dividing, Running)
 
 
 def arguments_of(group: Any) -> list[str]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 BAR_AFTER = 0.5  # seconds; a run that is over by then needs no bar
 LINE_EVERY = 10.0  # seconds
-_DONE = {"read": "read", "score": "scored"}
+_DONE = {"read": "read", "score": "scored", "fit": "fitted"}
 
 
 class Progress:
@@ -36,7 +36,7 @@ class Progress:
         self._bar: Bar | None = None
 
     def __call__(self, phase: str, done: int, total: int | None) -> None:
-        """Take note of `done` of `total` bytes (phase ``read``) or columns (phase ``score``)."""
+        """Take note of `done` of `total` bytes (phase ``read``), columns (``score``) or models (``fit``)."""
         now = time.monotonic()
         if phase != self._phase:  # speed is counted from its first news, when kernels are compiled
             self._phase, self._began, self._first = phase, now, done
@@ -93,7 +93,7 @@ def describe(phase: str, done: int, total: int | None, rate: float) -> str:
     if total is not None:
         text += f" of {amount(total)}"
     if phase != "read":
-        text += " columns"
+        text += " models" if phase == "fit" else " columns"
     if rate > 0:
         text += f", {amount(rate)}/s"
         if total is not None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
@@ -58,10 +59,8 @@ def relay_notes(quiet: bool) -> None:
 
 def show_ranking(ranking: Ranking, total: int) -> None:
     """Draw a ranking on the terminal, and say below it how many of `total` rows are not shown."""
-    from rich import box
     from rich.cells import cell_len
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
     columns = ranking.to_polars().to_dict(as_series=False)
@@ -72,21 +71,37 @@ def show_ranking(ranking: Ranking, total: int) -> None:
     cells = {name: [_cell(value) for value in values] for name, values in columns.items()}
     console = Console(highlight=False)
     widths, hidden = _fit({name: max(map(cell_len, (name, *texts))) for name, texts in cells.items()}, console.width)
-    # A table of a width of its own is never squeezed: numbers stay whole on the narrowest of terminals.
-    table = Table(
-        box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), width=sum(widths.values()) + _GAP * len(widths) - 1
-    )
-    for name, width in widths.items():
-        numeric = any(isinstance(v, (int, float)) for v in columns[name])
-        table.add_column(name, justify="right" if numeric else "left", width=width, no_wrap=True, overflow="ellipsis")
-    for row in zip(*(cells[name] for name in widths), strict=True):
-        table.add_row(*map(Text, row))
-    console.print(table, crop=False)
+    numeric = [name for name in widths if any(isinstance(v, (int, float)) for v in columns[name])]
+    draw_table({name: cells[name] for name in widths}, right=numeric, widths=widths)
     if hidden:
         console.print(Text(f"no room for {', '.join(hidden)}"), style="dim")
     if total > len(ranking):
         more = f"{total - len(ranking):,} more rows: --top N shows more, -o FILE keeps all"
         console.print(Text(more), style="dim")
+
+
+def draw_table(
+    columns: Mapping[str, Sequence[str]], right: Collection[str], widths: Mapping[str, int] | None = None
+) -> None:
+    """Draw columns of text under their names; those named in `right` to the right."""
+    from rich import box
+    from rich.cells import cell_len
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    if widths is None:
+        widths = {name: max(map(cell_len, (name, *texts))) for name, texts in columns.items()}
+    # A table of a width of its own is never squeezed: numbers stay whole on the narrowest of terminals.
+    table = Table(
+        box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), width=sum(widths.values()) + _GAP * len(widths) - 1
+    )
+    for name, width in widths.items():
+        side: Literal["left", "right"] = "right" if name in right else "left"
+        table.add_column(name, justify=side, width=width, no_wrap=True, overflow="ellipsis")
+    for row in zip(*columns.values(), strict=True):
+        table.add_row(*map(Text, row))
+    Console(highlight=False).print(table, crop=False)
 
 
 def _fit(widths: dict[str, int], room: int) -> tuple[dict[str, int], list[str]]:

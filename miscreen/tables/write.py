@@ -116,6 +116,32 @@ def find_writer(format: str | None, path: Path | None = None) -> Writer:
     )
 
 
+def check_output(path: Path, force: bool, *beside: Path) -> None:
+    """`InputError` when a file and what lies beside it cannot be written there."""
+    if path.exists() and not path.is_file():
+        what = "a directory" if path.is_dir() else "no regular file"
+        hint = "Name a file in it" if path.is_dir() else "Leave out the output file: data go to standard output"
+        raise InputError(f"the output {str(path)!r} is {what}", hint)
+    parent = (path.resolve() if path.is_symlink() else path).parent
+    if not parent.is_dir():
+        raise InputError(f"the output directory {str(parent)!r} does not exist", "Create it first")
+    if not os.access(parent, os.W_OK):
+        raise InputError(f"the output directory {str(parent)!r} is not writable", "Choose another one")
+    for one in (path, *beside):
+        if one.exists() and not force:
+            raise InputError(f"{str(one)!r} exists already", "Choose another name, or overwrite with --force")
+
+
+def write_bytes(path: Path, content: bytes, force: bool) -> None:
+    """Write a file that is no table; `ResourceError` when the disk is full or fails."""
+    path = path.resolve() if path.is_symlink() else path
+    try:
+        with aside(path, force) as file:
+            file.write(content)
+    except OSError as error:
+        raise write_error(path, error) from error
+
+
 @dataclass(frozen=True)
 class Destination:
     """A place to write to, checked before the work begins.
@@ -132,24 +158,10 @@ class Destination:
     force: bool = False
 
     def __post_init__(self) -> None:
-        writer = find_writer(self.format, self.path)
-        if self.path.exists() and not self.path.is_file():
-            what = "a directory" if self.path.is_dir() else "no regular file"
-            hint = (
-                "Name a file in it" if self.path.is_dir() else "Leave out the output file: data go to standard output"
-            )
-            raise InputError(f"the output {str(self.path)!r} is {what}", hint)
-        if self.path.is_symlink():
-            object.__setattr__(self, "path", self.path.resolve())
-        parent = self.path.parent
-        if not parent.is_dir():
-            raise InputError(f"the output directory {str(parent)!r} does not exist", "Create it first")
-        if not os.access(parent, os.W_OK):
-            raise InputError(f"the output directory {str(parent)!r} is not writable", "Choose another one")
-        if not self.force:
-            for path in [self.path] if writer.embeds else [self.path, self._sidecar]:
-                if path.exists():
-                    raise InputError(f"{str(path)!r} exists already", "Choose another name, or overwrite with --force")
+        writer, given = find_writer(self.format, self.path), self.path
+        if given.is_symlink():
+            object.__setattr__(self, "path", given.resolve())
+        check_output(given, self.force, *([] if writer.embeds else [self._sidecar]))
 
     @property
     def _sidecar(self) -> Path:

@@ -1,0 +1,384 @@
+"""Cross-validation with screening inside the training folds."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import ElasticNetCV, LogisticRegressionCV
+from sklearn.metrics import r2_score, roc_auc_score
+from sklearn.model_selection import KFold, StratifiedKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import miscreen
+from miscreen.cli import main
+from miscreen.cli.options import Running
+from miscreen.errors import DataError, InputError, ResourceError
+from miscreen.evaluation import crossvalidation
+from miscreen.evaluation.models import Trial
+from miscreen.limits import POOLS
+from miscreen.sklearn import MutualInfoSelector
+
+
+def wide(n: int = 120, p: int = 60, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((n, p))
+    return x, x[:, 3] + x[:, 7] + rng.standard_normal(n)
+
+
+def frame(x: np.ndarray, y: Any, **more: Any) -> pl.DataFrame:
+    return pl.DataFrame(x, schema=[f"x{i}" for i in range(x.shape[1])]).with_columns(y=pl.Series(y), **more)
+
+
+def figures(found: miscreen.Evaluation, start: str = "") -> np.ndarray:
+    table = found.to_polars()
+    return table.select(c for c in table.columns if c.startswith(f"{start}fold_")).to_numpy()
+
+
+# ---- against scikit-learn's own loop -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["pearson", "auto"])
+def test_a_regression_is_that_of_a_pipeline(method: str) -> None:
+    x, y = wide()
+    x[::9, 3] = np.nan
+    found = miscreen.evaluate(frame(x, y), "y", method, k=[4, 20], folds=3, seed=5)
+    expected: dict[int, list[float]] = {4: [], 20: []}
+    for train, test in KFold(3, shuffle=True, random_state=5).split(x):
+        inner = list(KFold(5, shuffle=True, random_state=5).split(train))
+        for k, scores in expected.items():
+            pipeline = make_pipeline(
+                MutualInfoSelector(k, method=method), SimpleImputer(strategy="median"), StandardScaler(),
+                ElasticNetCV(l1_ratio=0.5, alphas=50, max_iter=2000, cv=inner),
+            )  # fmt: skip
+            pipeline.fit(x[train], y[train])
+            scores.append(r2_score(y[test], pipeline.predict(x[test])))
+    assert found.metric == "r2"
+    assert np.allclose(figures(found), list(expected.values()), rtol=1e-9, atol=0)
+
+
+@pytest.mark.parametrize("levels", [2, 3])
+def test_a_classification_is_that_of_a_pipeline(levels: int) -> None:
+    x, y = wide()
+    classes = np.array(["b", "a", "c"])[np.digitize(y, [0, 1][: levels - 1])]
+    found = miscreen.evaluate(frame(x, classes), "y", "bin", k=6, model="ridge", folds=3)
+    expected = []
+    for train, test in StratifiedKFold(3, shuffle=True, random_state=0).split(x, classes):
+        inner = list(StratifiedKFold(5, shuffle=True, random_state=0).split(train, classes[train]))
+        pipeline = make_pipeline(
+            MutualInfoSelector(6, method="bin"), StandardScaler(),
+            LogisticRegressionCV(
+                Cs=np.logspace(-3, 0, 7), l1_ratios=(0.0,), cv=inner, scoring="neg_log_loss", tol=1e-3, max_iter=1000,
+                use_legacy_attributes=False,
+            ),
+        )  # fmt: skip
+        given = pipeline.fit(x[train], classes[train]).predict_proba(x[test])
+        expected.append(
+            roc_auc_score(classes[test], given[:, 1]) if levels == 2
+            else roc_auc_score(classes[test], given, multi_class="ovr")
+        )  # fmt: skip
+    assert found.metric == "roc_auc"
+    # Folds are stratified by the classes in order of appearance, and so may differ from those by their names.
+    assert np.allclose(figures(found)[0], expected, rtol=1e-9, atol=0)
+
+
+def test_each_fold_is_screened_by_its_training_rows_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = wide()
+    words = np.array(["low", "mid", "high"])[np.digitize(x[:, 3], [-0.5, 0.5])]
+    table = frame(x, y, word=pl.Series(words)).with_columns(y=pl.when(pl.int_range(pl.len()) % 10 > 0).then("y"))
+    seen = []
+
+    class Spy(Trial):
+        def score(self, model: str, chosen: Any) -> float:
+            seen.append((self.train, self.values[chosen], self.is_text[chosen]))
+            return 0.0
+
+    monkeypatch.setattr(crossvalidation, "Trial", Spy)
+    miscreen.evaluate(table, "y", "ksg", k=5, folds=4)
+    present = table.filter(pl.col("y").is_not_null())
+    assert len(seen) == 4
+    for train, values, is_text in seen:
+        best = miscreen.rank(present[train], "y", "ksg").top(5).names
+        names = [name for name in present.columns if name in best]
+        assert is_text.tolist() == [name == "word" for name in names]
+        for name, row in zip(names, values, strict=True):
+            if name != "word":
+                assert row.tolist() == present[name].to_list()
+
+
+# ---- the lie of leakage ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("classes", [False, True], ids=["numbers", "classes"])
+def test_on_noise_it_shows_chance_and_leakage_lies(classes: bool) -> None:
+    honest, leaked = [], []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        x = rng.standard_normal((60, 1000))
+        y = rng.permutation(np.arange(60) % 2 > 0) if classes else rng.standard_normal(60)
+        found = miscreen.evaluate(frame(x, y), "y", "pearson", k=10, model="ridge", folds=2, show_leakage=True)
+        honest.append(found.to_polars()["mean"][0])
+        leaked.append(found.to_polars()["leaked_mean"][0])
+    error = np.std(honest, ddof=1) / np.sqrt(20)
+    if classes:
+        assert abs(np.mean(honest) - 0.5) < 4 * error
+        assert np.mean(leaked) > 0.75
+    else:
+        assert np.mean(honest) < 4 * error  # no model of noise beats the mean of the test rows
+        assert np.mean(leaked) > 0.25
+
+
+# ---- what is asked and what comes back ---------------------------------------------------------------------
+
+
+def test_table_of_results(tmp_path: Path) -> None:
+    x, y = wide()
+    found = miscreen.evaluate(
+        frame(x, y), "y", ["pearson", "bin"], k=[20, 5], model=["ridge", "elasticnet"], folds=3, show_leakage=True
+    )
+    table = found.to_polars()
+    folds = [f"fold_{i}" for i in (1, 2, 3)]
+    leaked = [f"leaked_{name}" for name in folds]
+    assert table.columns == [
+        "method", "k", "model", "metric", "mean", "sd", "leaked_mean", "leaked_sd", *folds, *leaked
+    ]  # fmt: skip
+    rows = [(m, k, model) for m in ("pearson", "bin") for k in (5, 20) for model in ("ridge", "elasticnet")]
+    assert table.select("method", "k", "model").rows() == rows
+    assert np.allclose(table["mean"], figures(found).mean(axis=1))
+    assert np.allclose(table["sd"], figures(found).std(axis=1, ddof=1))
+    assert np.allclose(table["leaked_sd"], figures(found, "leaked_").std(axis=1, ddof=1))
+    found.write(tmp_path / "found.csv")
+    assert pl.read_csv(tmp_path / "found.csv").columns == table.columns
+    assert found.metadata == {
+        "version": miscreen.__version__, "target": ["y"], "method": ["pearson", "bin"], "k": [5, 20],
+        "model": ["ridge", "elasticnet"], "metric": "r2", "folds": 3, "groups": None, "seed": 0, "n_samples": 120,
+        "features": [], "exclude": [], "discrete": [], "continuous": [], "target_kind": None, "max_levels": 20,
+        "min_samples": 10, "read": None,
+    }  # fmt: skip
+    for name in ("plot.svg", "again.svg", "plot.png"):
+        found.plot(tmp_path / name)
+    assert (tmp_path / "plot.svg").read_bytes() == (tmp_path / "again.svg").read_bytes()
+    assert "leaked" in (tmp_path / "plot.svg").read_text()
+    assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_same_for_any_threads_format_and_memory(tmp_path: Path) -> None:
+    x, y = wide(80, 40)
+    table = frame(x, y, word=pl.Series(np.where(x[:, 7] > 0, "up", "down")))
+    table.write_csv(tmp_path / "table.csv")
+    runs = []
+    for source, threads, memory in ((table, 1, "1GB"), (tmp_path / "table.csv", 3, "600KB")):
+        found = miscreen.evaluate(
+            source, "y", k=8, model=["elasticnet", "forest"], folds=2, threads=threads, memory=memory
+        )
+        runs.append(figures(found).tolist())
+    assert runs[0] == runs[1]
+    other = miscreen.evaluate(table, "y", k=8, model=["elasticnet", "forest"], folds=2, seed=1)
+    assert figures(other).tolist() != runs[0]
+
+
+def test_text_and_missing_values_are_coded_inside_the_fold() -> None:
+    """A level that training rows lack is no error, and text tells as much as the numbers it stands for."""
+    rng = np.random.default_rng(0)
+    site = rng.integers(0, 4, 200)
+    y = np.array([0.0, 3.0, -2.0, 1.0])[site] + 0.2 * rng.standard_normal(200)
+    words = np.array(["north", "east", "south", "west"], dtype=object)[site]
+    words[0], words[5], words[9] = "rare", None, None
+    noise = rng.standard_normal((200, 3))
+    noise[rng.random((200, 3)) < 0.1] = np.inf
+    found = miscreen.evaluate(frame(noise, y, word=pl.Series(words, dtype=pl.String)), "y", k=2, folds=4)
+    assert found.to_polars()["mean"][0] > 0.8
+
+
+def test_groups_are_never_divided(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = wide()
+    site = np.arange(120) % 12
+    for outcome in (y, y > 0):
+        seen = []
+
+        class Spy(Trial):
+            def score(self, model: str, chosen: Any) -> float:
+                seen.append(self)  # noqa: B023
+                return 0.0
+
+        with monkeypatch.context() as patched:
+            patched.setattr(crossvalidation, "Trial", Spy)
+            table = frame(x, outcome, site=pl.Series(site).cast(pl.String))
+            miscreen.evaluate(table, "y", "pearson", k=60, folds=3, groups="site")  # the site is no feature
+        assert np.sort(np.concatenate([t.test for t in seen])).tolist() == list(range(120))
+        for trial in seen:
+            assert not set(site[trial.train]) & set(site[trial.test])
+            for part, rest in trial.inner:
+                assert not set(site[trial.train][part]) & set(site[trial.train][rest])
+
+
+def test_default_sizes_are_those_the_table_has() -> None:
+    x, y = wide(60, 60)
+    assert miscreen.evaluate(frame(x, y), "y", "pearson", model="ridge", folds=2).to_polars()["k"].to_list() == [10, 50]
+    few = miscreen.evaluate(frame(x[:, :5], y), "y", "pearson", model="ridge", folds=2)
+    assert few.to_polars()["k"].to_list() == [5]
+
+
+def test_progress_counts_columns_and_models() -> None:
+    x, y = wide(60, 30)
+    told = []
+    miscreen.evaluate(
+        frame(x, y), "y", "pearson", k=[2, 5], model="ridge", folds=2, on_progress=lambda *news: told.append(news)
+    )
+    assert ("score", 30, 30) in told
+    assert [news for news in told if news[0] == "fit"] == [("fit", i, 4) for i in range(1, 5)]
+
+
+@pytest.mark.parametrize(
+    ("asked", "error", "message"),
+    [
+        ({"model": "tree"}, InputError, "there is no model 'tree'"),
+        ({"method": "tree"}, InputError, "there is no method 'tree'"),
+        ({"method": ["bin", "bin"]}, InputError, "each once"),
+        ({"k": 0}, InputError, "at least 1"),
+        ({"k": [5, 500]}, InputError, "k is 500, but there are 60 columns"),
+        ({"seed": -1}, InputError, "seed is -1"),
+        ({"folds": 1}, InputError, "folds must be at least 2"),
+        ({"target": ["y"]}, InputError, "the target is"),
+        ({"target": "z"}, InputError, "has no column 'z'"),
+        ({"groups": "z"}, InputError, "has no column 'z' for the groups"),
+        ({"grid": 32}, InputError, "evaluate has no option 'grid'"),
+        ({"folds": 121}, DataError, "120 rows with the target 'y', too few for 121 folds"),
+        ({"folds": 61, "target_kind": "continuous"}, DataError, "the same in all rows of a test fold|fewer than"),
+        ({"target": "rare", "folds": 4}, DataError, "3 rows in the smallest class, too few for 4 folds"),
+        ({"groups": "site"}, DataError, "3 groups, too few for 5 folds"),
+        ({"groups": "holes"}, DataError, "missing in 1 rows"),
+        ({"k": 60, "memory": "100KB"}, ResourceError, "60 columns on"),
+        ({"min_samples": 119}, DataError, "fewer than the 119"),
+    ],
+)
+def test_what_cannot_be_done_is_said(asked: dict[str, Any], error: type[Exception], message: str) -> None:
+    x, y = wide()
+    table = frame(
+        x, y, rare=np.arange(120) < 3, site=pl.Series(np.arange(120) % 3),
+        holes=pl.Series([None, *range(119)]),
+    )  # fmt: skip
+    if "target_kind" in asked:
+        table = table.with_columns(y=pl.Series(np.arange(120) // 100 * 1.0))
+    call = {"target": "y", "method": "pearson", "model": "ridge", "features": ["x*"], **asked}
+    with pytest.raises(error, match=message):
+        miscreen.evaluate(table, call.pop("target"), call.pop("method"), **call)
+
+
+def test_plots_and_outputs_are_refused_before_the_run(tmp_path: Path) -> None:
+    from miscreen.evaluation.result import check_plot
+
+    (tmp_path / "there.svg").touch()
+    for path, message in (("a.gif", "format of the plot"), ("no/a.svg", "does not exist"), ("there.svg", "exists")):
+        with pytest.raises(InputError, match=message):
+            check_plot(tmp_path / path)
+    check_plot(tmp_path / "there.svg", force=True)
+
+
+def test_the_area_under_the_curve_of_absent_classes() -> None:
+    from miscreen.evaluation.models import _area
+
+    probability = np.array([[0.8, 0.1, 0.1], [0.3, 0.6, 0.1], [0.6, 0.3, 0.1]])
+    truth = np.array([0.0, 1.0, 1.0])
+    assert _area(truth, probability, np.arange(3.0)) == 1.0  # the mean of the two classes that are there
+    assert np.isnan(_area(np.zeros(3), probability, np.arange(3.0)))
+
+
+# ---- the command -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What the command calls the library with; the answer is a small one."""
+    calls: list[Any] = []
+    x, y = wide(60, 12)
+    answer = miscreen.evaluate(frame(x, y), "y", ["pearson", "bin"], k=[2, 10], model="ridge", show_leakage=True)
+
+    def stand_in(*args: Any, **keywords: Any) -> miscreen.Evaluation:
+        del keywords["on_progress"]
+        calls.append((args, keywords))
+        return answer
+
+    monkeypatch.setattr(miscreen, "evaluate", stand_in)
+    monkeypatch.setattr(Running, "note_compilation", lambda running: None)
+    for pool in POOLS:
+        monkeypatch.setenv(pool, "2")
+    return calls
+
+
+def test_the_command_passes_every_option(call: list[Any], capsys: Any, tmp_path: Path) -> None:
+    line = f"""evaluate t.csv -t y --method kde,ksg --k 10,50 --model forest,ridge --folds 3 --groups site --seed 4
+        --show-leakage --features x* --exclude id --discrete d --continuous c --target-kind discrete --max-levels 5
+        --min-samples 30 --null - --threads 2 --memory 1GB --scratch {tmp_path} -o {tmp_path}/f.csv
+        --plot {tmp_path}/f.svg"""
+    assert main(line.split()) == 0
+    expected = {
+        "k": (10, 50), "model": ("forest", "ridge"), "folds": 3, "groups": "site", "seed": 4, "show_leakage": True,
+        "features": ["x*"], "exclude": ["id"], "discrete": ["d"], "continuous": ["c"], "target_kind": "discrete",
+        "max_levels": 5, "min_samples": 30, "read": miscreen.ReadOptions(null_values=("-",)),
+        "threads": 2, "memory": "1GB", "scratch_dir": str(tmp_path),
+    }  # fmt: skip
+    assert call == [(("t.csv", "y", ("kde", "ksg")), expected)]
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("done: 4 figures in ") and err.endswith(f"f.csv and {tmp_path}/f.svg\n")
+    assert pl.read_csv(tmp_path / "f.csv").height == 4
+    assert (tmp_path / "f.svg").is_file()
+
+
+def test_a_pipe_gets_csv_and_a_terminal_a_table(
+    call: list[Any], capfdbinary: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["evaluate", "t", "-t", "y"]) == 0
+    found = pl.read_csv(capfdbinary.readouterr().out)
+    assert found["k"].to_list() == [2, 10, 2, 10]
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    for variable, value in (("NO_COLOR", "1"), ("TERM", "dumb"), ("COLUMNS", "100")):
+        monkeypatch.setenv(variable, value)
+    assert main(["evaluate", "t", "-t", "y"]) == 0
+    head, _, *rows = capfdbinary.readouterr().out.decode().splitlines()
+    assert head.split() == ["method", "k", "model", "r2", "sd", "leaked", "0", "to", "1"]
+    for row, mean, method in zip(rows, found["mean"], found["method"], strict=True):
+        cells = row.split()
+        assert cells[0] == method and cells[3] == f"{mean:.3f}"
+        assert (cells[6:] or [""])[0] == "█" * round(20 * max(0.0, mean))
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("--k ten", "--k is 'ten'"),
+        ("--plot figure.gif", "cannot tell the format of the plot 'figure.gif'"),
+        ("--plot nowhere/figure.svg", "the output directory 'nowhere' does not exist"),
+        ("-o table.txt", "cannot tell the format"),
+    ],
+)
+def test_the_command_refuses_at_once(line: str, message: str, call: list[Any], capsys: Any) -> None:
+    assert main(["evaluate", "t", "-t", "y", *line.split()]) == 2
+    assert message in capsys.readouterr().err
+    assert call == []
+
+
+@pytest.mark.parametrize(
+    ("missing", "arguments", "hint"),
+    [("sklearn", [], "miscreen[sklearn]"), ("matplotlib", ["--plot", "f.svg"], "miscreen[plot]")],
+)
+def test_a_missing_extra_is_named(missing: str, arguments: list[str], hint: str, tmp_path: Path) -> None:
+    frame(*wide(30, 9)).write_csv(tmp_path / "t.csv")
+    code = f"""
+import sys
+sys.modules[{missing!r}] = None
+from miscreen.cli import main
+sys.exit(main(["evaluate", "t.csv", "-t", "y", "--quiet", *{arguments}]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert hint in done.stderr
