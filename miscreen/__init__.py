@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from miscreen.pair import mutual_info
     from miscreen.ranking import Ranking
     from miscreen.screening import rank
+    from miscreen.selection.steps import Steps
     from miscreen.selection.subset import Selection, select
     from miscreen.tables.convert import convert
     from miscreen.tables.delimited import ReadOptions
@@ -35,6 +36,7 @@ _PUBLIC = {
     "ReadOptions": "miscreen.tables.delimited",
     "ResourceError": "miscreen.errors",
     "Selection": "miscreen.selection.subset",
+    "Steps": "miscreen.selection.steps",
     "StoppedError": "miscreen.errors",
     "convert": "miscreen.tables.convert",
     "describe": "miscreen.description",
@@ -56,6 +58,7 @@ __all__ = [
     "ReadOptions",
     "ResourceError",
     "Selection",
+    "Steps",
     "StoppedError",
     "__version__",
     "convert",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -181,47 +180,13 @@ class Ranking:
         DataError
             When the file is damaged or holds no ranking.
         """
-        import polars as pl
         import pyarrow as pa
 
-        from miscreen.tables.write import METADATA_KEY, WRITERS, find_writer
+        from miscreen.tables.results import read_result
 
         path = Path(path)
-        if not path.is_file():
-            raise InputError(f"there is no ranking {str(path)!r}", "Make one with: miscreen rank ... -o ranked.parquet")
-        writer = find_writer(None, path)
-        name = next(n for n, w in WRITERS.items() if w is writer)
-        metadata: dict[str, Any] = {}
-        try:
-            if writer.embeds:
-                import pyarrow.parquet as pq
-
-                if name == "parquet":
-                    table = pq.ParquetFile(path).read(use_threads=False)
-                else:
-                    table = pa.ipc.open_file(path.read_bytes()).read_all()
-                metadata = json.loads((table.schema.metadata or {}).get(METADATA_KEY, b"{}"))
-            else:
-                if name in ("json", "ndjson"):
-                    frame = pl.read_json(path) if name == "json" else pl.read_ndjson(path)
-                else:
-                    frame = pl.read_csv(
-                        path,
-                        separator="\t" if name == "tsv" else ",",
-                        infer_schema_length=None,
-                        schema_overrides={"target": pl.String, "feature": pl.String},  # 007 is a name
-                    )
-                table = frame.to_arrow()
-                sidecar = path.with_name(path.name + ".meta.json")
-                if sidecar.is_file():
-                    metadata = json.loads(sidecar.read_text())
-        except (pa.ArrowException, pl.exceptions.PolarsError, ValueError, OSError) as error:
-            raise DataError(f"{str(path)!r} cannot be read as a ranking: {error}", "Rank the table again") from error
-        if not {"rank", "feature", "score", "status"} <= set(table.column_names):
-            raise DataError(
-                f"{str(path)!r} is no ranking: it lacks one of the columns rank, feature, score and status",
-                "Make one with miscreen rank",
-            )
+        columns = ("rank", "feature", "score", "status")
+        table, metadata = read_result(path, "ranking", columns, "miscreen rank ... -o ranked.parquet")
         try:
             return cls(_settle(table), metadata)
         except pa.ArrowException as error:

@@ -290,3 +290,103 @@ def step_up_q(p, factor=1.0):
         min(1.0, min(factor * q * len(p) / j for j, q in enumerate(ranked, 1) if q >= one))
         for one in p
     ]  # fmt: skip
+
+
+# ---- selection ---------------------------------------------------------------------------------------------
+
+
+def select_codes(values, discrete, bins, most=16):
+    """Bins of equal frequency, or levels of which the rarest become one; None where a value is missing."""
+    present = [v for v in values if not math.isnan(v)]
+    if not discrete:
+        cells = iter(frequency_cells(present, bins))
+        return [None if math.isnan(v) else next(cells) for v in values]
+    frequent = [v for v, _ in Counter(present).most_common()]  # of equally frequent ones the first to appear
+    kept = frequent if len(frequent) <= most else frequent[: most - 1]
+    return [None if math.isnan(v) else v if v in kept else "other" for v in values]
+
+
+def miller_entropy(*columns, corrected=True):
+    """Joint entropy of columns of labels, and Miller's (1955) correction (K - 1) / 2n."""
+    counts = Counter(zip(*columns, strict=True))
+    n = len(columns[0])
+    return -sum(c / n * math.log(c / n) for c in counts.values()) + corrected * (len(counts) - 1) / (2 * n)
+
+
+def _complete(*columns):
+    rows = [row for row in zip(*columns, strict=True) if None not in row]
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def select_mi(x, z, corrected=True):
+    """I(x;z) = H(x) + H(z) - H(x,z) of the samples that both have."""
+    x, z = _complete(x, z)
+    return sum(miller_entropy(v, corrected=corrected) for v in (x, z)) - miller_entropy(x, z, corrected=corrected)
+
+
+def select_triple(x, z, y):
+    """I(x;y|z), I(x,z;y) and H(x,z,y) of the samples that all have."""
+    x, z, y = _complete(x, z, y)
+    joint = miller_entropy(x, z) + miller_entropy(y) - miller_entropy(x, z, y)
+    return joint - (miller_entropy(z) + miller_entropy(y) - miller_entropy(z, y)), joint, miller_entropy(x, z, y)
+
+
+SELECTION_CRITERIA = {
+    "mrmr": lambda x, chosen, y: select_mi(x, y) - _mean([select_mi(x, s) for s in chosen]),
+    "mrmr-quotient": lambda x, chosen, y: select_mi(x, y, False) / _mean([select_mi(x, s, False) for s in chosen]),
+    "jmi": lambda x, chosen, y: _mean([select_triple(x, s, y)[1] for s in chosen]),
+    "cmim": lambda x, chosen, y: min(select_triple(x, s, y)[0] for s in chosen),
+    "jmim": lambda x, chosen, y: min(select_triple(x, s, y)[1] for s in chosen),
+    "disr": lambda x, chosen, y: _mean([j / h for _, j, h in (select_triple(x, s, y) for s in chosen)]),
+}
+
+
+def greedy_select(strategy, columns, y, count, given=()):
+    """One column after the other, each that of the largest criterion, with that criterion."""
+    steps, values = [], []
+    for _ in range(count):
+        chosen = [*given, *(columns[i] for i in steps)]
+        scores = {}
+        for i in range(len(columns)):
+            if i not in steps:
+                first = select_mi(columns[i], y, strategy != "mrmr-quotient")
+                scores[i] = SELECTION_CRITERIA[strategy](columns[i], chosen, y) if chosen else first
+        steps.append(max(scores, key=lambda i: (scores[i], -i)))
+        values.append(scores[steps[-1]])
+    return steps, values
+
+
+def clump_select(columns, threshold, count=None, given=()):
+    """Kept columns in order, and for each dropped one the first kept column that it shares too much with."""
+    kept, fell_to = [], {}
+    for i, x in enumerate(columns):
+        like = next((j for j in kept if select_mi(x, columns[j]) > threshold), None)
+        if any(select_mi(x, g) > threshold for g in given):
+            continue
+        if like is not None:
+            fell_to[i] = like
+        elif count is None or len(kept) < count:
+            kept.append(i)
+    return kept, fell_to
+
+
+def cover_select(columns, y, count, given=()):
+    """Facility location by plain greedy, in whole numbers of 2^-24 nats: steps and gains."""
+
+    def whole(mi):
+        return round(max(mi, 0.0) * 2**24)
+
+    worth = [whole(select_mi(v, y)) for v in columns]
+    cover = [[min(whole(select_mi(v, s)), w) for v, w in zip(columns, worth, strict=True)] for s in columns]
+    begin = [[min(whole(select_mi(v, g)), w) for v, w in zip(columns, worth, strict=True)] for g in given]
+
+    def total(chosen):
+        rows = [*begin, *(cover[j] for j in chosen)]
+        return sum(max(row[i] for row in rows) for i in range(len(columns))) if rows else 0
+
+    steps, gains = [], []
+    for _ in range(count):
+        found = {j: total([*steps, j]) - total(steps) for j in range(len(columns)) if j not in steps}
+        steps.append(max(found, key=lambda j: (found[j], -j)))
+        gains.append(found[steps[-1]] / 2**24)
+    return steps, gains

@@ -21,6 +21,7 @@ from miscreen.errors import InputError
 from miscreen.estimators import ESTIMATORS
 from miscreen.limits import POOLS, Limits
 from miscreen.resources import Resources, parse_bytes
+from miscreen.selection import STRATEGIES
 from miscreen.tables.write import WRITERS, Destination, find_writer
 
 if TYPE_CHECKING:
@@ -89,9 +90,30 @@ Top = Annotated[
     int | None,
     Option("--top", min=1, metavar="N", help="The best N of each target (a table shows 20, files all)."),
 ]
-Best = Annotated[int | None, Option("--top", min=1, metavar="N", help="Take the best N of each target.")]
+Best = Annotated[int | None, Option("--top", min=1, metavar="N", help="How many to choose for each target.")]
+Strategy = Annotated[str | None, Option("--strategy", metavar="|".join(STRATEGIES), help="How to choose (see above).")]
+MinScore = Annotated[
+    float | None, Option("--min-score", metavar="X", help="Choose from columns of at least this score.")
+]
+ClumpMi = Annotated[
+    float | None,
+    Option("--clump-mi", metavar="X", help="clump: columns that share more than this are one clump."),
+]
+CandidatePool = Annotated[
+    int | None, Option("--pool", min=1, metavar="M", help="Choose from the best M (5000; submodular: 2000).")
+]
+Given = Annotated[
+    list[str] | None, Option("--given", metavar="NAMES", help="Columns that the model has already; repeatable.")
+]
+Stability = Annotated[
+    int, Option("--stability", metavar="B", help="Choose in B halves of the rows, too; tell how often each is.")
+]
+ShowSteps = Annotated[bool, Option("--steps", help="Write the table of steps instead of the columns.")]
+EarlierSelection = Annotated[
+    str | None, Option("--selection", metavar="FILE", help="Take the columns of this table of steps.")
+]
 MinMi = Annotated[
-    float | None, Option("--min-mi", metavar="X", help="Take columns of at least X (in the ranking's unit).")
+    float | None, Option("--min-mi", metavar="X", help="Choose from columns of at least X (in the ranking's unit).")
 ]
 OrderBy = Annotated[Literal["score", "p_value", "q_value"], Option("--by", help="What the best are the best of.")]
 FromRanking = Annotated[

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 BAR_AFTER = 0.5  # seconds; a run that is over by then needs no bar
 LINE_EVERY = 10.0  # seconds
-_DONE = {"read": "read", "score": "scored", "fit": "fitted"}
+_DONE = {"read": "read", "score": "scored", "code": "coded", "fit": "fitted"}
 
 
 class Progress:

@@ -1,27 +1,43 @@
-"""``miscreen select``: the columns worth keeping, as a table or as names."""
+"""``miscreen select``: the columns worth keeping, as a table, as names, or why each was chosen."""
 
 from __future__ import annotations
 
 import sys
 import time
+from typing import TYPE_CHECKING
 
 from miscreen.cli.options import (
     Best,
+    CandidatePool,
+    ClumpMi,
+    EarlierSelection,
     FromRanking,
     Inferring,
+    Given,
     Keep,
     MinMi,
+    MinScore,
     Names,
     OptionalTargets,
     OrderBy,
     Reading,
     Running,
     Screening,
+    ShowSteps,
     Source,
+    Stability,
+    Strategy,
     Writing,
 )
-from miscreen.cli.terminal import say
+from miscreen.cli.terminal import say, show_columns
 from miscreen.errors import InputError
+from miscreen.selection import STRATEGIES
+
+if TYPE_CHECKING:
+    from miscreen import Steps
+
+SHOWN_ROWS = 20
+_OF_RANKING_ALONE = ("top", "threshold")
 
 
 def select(
@@ -29,38 +45,65 @@ def select(
     target: OptionalTargets = None,
     *,
     ranking: FromRanking = None,
+    strategy: Strategy = None,
     top: Best = None,
     min_mi: MinMi = None,
+    min_score: MinScore = None,
     by: OrderBy = "score",
+    clump_mi: ClumpMi = None,
+    pool: CandidatePool = None,
+    given: Given = None,
+    stability: Stability = 0,
+    selection: EarlierSelection = None,
     keep: Keep = None,
     names: Names = False,
+    steps: ShowSteps = False,
     writing: Writing,
     screening: Screening,
     inferring: Inferring,
     reading: Reading,
     running: Running,
 ) -> None:
-    """Write the columns that tell most about a target.
+    """Write the columns that tell most about a target, with or without those that repeat each other.
 
-    It ranks the table first, or takes a ranking made before.
+    It ranks the table first, or takes a ranking made before, and then chooses by a strategy.
 
     \b
     miscreen select data.parquet --target y --top 500 -o chosen.parquet
     miscreen select data.parquet --target y --min-mi 0.02 --keep y --keep id -o chosen.csv
-    miscreen select data.parquet --ranking ranked.parquet --top 50 --names
     miscreen select data.parquet --target y --fdr 0.05 -o chosen.parquet
+    miscreen select data.parquet --ranking ranked.parquet --strategy mrmr --top 50 --names
+    miscreen select data.parquet --target y --strategy clump --top 50 --steps -o chosen.json
+    miscreen select other.parquet --selection chosen.json -o other-chosen.parquet
+
+    \b
+    Strategies, for a column x, the target y and the columns s in S chosen so far:
+    top            the best by rank
+    threshold      all that pass --min-mi, --min-score, --fdr
+    clump          the best by rank, without those that share more than --clump-mi with a better one
+    mrmr           largest I(x;y) - mean I(x;s)       Peng, Long and Ding 2005
+    mrmr-quotient  largest I(x;y) / mean I(x;s)       Ding and Peng 2005
+    jmi            largest mean I(x,s;y)              Yang and Moody 1999
+    cmim           largest min I(x;y|s)               Fleuret 2004
+    jmim           largest min I(x,s;y)               Bennasar, Hicks and Setchi 2015
+    disr           largest mean I(x,s;y) / H(x,s,y)   Meyer and Bontempi 2006
+    submodular     largest sum over all columns v of min(max I(v;s), I(v;y))   Iyer et al. 2021
 
     Time and memory are those of "miscreen rank" (nothing with --ranking), and then of reading and writing the
-    chosen columns.
+    chosen columns. Strategies other than top and threshold take one byte a row for each column of the pool, and
+    about 1.5 us a column of the pool and step for 1,000 rows; submodular instead about 1 us for every two columns
+    of the pool and 4 bytes for every pair. --stability B takes the time of B rankings and selections more.
     """
     began = time.monotonic()
     writing.check()
-    if names and writing.output is not None:
-        raise InputError("--names prints names and -o writes columns", "Give one of them")
-    if not names and writing.format is None and writing.to_terminal:
-        raise InputError("the chosen columns are no text for a terminal", "Name a file with -o, or give --names")
+    if names and (steps or writing.output is not None):
+        raise InputError("--names prints names, --steps writes steps, and -o writes to a file", "Give --names alone")
+    if not (names or steps) and writing.format is None and writing.to_terminal:
+        raise InputError(
+            "the chosen columns are no text for a terminal", "Name a file with -o, or give --names or --steps"
+        )
     limits = running.start()
-    if ranking is None:
+    if selection is None and (ranking is None or (strategy in STRATEGIES and strategy not in _OF_RANKING_ALONE)):
         running.note_compilation()
 
     import miscreen
@@ -70,9 +113,16 @@ def select(
             source,
             target[0] if target and len(target) == 1 else target,
             ranking=ranking,
+            strategy=strategy,
             top=top,
             min_mi=min_mi,
+            min_score=min_score,
             by=by,
+            clump_mi=clump_mi,
+            pool=pool,
+            given=tuple(given or ()),
+            stability=stability,
+            selection=selection,
             keep=tuple(keep or ()),
             **screening.keywords(),
             **inferring.keywords(),
@@ -82,13 +132,24 @@ def select(
         )
     if names:
         _print_names(chosen.names)
-    elif writing.output is None:
-        chosen.write_to(sys.stdout.buffer, writing.format or "csv")
-    else:
-        chosen.write(writing.output, format=writing.format, force=writing.force)
+    elif writing.output is not None:
+        result = chosen.steps if steps else chosen
+        result.write(writing.output, format=writing.format, force=writing.force)
         if not running.quiet:
             seconds = time.monotonic() - began
             say("done", f"{len(chosen.names):,} columns in {seconds:.1f} s -> {writing.output}")
+    elif steps and writing.to_terminal and writing.format is None:
+        _show_steps(chosen.steps)
+    else:
+        (chosen.steps if steps else chosen).write_to(sys.stdout.buffer, writing.format or "csv")
+
+
+def _show_steps(steps: Steps) -> None:
+    """Draw the first steps on the terminal, without columns that say nothing there."""
+    shown = steps.to_polars().head(SHOWN_ROWS).to_dict(as_series=False)
+    columns = {name: values for name, values in shown.items() if any(value is not None for value in values)}
+    more = len(steps) - SHOWN_ROWS
+    show_columns(columns, f"{more:,} more rows: -o FILE keeps all" if more > 0 else "")
 
 
 def _print_names(names: list[str]) -> None:
@@ -96,6 +157,6 @@ def _print_names(names: list[str]) -> None:
         if "\n" in name or "\r" in name:
             raise InputError(
                 f"the column {name!r} has a line break in its name, so names cannot be printed one a line",
-                "Write them with: miscreen rank ... -o names.json",
+                "Write them with: miscreen select ... --steps -o chosen.json",
             )
     sys.stdout.buffer.write("".join(f"{name}\n" for name in names).encode("utf-8", "surrogateescape"))

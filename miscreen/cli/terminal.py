@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 _COLORS = {"error": "red", "warning": "yellow", "hint": "cyan", "note": "cyan", "done": "green"}
 
 _GAP = 2  # between the columns of a table
-_NAMES = ("feature", "target")  # shortened where the terminal is narrow, but not below:
+_NAMES = ("feature", "target", "fell_to")  # shortened where the terminal is narrow, but not below:
 _LEAST_NAME = 16
 _LEFT_OUT = ("method", "kind", "n")  # where the terminal is narrower still, in this order
-_ALWAYS = ("rank", "score", "mi_nats", "mi_bits", "status")
+_ALWAYS = ("step", "rank", "score", "mi_nats", "mi_bits", "status")
 
 
 def printable(text: str) -> str:
@@ -59,15 +59,21 @@ def relay_notes(quiet: bool) -> None:
 
 def show_ranking(ranking: Ranking, total: int) -> None:
     """Draw a ranking on the terminal, and say below it how many of `total` rows are not shown."""
-    from rich.cells import cell_len
-    from rich.console import Console
-    from rich.text import Text
-
     columns = ranking.to_polars().to_dict(as_series=False)
     if all(status == "ok" for status in columns["status"]):
         del columns["status"]
     if any(columns["score"] == values for name, values in columns.items() if name.startswith("mi_")):
         del columns["score"]  # the same numbers under a name without a unit
+    more = total - len(ranking)
+    show_columns(columns, f"{more:,} more rows: --top N shows more, -o FILE keeps all" if more else "")
+
+
+def show_columns(columns: dict[str, list[Any]], more: str) -> None:
+    """Draw a table on the terminal, and a line below it if there is more to say."""
+    from rich.cells import cell_len
+    from rich.console import Console
+    from rich.text import Text
+
     cells = {name: [_cell(value) for value in values] for name, values in columns.items()}
     console = Console(highlight=False)
     widths, hidden = _fit({name: max(map(cell_len, (name, *texts))) for name, texts in cells.items()}, console.width)
@@ -75,8 +81,7 @@ def show_ranking(ranking: Ranking, total: int) -> None:
     draw_table({name: cells[name] for name in widths}, right=numeric, widths=widths)
     if hidden:
         console.print(Text(f"no room for {', '.join(hidden)}"), style="dim")
-    if total > len(ranking):
-        more = f"{total - len(ranking):,} more rows: --top N shows more, -o FILE keeps all"
+    if more:
         console.print(Text(more), style="dim")
 
 

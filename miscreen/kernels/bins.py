@@ -35,11 +35,11 @@ def width_cells(values, low, high, bins, cells):
 
 @kernel
 def frequency_cells(values, order, bins, cells):
-    """Put float64 values into bins of equal frequency by their average ranks: cells (int64).
+    """Put the float64 values that an order lists into bins of equal frequency by their average ranks: cells (integers).
 
     Bin (rank - 1/2) bins / n rounded down, in whole numbers, so that ties stay together. O(n).
     """
-    n = len(values)
+    n = len(order)
     start = 0
     while start < n:
         value = values[order[start]]

@@ -1,0 +1,34 @@
+"""From a ranking to a subset. The strategies by name: one line each, imported when first used."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from miscreen.errors import InputError
+
+if TYPE_CHECKING:
+    from miscreen.selection.strategy import Strategy
+
+STRATEGIES = {
+    "top": "miscreen.selection.ranked:Top",
+    "threshold": "miscreen.selection.ranked:Threshold",
+    "clump": "miscreen.selection.clump:Clump",
+    "mrmr": "miscreen.selection.greedy:Mrmr",
+    "mrmr-quotient": "miscreen.selection.greedy:MrmrQuotient",
+    "jmi": "miscreen.selection.greedy:Jmi",
+    "cmim": "miscreen.selection.greedy:Cmim",
+    "jmim": "miscreen.selection.greedy:Jmim",
+    "disr": "miscreen.selection.greedy:Disr",
+    "submodular": "miscreen.selection.submodular:Submodular",
+}
+
+
+def strategy_class(name: str) -> type[Strategy]:
+    """The class behind a strategy's name; `InputError` when there is none."""
+    try:
+        module, _, attribute = STRATEGIES[name].partition(":")
+    except KeyError:
+        raise InputError(f"there is no strategy {name!r}", f"Choose one of {', '.join(STRATEGIES)}") from None
+    found: type[Strategy] = getattr(import_module(module), attribute)
+    return found

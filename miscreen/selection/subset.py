@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from miscreen.errors import DataError, InputError
+from miscreen.errors import InputError
 from miscreen.inference.options import Inference
+from miscreen.model import Kind, ScreenSpec
 from miscreen.ranking import Ranking
 from miscreen.request import Request
 from miscreen.screening import screen
+from miscreen.selection import strategy_class
+from miscreen.selection.chooser import ORDERS, Chooser, Wish, locate
+from miscreen.selection.steps import Steps
 from miscreen.tables.columns import NameIndex, expand_patterns, name_matcher
 
 if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
+    from miscreen.tables.source import TableSource
     from miscreen.tables.wide import WideTable
 
-ORDERS = ("score", "p_value", "q_value")
 _OF_ANY_RUN = {"names", "read", "threads", "memory", "scratch_dir", "on_progress"}
 
 
@@ -34,13 +38,16 @@ class Selection:
     Attributes
     ----------
     names : list of str
-        The chosen features, best first.
-    ranking : Ranking
-        The ranking that they were chosen from.
+        The chosen features, in the order of choosing.
+    steps : Steps
+        Why each was chosen. Its `write` makes a file that `select` takes as `selection`.
+    ranking : Ranking, optional
+        The ranking that they were chosen from; None when an earlier selection was applied.
     """
 
     names: list[str]
-    ranking: Ranking
+    steps: Steps
+    ranking: Ranking | None
     _wide: WideTable
 
     def to_arrow(self) -> pa.Table:
@@ -68,7 +75,7 @@ class Selection:
         write_stream(self._wide.table, stream, find_writer(format), self._metadata(), self._wide.on_bytes)
 
     def _metadata(self) -> dict[str, Any]:
-        return {"n_selected": len(self.names), "ranking": self.ranking.metadata}
+        return {"n_selected": len(self.names), "selection": self.steps.metadata}
 
 
 def select(
@@ -76,10 +83,17 @@ def select(
     target: str | Sequence[str] | None = None,
     *,
     ranking: Ranking | str | PathLike[str] | None = None,
+    strategy: str | None = None,
     top: int | None = None,
     min_mi: float | None = None,
+    min_score: float | None = None,
     fdr: float | None = None,
-    by: str = "score",
+    by: str = ORDERS[0],
+    clump_mi: float | None = None,
+    pool: int | None = None,
+    given: Sequence[str] = (),
+    stability: int = 0,
+    selection: Steps | str | PathLike[str] | None = None,
     keep: Sequence[str] = (),
     **screening: Any,
 ) -> Selection:
@@ -94,14 +108,29 @@ def select(
         are united.
     ranking : Ranking or path, optional
         An earlier ranking of the same table; without it the table is ranked first.
+    strategy : str, optional
+        ``top``, ``threshold``, ``clump``, ``mrmr``, ``mrmr-quotient``, ``jmi``, ``cmim``, ``jmim``, ``disr`` or
+        ``submodular``; by default ``top`` where `top` is given, or else ``threshold``.
     top : int, optional
-        The best so many features.
-    min_mi : float, optional
-        Features with at least this mutual information, in the ranking's unit.
+        How many to choose for each target.
+    min_mi, min_score : float, optional
+        Candidates have at least this mutual information or score, in the ranking's unit.
     fdr : float, optional
-        Features of q-values up to this false discovery rate.
+        Candidates have q-values up to this false discovery rate.
     by : str
-        What the best are the best of: ``score``, ``p_value`` or ``q_value``.
+        What the best candidates are the best of: ``score``, ``p_value`` or ``q_value``.
+    clump_mi : float, optional
+        For ``clump``: a column falls to a better one that it shares more than this mutual information with, in the
+        ranking's unit; by default that of a Gaussian pair with correlation 0.6, which is 0.223 nats.
+    pool : int, optional
+        How many of the best are candidates; by default 5,000 (``submodular``: 2,000), and all for ``top`` and
+        ``threshold``.
+    given : sequence of str
+        Names or globs of columns that are in the model already: chosen before the first step, but not written.
+    stability : int
+        Rank and choose anew in so many random halves of the rows, and tell how often each column is chosen.
+    selection : Steps or path, optional
+        Take these columns, chosen before, and choose nothing.
     keep : sequence of str
         Names or globs of further columns, such as the target; they come first.
     **screening
@@ -110,101 +139,118 @@ def select(
     Returns
     -------
     Selection
-        Columns kept, then features, best first.
+        Columns kept, then features, in the order of choosing.
 
     Raises
     ------
     InputError
-        When none of `top`, `min_mi` and `fdr` is given, or neither `target` nor `ranking`.
+        When it is not said how to choose or what to explain, or an option has no effect with the strategy.
     DataError
-        When no feature is left, or a feature of the ranking is not in the table.
+        When no feature is left, or a feature of the ranking or the selection is not in the table.
+    ResourceError
+        When the codes of the candidates, one byte a sample, take more than half of the memory.
 
     Examples
     --------
     >>> import miscreen, numpy as np
     >>> rng = np.random.default_rng(1)
-    >>> table = rng.standard_normal((200, 3))
-    >>> table[:, 2] += table[:, 0]
-    >>> miscreen.select(table, "y", names=["a", "b", "y"], top=1, keep=["y"]).to_arrow().column_names
-    ['y', 'a']
+    >>> table = rng.standard_normal((200, 4))
+    >>> table[:, 1] += 9 * table[:, 0]
+    >>> table[:, 3] += table[:, 0] + table[:, 2]
+    >>> names = ["a", "copy of a", "b", "y"]
+    >>> miscreen.select(table, "y", names=names, top=2, keep=["y"]).to_arrow().column_names
+    ['y', 'a', 'copy of a']
+    >>> miscreen.select(table, "y", names=names, strategy="mrmr", top=2).names
+    ['a', 'b']
     """
-    if top is None and min_mi is None and fdr is None:
-        raise InputError(
-            "nothing says how many features to select",
-            "Give --top, --min-mi or --fdr, or several (top=, min_mi=, fdr=)",
-        )
-    if by not in ORDERS:
-        raise InputError(f"there is no order by {by!r}", f"Choose one of {', '.join(ORDERS)}")
-    if top is not None and top < 1:
-        raise InputError(f"top must be at least 1, not {top}")
+    settings = {
+        "top": top, "min_mi": min_mi, "min_score": min_score, "fdr": fdr, "by": by, "clump_mi": clump_mi,
+        "pool": pool, "given": tuple(expand_patterns(given)), "stability": stability,
+    }  # fmt: skip
+    keep = expand_patterns(keep)
+    if selection is not None:
+        chosen_anew = target or ranking is not None or strategy or any(v for v in settings.values() if v != ORDERS[0])
+        if chosen_anew or set(screening) - _OF_ANY_RUN:
+            raise InputError(
+                "a selection was given, so nothing is ranked or chosen and other options have no effect",
+                "Give --keep and -o alone, or leave out --selection",
+            )
+        return _apply(source, selection if isinstance(selection, Steps) else Steps.read(selection), keep, screening)
+    wish = Wish(strategy or ("threshold" if top is None else "top"), **settings)  # type: ignore[arg-type]
     if ranking is None and not target:
         raise InputError(
             "there is neither a target nor a ranking", "Give --target, or --ranking with an earlier result"
         )
-    if ranking is not None and (without_effect := sorted(set(screening) - _OF_ANY_RUN)):
-        raise InputError(
-            f"a ranking was given, so nothing is ranked and {', '.join(without_effect)} would have no effect",
-            "Leave out options of ranking, or leave out --ranking",
-        )
+    if ranking is not None:
+        if without_effect := sorted(set(screening) - _OF_ANY_RUN):
+            raise InputError(
+                f"a ranking was given, so nothing is ranked and {', '.join(without_effect)} would have no effect",
+                "Leave out options of ranking, or leave out --ranking",
+            )
+        if stability:
+            raise InputError("subsamples are ranked anew, which a ranking given has no rows for", "Leave out --ranking")
     if fdr is not None:
         Inference(fdr=fdr)  # says what is wrong with it
     if ranking is None:
         screening |= {"fdr": fdr, "p_values": screening.get("p_values", False) or by != ORDERS[0]}
     request = Request.make(target or (), **screening)
     earlier = Ranking.read(ranking) if isinstance(ranking, str | PathLike) else ranking
-    keep = expand_patterns(keep)
-    with request.open(source, kept=name_matcher(keep)) as table:
-        if earlier is None:
-            earlier = screen(table, request)
-        chosen = choose(earlier, request.targets, top, min_mi, fdr, by)
-        columns = _columns(table.names, table.label, chosen, keep)
-        from miscreen.tables.wide import assemble
-
-        return Selection(chosen, earlier, assemble(table, columns, request.resources, request.on_progress))
+    needed = name_matcher([*keep, *wish.given])
+    with request.open(source, kept=needed) as table:
+        spec, unit = (request.spec, request.unit) if earlier is None else _origin(earlier)
+        found = screen(table, request) if earlier is None else earlier
+        chooser = Chooser(table, request, spec, unit, wish)
+        steps = _steps(chooser, found, request.targets or found.targets, wish)
+        return _assembled(table, steps, found, keep, request)
 
 
-def choose(
-    ranking: Ranking,
-    targets: Sequence[str],
-    top: int | None,
-    min_mi: float | None,
-    fdr: float | None = None,
-    by: str = "score",
-) -> list[str]:
-    """The features that a ranking's best rows name, each once; `DataError` when there is none."""
-    names: dict[str, None] = {}
-    for one in targets or ranking.targets or [""]:
-        rows = ranking.for_target(one).scored() if one else ranking.scored()
-        if by != ORDERS[0]:
-            rows = rows.by(by)
-        if top is not None:
-            rows = rows.top(top)
-        if min_mi is not None:
-            rows = rows.above(min_mi)
-        if fdr is not None:
-            rows = rows.within_fdr(fdr)
-        names |= dict.fromkeys(rows.names)
-    if not names:
-        scored = ranking.scored()
-        if not len(scored):
-            raise DataError("no feature of the ranking has a score", "See the status column of the ranking")
-        if min_mi is None:
-            raise DataError(f"no feature has a q-value up to {fdr}", "Raise --fdr, or use --top")
-        beside = "" if fdr is None else f" and a q-value up to {fdr}"
-        raise DataError(f"no feature reaches a mutual information of {min_mi}{beside}", "Lower --min-mi, or use --top")
-    return list(names)
+def _origin(ranking: Ranking) -> tuple[ScreenSpec, str]:
+    """How an earlier ranking came about, as far as its metadata tell, and its unit."""
+    about = ranking.metadata
+    kind = about.get("target_kind")
+    spec = ScreenSpec(
+        method=about.get("method", ""),
+        options=None,
+        discrete=tuple(about.get("discrete", ())),
+        continuous=tuple(about.get("continuous", ())),
+        target_kind=None if kind is None else Kind[kind.upper()],
+        max_levels=about.get("max_levels", 20),
+        min_samples=about.get("min_samples", 10),
+    )
+    return spec, "bits" if "mi_bits" in ranking.to_arrow().column_names else "nats"
 
 
-def _columns(names: Sequence[str], label: str, chosen: Sequence[str], keep: Sequence[str]) -> np.ndarray:
-    index = NameIndex(names, label)
+def _steps(chooser: Chooser, ranking: Ranking, targets: Sequence[str], wish: Wish) -> Steps:
+    """The steps for every target, one after the other."""
+    import pyarrow as pa
+
+    if not targets and strategy_class(wish.strategy).needs_target:
+        raise InputError("the ranking does not say what its target was", "Give --target")
+    parts = []
+    ranked_for: Sequence[str | None] = targets or [None]
+    for target in ranked_for:
+        part = chooser.choose(ranking if target is None else ranking.for_target(target), target)
+        if len(targets) > 1:
+            part = part.add_column(0, "target", pa.array([target] * len(part), type=pa.string()))
+        parts.append(part)
+    chosen = {"strategy": wish.strategy} | {k: v for k, v in asdict(wish).items() if v not in (None, (), 0)}
+    return Steps(pa.concat_tables(parts).combine_chunks(), {**chosen, "ranking": ranking.metadata})
+
+
+def _apply(source: Any, steps: Steps, keep: Sequence[str], running: Mapping[str, Any]) -> Selection:
+    request = Request.make((), **running)
+    with request.open(source) as table:
+        return _assembled(table, steps, None, keep, request)
+
+
+def _assembled(
+    table: TableSource, steps: Steps, ranking: Ranking | None, keep: Sequence[str], request: Request
+) -> Selection:
+    from miscreen.tables.wide import assemble
+
+    index = NameIndex(table.names, table.label)
     kept = index.many(keep, "--keep") if keep else np.empty(0, dtype=np.intp)
-    known = set(names)
-    missing = [name for name in chosen if name not in known]
-    if missing:
-        shown = ", ".join(repr(m) for m in missing[:3])
-        raise DataError(
-            f"{len(missing):,} of the {len(chosen):,} chosen features are not in {label}: {shown}",
-            "Use the ranking of this very table",
-        )
-    positions = np.array([index.one(name, "the selection") for name in chosen], dtype=np.intp)
-    return np.concatenate([kept, positions[~np.isin(positions, kept)]])
+    chosen = locate(index, steps.names, table.label)
+    columns = np.concatenate([kept, chosen[~np.isin(chosen, kept)]])
+    wide = assemble(table, columns, request.resources, request.on_progress)
+    return Selection(steps.names, steps, ranking, wide)

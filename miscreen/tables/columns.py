@@ -47,6 +47,10 @@ class NameIndex:
         self._label = label
         self._position = {name: i for i, name in enumerate(names)}
 
+    def has(self, name: str) -> bool:
+        """Whether a column has that exact name."""
+        return name in self._position
+
     def one(self, name: str, role: str) -> int:
         """The position of the column with that exact name; `InputError` with near names when there is none."""
         position = self._position.get(name)

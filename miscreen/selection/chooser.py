@@ -1,0 +1,339 @@
+"""From one ranking to the steps of a strategy: candidates, codes, choice, stability."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from miscreen.errors import DataError, InputError
+from miscreen.model import ColumnType, Floats, Kind, ScreenSpec, Target
+from miscreen.ranking import UNITS, Ranking, arrow_column
+from miscreen.request import Request
+from miscreen.resources import BYTES_PER_COLUMN
+from miscreen.roles import choose_columns, decide_kinds, read_target
+from miscreen.screening import screen
+from miscreen.selection import strategy_class
+from miscreen.selection.strategy import Choice, Pool, Strategy
+from miscreen.tables.columns import NameIndex
+from miscreen.tables.extended import ExtendedTable
+from miscreen.tables.source import TableSource
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from miscreen.selection.codes import Column
+
+
+ORDERS = ("score", "p_value", "q_value")
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is to be chosen, checked before any data are touched.
+
+    Attributes
+    ----------
+    strategy : str
+        A name in `miscreen.selection.STRATEGIES`.
+    top : int, optional
+        How many columns at most.
+    min_mi, min_score, fdr : float, optional
+        Thresholds that every candidate must pass, on columns of the ranking.
+    by : str
+        The column that candidates are ordered by, one of `ORDERS`.
+    clump_mi : float, optional
+        Threshold of clumping, in the ranking's unit.
+    pool : int, optional
+        How many of the best are candidates.
+    given : tuple of str
+        Names and globs of columns that are in the model already.
+    stability : int
+        On how many subsamples the choice is repeated.
+    """
+
+    strategy: str
+    top: int | None = None
+    min_mi: float | None = None
+    min_score: float | None = None
+    fdr: float | None = None
+    by: str = ORDERS[0]
+    clump_mi: float | None = None
+    pool: int | None = None
+    given: tuple[str, ...] = ()
+    stability: int = 0
+
+    def __post_init__(self) -> None:
+        kind = strategy_class(self.strategy)
+        for name, least in (("top", 1), ("pool", 1)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise InputError(f"{name} must be at least {least}, not {value}")
+        if self.by not in ORDERS:
+            raise InputError(f"there is no order by {self.by!r}", f"Choose one of {', '.join(ORDERS)}")
+        if self.stability < 0 or self.stability == 1:
+            raise InputError(f"stability must be at least 2 subsamples, not {self.stability}")
+        if kind.needs_count and self.top is None:
+            raise InputError(f"the strategy {self.strategy} needs to know how many columns to choose", "Give --top")
+        if self.strategy == "threshold" and not self.thresholds():
+            raise InputError(
+                "nothing says how many features to select", "Give --top, --min-mi, --min-score or --fdr (top=, ...)"
+            )
+        if self.clump_mi is not None and (self.strategy != "clump" or not self.clump_mi > 0):
+            raise InputError(
+                f"--clump-mi is a positive number for the strategy clump, not {self.clump_mi} for {self.strategy}",
+                "Leave it out",
+            )
+        if kind.axes == 0 and (self.pool is not None or self.given):
+            raise InputError(
+                f"the strategy {self.strategy} looks at the ranking alone, so --pool and --given have no effect",
+                "Choose another --strategy, or leave them out",
+            )
+        if self.pool is not None and self.top is not None and self.pool < self.top:
+            raise InputError(f"{self.top} columns cannot be chosen from {self.pool} candidates", "Raise --pool")
+
+    def thresholds(self) -> dict[str, float]:
+        """What was given of the thresholds, by the names of their options."""
+        wanted = {"--min-mi": self.min_mi, "--min-score": self.min_score, "--fdr": self.fdr}
+        return {option: value for option, value in wanted.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Rows of a ranking that may be chosen, best first."""
+
+    names: list[str]
+    ranks: NDArray[np.int64]
+    scores: Floats
+    kinds: NDArray[np.uint8]
+
+
+class Chooser:
+    """Chooses columns of an open table.
+
+    Parameters
+    ----------
+    table : TableSource
+    request : Request
+        What the run may use; and, for subsamples, how they are ranked.
+    spec : ScreenSpec
+        How the ranking came about: kinds of columns.
+    unit : str
+        Of the ranking.
+    wish : Wish
+    """
+
+    def __init__(self, table: TableSource, request: Request, spec: ScreenSpec, unit: str, wish: Wish) -> None:
+        self._table = table
+        self._request = request
+        self._spec = spec
+        self._unit = unit
+        self._wish = wish
+        self._strategy = strategy_class(wish.strategy)
+        self._index = NameIndex(table.names, table.label)
+        self._given = _positions(self._index, wish.given, "--given") if wish.given else np.empty(0, dtype=np.intp)
+
+    def choose(self, ranking: Ranking, target: str | None) -> pa.Table:
+        """The steps of one target, as `Steps` describes them; `DataError` when there is no candidate.
+
+        Parameters
+        ----------
+        ranking : Ranking
+            Of that target.
+        target : str, optional
+            Not needed by every strategy.
+        """
+        known = None if target is None else self._read_target(target)
+        candidates = self._candidates(ranking)
+        choice = self._choose(self._table, candidates, known if self._strategy.needs_target else None)
+        frequency = self._repeat(known) if self._wish.stability and known is not None else None
+        return self._tabulate(candidates, choice, frequency)
+
+    def _candidates(self, ranking: Ranking) -> Candidates:
+        scored = ranking.scored()
+        table = (scored if self._wish.by == ORDERS[0] else scored.by(self._wish.by)).to_arrow()
+        passing = np.ones(len(table), dtype=bool)
+        for option, bound in self._wish.thresholds().items():
+            values = _threshold_values(table, option)
+            passing &= values <= bound if option == "--fdr" else values >= bound
+        if not passing.any():
+            if not len(table):
+                raise DataError("no feature of the ranking has a score", "See the status column of the ranking")
+            limits = ", ".join(f"{option} {bound:g}" for option, bound in self._wish.thresholds().items())
+            raise DataError(f"no feature passes {limits}", "Loosen it, or use --top")
+        if len(self._given):
+            names = {self._table.names[g] for g in self._given}
+            passing &= np.array([name not in names for name in table.column("feature").to_pylist()])
+            if not passing.any():
+                raise DataError("every candidate is given already", "Leave out --given")
+        rows = np.flatnonzero(passing)
+        most = self._wish.pool or max(self._strategy.most_candidates, self._wish.top or 0)
+        if self._strategy.most_candidates:
+            rows = rows[:most]
+        table = table.take(rows)
+        kinds = table.column("kind").to_pylist() if "kind" in table.column_names else [None] * len(rows)
+        return Candidates(
+            names=table.column("feature").to_pylist(),
+            ranks=table.column("rank").to_numpy(),
+            scores=table.column("score").to_numpy(),
+            kinds=np.array([k == Kind.DISCRETE.label for k in kinds], dtype=np.uint8),
+        )
+
+    def _choose(self, table: TableSource, candidates: Candidates, target: Target | None) -> Choice:
+        count = self._wish.top
+        if self._strategy.axes == 0:
+            return self._make().choose(Pool(len(candidates.names)), count)
+        from miscreen.selection.codes import code_columns, code_target, count_bins
+        from miscreen.selection.information import Information
+
+        resources, rows = self._request.resources, None if target is None else target.rows
+        levels = target.n_levels if target is not None and target.kind == Kind.DISCRETE else 0
+        bins = count_bins(table.n_samples if rows is None else len(rows), self._strategy.axes, levels)
+        columns = locate(self._index, candidates.names, table.label)
+        coded = code_columns(table, columns, candidates.kinds, rows, bins, resources, self._tell)
+        given: list[Column] = []
+        if len(self._given):
+            also = code_columns(table, self._given, self._kinds_of_given(), rows, bins, resources, None)
+            given = [also[i] for i in range(len(also))]
+        outcome = None if target is None else code_target(target, bins)
+        with ThreadPoolExecutor(resources.threads) as workers:
+            information = Information(coded, outcome, workers)
+            return self._make().choose(Pool(len(candidates.names), information, given), count)
+
+    def _make(self) -> Strategy:
+        options: dict[str, Any] = {}
+        if self._wish.clump_mi is not None:
+            options["threshold"] = self._wish.clump_mi / UNITS[self._unit]
+        if self._wish.strategy == "submodular":
+            options["memory_bytes"] = (self._request.resources.memory_bytes - self._table.held_bytes) // 2
+        return self._strategy(**options)
+
+    def _tell(self, phase: str, done: int, total: int | None) -> None:
+        if self._request.on_progress is not None:
+            self._request.on_progress("code" if phase == "score" else phase, done, total)
+
+    def _read_target(self, name: str) -> Target:
+        """The target as it was ranked."""
+        at = self._index.one(name, "the target")
+        _, _, forced = choose_columns(self._table, self._index, [name], self._spec, (), ())
+        raw = self._table.values(np.array([at]))[0].astype(np.float64)
+        return read_target(name, raw, ColumnType(self._table.types[at]), int(forced[at]), self._spec)
+
+    def _kinds_of_given(self) -> NDArray[np.uint8]:
+        forced = np.full(len(self._table.names), -1, dtype=np.int8)
+        for patterns, kind in ((self._spec.discrete, Kind.DISCRETE), (self._spec.continuous, Kind.CONTINUOUS)):
+            forced[self._index.many(patterns, f"--{kind.label}")] = kind
+        values = self._table.values(self._given).astype(np.float64)
+        return decide_kinds(values, self._table.types[self._given], forced[self._given], self._spec.max_levels)
+
+    # ---- stability -----------------------------------------------------------------------------------------
+
+    def _repeat(self, target: Target) -> Mapping[str, float]:
+        """In which share of subsamples each feature is chosen that ever is; ranked and chosen anew in each.
+
+        A subsample is the target with the other half of its values missing, so that several are ranked in one pass
+        over the table.
+        """
+        wish, request = self._wish, self._request
+        held = ColumnType(self._table.types[self._index.one(target.name, "the target")])
+        chosen: Counter[str] = Counter()
+        at_once = max(1, request.resources.memory_bytes // 2 // (BYTES_PER_COLUMN * len(self._table.names)))
+        for first in range(0, wish.stability, at_once):
+            draws = range(first, min(first + at_once, wish.stability))
+            values = np.full((len(draws), self._table.n_samples), np.nan)
+            for row, draw in zip(values, draws, strict=True):
+                half = np.random.default_rng([request.spec.seed, draw]).permutation(len(target.rows))
+                kept = np.sort(half[: len(half) // 2])
+                row[target.rows[kept]] = target.values[kept]
+            extended = ExtendedTable(self._table, values, "subsample", held)
+            asked = replace(
+                request,
+                targets=extended.further,
+                exclude=(*request.exclude, *request.targets),
+                spec=replace(request.spec, target_kind=target.kind),
+            )
+            try:
+                ranking = screen(extended, asked)
+                for name, row in zip(extended.further, values, strict=True):
+                    rows = np.flatnonzero(~np.isnan(row))
+                    part = replace(target, values=row[rows], rows=rows)
+                    candidates = self._candidates(ranking.for_target(name))
+                    choice = self._choose(self._table, candidates, part)
+                    chosen.update(candidates.names[i] for i in choice.steps)
+            except DataError as error:
+                raise DataError(
+                    f"in one of {wish.stability} subsamples, each of half of the rows: {error.message}",
+                    "Leave out --stability, or loosen what is asked",
+                ) from error
+        return {name: count / wish.stability for name, count in chosen.items()}
+
+    # ---- the table of steps --------------------------------------------------------------------------------
+
+    def _tabulate(self, candidates: Candidates, choice: Choice, frequency: Mapping[str, float] | None) -> pa.Table:
+        import pyarrow as pa
+
+        steps, fallen = list(choice.steps), sorted(choice.fell_to)
+        others = [] if frequency is None else self._others(candidates, choice, frequency)
+        at = np.array(steps + fallen + others, dtype=np.intp)
+        size, n_steps = len(at), len(steps)
+        columns: dict[str, NDArray[Any]] = {
+            "feature": np.array([candidates.names[i] for i in at], dtype=object),
+            "rank": candidates.ranks[at],
+            "score": candidates.scores[at],
+        }
+        for name, values in choice.columns.items():
+            columns[name] = np.full(size, np.nan)
+            columns[name][:n_steps] = values
+        if fallen:
+            columns["redundancy_nats"][n_steps : n_steps + len(fallen)] = [choice.fell_to[i][1] for i in fallen]
+        if frequency is not None:
+            columns["frequency"] = np.array([frequency.get(name, 0.0) for name in columns["feature"]])
+        made = {"step": pa.array([*range(1, n_steps + 1), *[None] * (size - n_steps)], type=pa.int64())}
+        made |= {name: arrow_column(values) for name, values in columns.items()}
+        if self._wish.strategy == "clump":
+            to = [None] * n_steps + [candidates.names[choice.fell_to[i][0]] for i in fallen] + [None] * len(others)
+            made["fell_to"] = pa.array(to, type=pa.string())
+        return pa.table(made)
+
+    @staticmethod
+    def _others(candidates: Candidates, choice: Choice, frequency: Mapping[str, float]) -> list[int]:
+        """Candidates that were chosen in subsamples alone, the most frequent first."""
+        told = {*choice.steps, *choice.fell_to}
+        found = [i for i, name in enumerate(candidates.names) if name in frequency and i not in told]
+        return sorted(found, key=lambda i: -frequency[candidates.names[i]])
+
+
+def _threshold_values(table: pa.Table, option: str) -> Floats:
+    columns = table.column_names
+    if option == "--min-mi":
+        name = next((c for c in columns if c.startswith("mi_")), None)
+    else:
+        name = {"--min-score": "score", "--fdr": "q_value"}[option]
+    if name is None or name not in columns:
+        with_it = " with --p-values" if option == "--fdr" else ""
+        raise DataError(f"the ranking has no column {name or 'of mutual information'}", f"Rank the table again{with_it}")
+    values: Floats = table.column(name).cast("float64").to_numpy()
+    return values
+
+
+def _positions(index: NameIndex, patterns: Sequence[str], role: str) -> NDArray[np.intp]:
+    """Where the columns are that patterns name, also several in one text with commas between them."""
+    single = [part for p in patterns for part in ([p] if "," not in p or index.has(p) else p.split(","))]
+    return index.many(single, role)
+
+
+def locate(index: NameIndex, names: Sequence[str], label: str) -> NDArray[np.intp]:
+    """Where columns are that were chosen before; `DataError` when the table lacks some."""
+    missing = [name for name in names if not index.has(name)]
+    if missing:
+        shown = ", ".join(repr(m) for m in missing[:3]) + (", ..." if len(missing) > 3 else "")
+        raise DataError(
+            f"{len(missing):,} of the {len(names):,} chosen features are not in {label}: {shown}",
+            "Use a ranking or selection of this table, or of one that has the same columns",
+        )
+    return np.array([index.one(name, "the selection") for name in names], dtype=np.intp)

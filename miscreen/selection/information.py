@@ -1,0 +1,83 @@
+"""What candidates tell about each other and about the target, worked out when it is first asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+
+import numpy as np
+
+from miscreen.kernels.information import pair_information, scaled_logs, triple_information
+from miscreen.model import Floats
+from miscreen.selection.codes import Codes, Column, Columns
+
+_SLICE = 1024  # candidates a call of a kernel: some milliseconds
+
+
+class Information:
+    """Mutual information in nats between candidates and other columns, by counting codes.
+
+    Parameters
+    ----------
+    candidates : Columns
+    target : Column, optional
+    workers : ThreadPoolExecutor
+        Every number is worked out by one thread, so how many there are changes nothing.
+
+    Notes
+    -----
+    Plug-in estimates with the correction of Miller (1955) for the occupied cells of every table. Samples missing
+    in any column that takes part are left out; without samples the information is 0. O(n + cells) a candidate.
+    """
+
+    def __init__(self, candidates: Columns, target: Column | None, workers: ThreadPoolExecutor) -> None:
+        self.candidates = candidates
+        self._target = target
+        self._workers = workers
+        self._logs, self._unit = scaled_logs(candidates.codes.shape[1])
+
+    def __len__(self) -> int:
+        return len(self.candidates)
+
+    @property
+    def target(self) -> Column:
+        """The coded target."""
+        assert self._target is not None
+        return self._target
+
+    @cached_property
+    def relevance(self) -> Floats:
+        """I(x;y) of each candidate x with the target y."""
+        return self.with_column(self.target)
+
+    def with_column(self, z: Column, *, first: int = 0, corrected: bool = True) -> Floats:
+        """I(x;z) of each candidate x from `first` on."""
+        mi = np.empty(len(self) - first)
+
+        def fill(codes: Codes, part: slice) -> None:
+            sizes = self.candidates.sizes[first:][part]
+            pair_information(codes[part], sizes, z.codes, z.size, self._logs, self._unit, corrected, mi[part])
+
+        self._share_out(self.candidates.codes[first:], fill)
+        return mi
+
+    def with_target_and(self, z: Column) -> tuple[Floats, Floats, Floats]:
+        """I(x;y|z), I(x,z;y) and H(x,y,z) of each candidate x, with y the target."""
+        y = self.target
+        missing = (z.codes == z.size) | (y.codes == y.size)
+        zy = np.where(missing, z.size * y.size, z.codes.astype(np.uint16) * np.uint16(y.size) + y.codes)
+        zy = zy.astype(np.uint16)
+        found = np.empty((3, len(self)))
+
+        def fill(codes: Codes, part: slice) -> None:
+            sizes = self.candidates.sizes[part]
+            triple_information(codes[part], sizes, zy, z.size, y.size, self._logs, self._unit, found[:, part])
+
+        self._share_out(self.candidates.codes, fill)
+        return found[0], found[1], found[2]
+
+    def _share_out(self, codes: Codes, fill: Callable[[Codes, slice], None]) -> None:
+        parts = [slice(i, i + _SLICE) for i in range(0, len(codes), _SLICE)]
+        for _ in self._workers.map(lambda part: fill(codes, part), parts):
+            pass

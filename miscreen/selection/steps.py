@@ -1,0 +1,86 @@
+"""The table of steps: which columns were chosen, in which order, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from miscreen.errors import DataError
+
+if TYPE_CHECKING:
+    import polars as pl
+    import pyarrow as pa
+
+
+class Steps:
+    """What a strategy did: a row for each column chosen, in order, then for columns that fell to one of them.
+
+    The columns are ``target`` (when there are several), ``step`` (empty for a column that was not chosen), ``feature``,
+    its ``rank`` and ``score`` in the ranking, and what the strategy tells: ``criterion``, ``relevance_nats``,
+    ``redundancy_nats``, ``fell_to``, and ``frequency`` with stability.
+
+    Attributes
+    ----------
+    metadata : dict
+        The strategy with its options, and the ranking's metadata.
+    """
+
+    def __init__(self, table: pa.Table, metadata: Mapping[str, Any]) -> None:
+        self._table = table
+        self.metadata = dict(metadata)
+
+    @classmethod
+    def read(cls, path: str | PathLike[str]) -> Steps:
+        """Read a table of steps that was written in any of the formats.
+
+        Raises
+        ------
+        InputError
+            When there is no such file.
+        DataError
+            When the file is damaged, is no table of steps, or nothing was chosen in it.
+        """
+        from miscreen.tables.results import read_result
+
+        columns = ("step", "feature")
+        steps = cls(*read_result(Path(path), "selection", columns, "miscreen select ... --steps -o chosen.json"))
+        if not steps.names:
+            raise DataError(f"nothing was chosen in {str(path)!r}", "Choose anew")
+        return steps
+
+    @property
+    def names(self) -> list[str]:
+        """The columns chosen, in order, each once."""
+        import pyarrow.compute as pc
+
+        chosen = self._table.filter(pc.is_valid(self._table.column("step")))
+        return list(dict.fromkeys(str(name) for name in chosen.column("feature").to_pylist()))
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def to_arrow(self) -> pa.Table:
+        """The steps as a pyarrow table."""
+        return self._table
+
+    def to_polars(self) -> pl.DataFrame:
+        """The steps as a Polars table."""
+        import polars as pl
+
+        frame = pl.from_arrow(self._table)
+        assert isinstance(frame, pl.DataFrame)
+        return frame
+
+    def write(self, path: str | PathLike[str], format: str | None = None, force: bool = False) -> None:
+        """Write the steps, for people and for `miscreen.select` with ``selection``; errors as in `Ranking.write`."""
+        from miscreen.tables.write import Destination
+
+        Destination(Path(path), format, force).write(self._table, self.metadata)
+
+    def write_to(self, stream: BinaryIO, format: str = "csv") -> None:
+        """Write the steps to an open binary stream, such as standard output."""
+        from miscreen.tables.write import find_writer, write_stream
+
+        write_stream(self._table, stream, find_writer(format), self.metadata)

@@ -1,0 +1,178 @@
+"""What can be asked of a selection besides the strategy, its table of steps, and selections applied again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+import miscreen
+from miscreen.errors import DataError, InputError
+from miscreen.selection import STRATEGIES
+
+
+@pytest.fixture(scope="module")
+def frame() -> pl.DataFrame:
+    rng = np.random.default_rng(8)
+    n = 200
+    a, b = rng.standard_normal((2, n))
+    columns: dict[str, Any] = {"id": [f"s{i}" for i in range(n)], "y": a + 0.7 * b + 0.3 * rng.standard_normal(n)}
+    columns |= {f"a{i}": a + 0.2 * rng.standard_normal(n) for i in range(5)}
+    columns |= {f"b{i}": b + 0.2 * rng.standard_normal(n) for i in range(5)}
+    columns |= {f"noise{i}": rng.standard_normal(n) for i in range(5)}
+    columns["class"] = np.where(a > 0, "high", "low")
+    columns["a,b"] = rng.standard_normal(n)
+    return pl.DataFrame(columns)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("target", ["y", "class"])
+def test_every_strategy_of_the_library(frame: pl.DataFrame, strategy: str, target: str) -> None:
+    chosen = miscreen.select(frame, target, strategy=strategy, top=4, min_mi=-1.0, method="bin", keep=["id"])
+    steps = chosen.steps.to_polars()
+    assert steps.filter(pl.col("step").is_not_null())["feature"].to_list() == chosen.names
+    assert len(chosen.names) == 4
+    assert chosen.to_polars().columns == ["id", *chosen.names]
+    ranks = dict(zip(chosen.ranking.names, chosen.ranking.to_polars()["rank"], strict=True))
+    assert steps["rank"].to_list() == [ranks[f] for f in steps["feature"]]
+    assert chosen.steps.metadata["strategy"] == strategy
+    assert chosen.steps.metadata["ranking"]["target"] == [target]
+    again = miscreen.select(frame, ranking=chosen.ranking, strategy=strategy, top=4, min_mi=-1.0)
+    assert again.steps.to_arrow().equals(chosen.steps.to_arrow())
+
+
+def test_given_columns_count_as_chosen(frame: pl.DataFrame) -> None:
+    """With a copy of one signal in the model, the first choice is of the other."""
+    for strategy in ("mrmr", "cmim", "clump", "submodular"):
+        chosen = miscreen.select(frame, "y", strategy=strategy, given=["a0"], top=1, method="pearson")
+        assert chosen.names[0].startswith("b"), strategy
+        assert "a0" not in chosen.to_polars().columns
+    several = miscreen.select(frame, "y", strategy="mrmr", given=["a*", "b0,b1"], top=99, method="pearson").names
+    assert "b2" in several
+    assert not {"a0", "b0", "b1"} & set(several)
+    assert "a,b" not in miscreen.select(frame, "y", strategy="mrmr", given=["a,b"], top=99, method="pearson").names
+    outside = miscreen.select(frame, "y", strategy="mrmr", given=["a0"], exclude=["a0"], top=1, method="pearson")
+    assert outside.names[0].startswith("b")
+
+
+def test_files_memory_and_threads_change_nothing(frame: pl.DataFrame, tmp_path: Path) -> None:
+    frame.write_csv(tmp_path / "t.csv")
+    frame.write_parquet(tmp_path / "t.parquet")
+    wanted: dict[str, Any] = {"strategy": "jmi", "top": 5, "method": "bin", "given": ["class"], "keep": ["id"]}
+    expected = miscreen.select(frame, "y", threads=1, **wanted)
+    for source, memory, threads in (("t.csv", "60KB", 2), ("t.parquet", "60KB", 3), ("t.csv", "1GB", 1)):
+        found = miscreen.select(tmp_path / source, "y", memory=memory, threads=threads, **wanted)
+        assert found.steps.to_arrow().equals(expected.steps.to_arrow())
+        assert found.to_polars().equals(expected.to_polars())
+
+
+def test_missing_targets_are_as_if_the_table_had_no_such_rows(frame: pl.DataFrame) -> None:
+    holes = frame.with_columns(y=pl.when(pl.int_range(pl.len()) % 3 > 0).then("y"))
+    rest = frame.filter(pl.int_range(pl.len()) % 3 > 0)
+    for strategy in ("cmim", "mrmr"):
+        one, two = (miscreen.select(t, "y", strategy=strategy, top=5, method="pearson") for t in (holes, rest))
+        assert one.steps.to_arrow().equals(two.steps.to_arrow())
+
+
+def test_thresholds_and_pool(frame: pl.DataFrame) -> None:
+    ranking = miscreen.rank(frame, "y", "pearson")
+    scores = ranking.to_polars()
+    above = scores.filter(pl.col("score") >= 0.1)["feature"].to_list()
+    assert miscreen.select(frame, ranking=ranking, min_score=0.1).names == above
+    assert miscreen.select(frame, ranking=ranking, min_score=0.1, min_mi=0.2, top=2).names == above[:2]
+    assert set(miscreen.select(frame, ranking=ranking, strategy="mrmr", pool=3, top=3).names) == set(above[:3])
+    with pytest.raises(DataError, match="no column q_value"):
+        miscreen.select(frame, ranking=ranking, fdr=0.05)
+    table = ranking.to_arrow()
+    q_values = np.linspace(0, 1, len(table))
+    with_q = miscreen.Ranking(table.append_column("q_value", [q_values]), ranking.metadata)
+    assert (
+        miscreen.select(frame, ranking=with_q, fdr=0.3).names
+        == scores.filter(pl.Series(q_values <= 0.3))["feature"].to_list()
+    )
+
+
+def test_several_targets_have_steps_of_their_own(frame: pl.DataFrame) -> None:
+    both = miscreen.select(frame, ["y", "class"], strategy="mrmr", top=3, method="bin")
+    steps = both.steps.to_polars()
+    assert steps["target"].to_list() == ["y"] * 3 + ["class"] * 3
+    assert steps["step"].to_list() == [1, 2, 3] * 2
+    assert both.names == list(dict.fromkeys(steps["feature"]))
+
+
+def test_stability(frame: pl.DataFrame) -> None:
+    wanted: dict[str, Any] = {"strategy": "mrmr", "top": 3, "method": "pearson"}
+    chosen = miscreen.select(frame, "y", stability=12, threads=1, **wanted)
+    steps = chosen.steps.to_polars()
+    assert chosen.names == miscreen.select(frame, "y", **wanted).names
+    assert steps["frequency"].sum() == pytest.approx(3.0)  # three of every subsample
+    assert (steps["frequency"] * 12 % 1 < 1e-9).all()
+    others = steps.filter(pl.col("step").is_null())
+    assert others["frequency"].is_sorted(descending=True)
+    again = miscreen.select(frame, "y", stability=12, threads=2, memory="60KB", **wanted)
+    assert again.steps.to_arrow().equals(chosen.steps.to_arrow())
+    for target in ("class", "y"):
+        top = miscreen.select(frame, target, stability=5, top=2, method="bin").steps.to_polars()
+        assert top["frequency"].sum() == pytest.approx(2.0)
+
+
+def test_a_subsample_is_ranked_and_chosen_from_alone(frame: pl.DataFrame) -> None:
+    chosen = miscreen.select(frame, "y", strategy="mrmr", top=2, stability=2, method="pearson").steps.to_polars()
+    counts: dict[str, int] = {}
+    for draw in range(2):
+        rows = np.sort(np.random.default_rng([0, draw]).permutation(len(frame))[: len(frame) // 2])
+        part = frame[rows.tolist()]
+        for name in miscreen.select(part, "y", strategy="mrmr", top=2, method="pearson").names:
+            counts[name] = counts.get(name, 0) + 1
+    told = dict(zip(chosen["feature"], chosen["frequency"], strict=True))
+    assert {name: f for name, f in told.items() if f} == {name: c / 2 for name, c in counts.items()}
+
+
+@pytest.mark.parametrize("suffix", ["json", "ndjson", "csv", "tsv", "parquet", "arrow"])
+def test_a_selection_is_applied_to_another_table(frame: pl.DataFrame, tmp_path: Path, suffix: str) -> None:
+    chosen = miscreen.select(frame, "y", strategy="clump", top=2, method="pearson")
+    chosen.steps.write(tmp_path / f"chosen.{suffix}")
+    frame.reverse().write_csv(tmp_path / "other.csv")
+    again = miscreen.select(tmp_path / "other.csv", selection=tmp_path / f"chosen.{suffix}", keep=["id"])
+    assert again.names == chosen.names
+    assert again.to_polars().columns == ["id", *chosen.names]
+    assert again.ranking is None
+    assert again.steps.metadata == chosen.steps.metadata
+    with pytest.raises(DataError, match=f"1 of the 2 chosen features are not in the table: '{chosen.names[0]}'"):
+        miscreen.select(frame.drop(chosen.names[0]), selection=chosen.steps)
+
+
+def test_bad_requests(frame: pl.DataFrame, tmp_path: Path) -> None:
+    for keywords, error, match in (
+        ({"strategy": "best"}, InputError, "no strategy 'best'"),
+        ({"strategy": "mrmr"}, InputError, "how many columns"),
+        ({"strategy": "top", "min_mi": 0.1}, InputError, "how many columns"),
+        ({"strategy": "threshold"}, InputError, "how many features"),
+        ({"top": 3, "pool": 10}, InputError, "ranking alone"),
+        ({"top": 3, "given": ["a0"]}, InputError, "ranking alone"),
+        ({"strategy": "mrmr", "top": 3, "clump_mi": 0.1}, InputError, "--clump-mi is a positive number"),
+        ({"strategy": "clump", "clump_mi": -0.1}, InputError, "--clump-mi is a positive number"),
+        ({"strategy": "mrmr", "top": 3, "pool": 2}, InputError, "cannot be chosen from 2"),
+        ({"strategy": "mrmr", "top": 3, "pool": 0}, InputError, "pool must be at least 1"),
+        ({"top": 3, "stability": 1}, InputError, "at least 2 subsamples"),
+        ({"strategy": "mrmr", "top": 3, "given": ["w"]}, InputError, "no column 'w' for --given"),
+        ({"strategy": "mrmr", "top": 3, "given": ["*"]}, DataError, "given already"),
+        ({"top": 3, "selection": tmp_path / "none.json"}, InputError, "a selection was given"),
+        ({"top": 3, "ranking": miscreen.rank(frame, "y", "bin"), "stability": 5}, InputError, "ranked anew"),
+    ):
+        with pytest.raises(error, match=match):
+            miscreen.select(frame, "y", **keywords)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="there is no selection"):
+        miscreen.select(frame, selection=tmp_path / "none.json")
+    frame.write_csv(tmp_path / "t.csv")
+    with pytest.raises(DataError, match="is no selection: it lacks one of the columns step and feature"):
+        miscreen.select(frame, selection=tmp_path / "t.csv")
+    bare = miscreen.Ranking(miscreen.rank(frame, "y", "bin").to_arrow(), {})
+    with pytest.raises(InputError, match="does not say what its target was"):
+        miscreen.select(frame, ranking=bare, strategy="mrmr", top=2)
+    assert miscreen.select(frame, "y", ranking=bare, strategy="mrmr", top=2).names
+    with pytest.raises(InputError, match="no column 'y' for the target"):
+        miscreen.select(frame.drop("y"), ranking=miscreen.rank(frame, "y", "bin"), strategy="mrmr", top=2)
