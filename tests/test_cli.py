@@ -186,17 +186,54 @@ def test_a_quote_that_cannot_be(text: str, capfd: Any) -> None:
     assert f"error: {text!r} cannot be the quote" in capfd.readouterr().err
 
 
+NOT_CHOSEN: dict[str, Any] = {
+    **dict.fromkeys(("ranking", "strategy", "top", "min_mi", "min_score", "clump_mi", "pool", "selection")),
+    "given": (), "stability": 0, "keep": (), "by": "score",
+}  # fmt: skip
+
+
 def test_select_passes_its_options(monkeypatch: pytest.MonkeyPatch) -> None:
     library = Library(monkeypatch, "select", SimpleNamespace(names=["b", "a"]))
     assert call("select t -t y --top 5 --min-mi 0.02 --keep id --keep y --method bin --bins 4 --names") == 0
-    own = {"ranking": None, "top": 5, "min_mi": 0.02, "by": "score", "keep": ("id", "y")}
+    own = NOT_CHOSEN | {"top": 5, "min_mi": 0.02, "keep": ("id", "y")}
     assert library.calls == [(("t", "y"), READING | LIMITS | own | {"method": "bin", "bins": 4})]
+
+
+def test_select_passes_how_to_choose(monkeypatch: pytest.MonkeyPatch, capfdbinary: Any) -> None:
+    shown = SimpleNamespace(write_to=lambda stream, format: stream.write(b"step,feature\n"))
+    library = Library(monkeypatch, "select", SimpleNamespace(names=["a"], steps=shown))
+    choice = "--strategy clump --clump-mi 0.3 --min-score 0.1 --fdr 0.05 --by q_value --pool 90 --given a,b --given c"
+    assert call(f"select t -t y {choice} --stability 9 --steps") == 0
+    assert capfdbinary.readouterr().out == b"step,feature\n"
+    assert call("select t --selection chosen.json --names") == 0
+    own = {"strategy": "clump", "clump_mi": 0.3, "min_score": 0.1, "fdr": 0.05, "by": "q_value", "pool": 90}
+    own |= {"given": ("a,b", "c"), "stability": 9}
+    assert [call[1] for call in library.calls] == [
+        READING | LIMITS | NOT_CHOSEN | own,
+        READING | LIMITS | NOT_CHOSEN | {"selection": "chosen.json"},
+    ]
+
+
+def test_select_shows_steps_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    import polars as pl
+
+    from miscreen.selection.steps import Steps
+
+    rows = {"step": [*range(1, 22), None], "feature": ["a"] * 22, "rank": [3] * 22, "fell_to": [None] * 21 + ["b"]}
+    Library(monkeypatch, "select", SimpleNamespace(names=["a"], steps=Steps(pl.DataFrame(rows).to_arrow(), {})))
+    on_terminal(monkeypatch)
+    assert call("select t -t y --strategy clump --steps") == 0
+    shown = capsys.readouterr().out
+    assert shown.splitlines()[0].split() == ["step", "feature", "rank"]  # nothing fell among the rows shown
+    assert "2 more rows: -o FILE keeps all" in shown
+    assert call("select t -t y --strategy clump") == 2
+    assert call("select t -t y --strategy clump --names --steps") == 2
 
 
 def test_select_takes_a_ranking_without_a_target(monkeypatch: pytest.MonkeyPatch) -> None:
     library = Library(monkeypatch, "select", SimpleNamespace(names=[]))
     assert call("select t --ranking r.parquet --top 5 --names") == 0
-    own = {"ranking": "r.parquet", "top": 5, "min_mi": None, "by": "score", "keep": ()}
+    own = NOT_CHOSEN | {"ranking": "r.parquet", "top": 5}
     assert library.calls == [(("t", None), READING | LIMITS | own)]
 
 
@@ -347,7 +384,7 @@ def test_select_refuses_to_print_a_name_with_a_line_break(monkeypatch: pytest.Mo
     out, err = capfd.readouterr()
     assert out == ""
     assert "'b\\nc'" in err
-    assert "-o names.json" in err
+    assert "--steps -o chosen.json" in err
 
 
 def test_select_writes_columns(monkeypatch: pytest.MonkeyPatch, capfdbinary: Any, tmp_path: Path) -> None:

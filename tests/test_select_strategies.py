@@ -239,20 +239,21 @@ class TestChoices:
         return Information(coded(values, kinds), target, ThreadPoolExecutor(1))
 
 
+@pytest.fixture(scope="module")
+def levels() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(1)
+    y = rng.integers(0, 3, 600)
+    hidden = [np.where(rng.random(600) < p, y, rng.integers(0, 3, 600)) for p in (0.5, 0.4, 0.3, 0.2)]
+    copies = [np.where(rng.random(600) < 0.8, h, rng.integers(0, 3, 600)) for h in hidden for _ in range(3)]
+    return np.array(copies), y
+
+
 class TestScikitFeature:
     """A published implementation. Every cell is occupied here, so that the correction is the same for all columns.
 
     Its CMIM is sound. Its MRMR and JMI take fixed weights for the reciprocal of the number of columns chosen, so those
     are put together from its terms as Brown, Pocock, Zhao and Lujan (2012, JMLR 13:27) write them.
     """
-
-    @pytest.fixture(scope="class")
-    def levels(self) -> tuple[np.ndarray, np.ndarray]:
-        rng = np.random.default_rng(1)
-        y = rng.integers(0, 3, 600)
-        hidden = [np.where(rng.random(600) < p, y, rng.integers(0, 3, 600)) for p in (0.5, 0.4, 0.3, 0.2)]
-        copies = [np.where(rng.random(600) < 0.8, h, rng.integers(0, 3, 600)) for h in hidden for _ in range(3)]
-        return np.array(copies), y
 
     @staticmethod
     def steps(strategy: str, levels: Any) -> list[int]:

@@ -23,8 +23,8 @@ _TARGETS = ("number", "group", "label")  # continuous, of two values, of several
 def warmup(quiet: Quiet = False) -> None:
     """Compile all kernels for this machine and keep them, so that no later run has to.
 
-    It ranks small generated tables with every method. Run it once before an array job, whose tasks would
-    otherwise all compile at the same time; on every type of processor that the job may meet.
+    It ranks small generated tables with every method, and selects from one. Run it once before an array job,
+    whose tasks would otherwise all compile at the same time; on every type of processor that the job may meet.
 
     \b
     miscreen warmup && sbatch --array=1-100 job.sh
@@ -53,6 +53,8 @@ def warmup(quiet: Quiet = False) -> None:
             for target in _TARGETS:
                 for method in ESTIMATORS:  # whose options choose among no kernels
                     miscreen.rank(source, target, method, threads=1)
+        for strategy in ("mrmr", "cmim"):  # pairs, and pairs with the target
+            miscreen.select(_table(), "number", strategy=strategy, top=2, threads=1)
     if not quiet:
         say("done", f"{kept_kernels()} kernels in {time.monotonic() - began:.1f} s -> {CACHE_DIR}")
 

@@ -316,7 +316,9 @@ def _threshold_values(table: pa.Table, option: str) -> Floats:
         name = {"--min-score": "score", "--fdr": "q_value"}[option]
     if name is None or name not in columns:
         with_it = " with --p-values" if option == "--fdr" else ""
-        raise DataError(f"the ranking has no column {name or 'of mutual information'}", f"Rank the table again{with_it}")
+        raise DataError(
+            f"the ranking has no column {name or 'of mutual information'}", f"Rank the table again{with_it}"
+        )
     values: Floats = table.column(name).cast("float64").to_numpy()
     return values
 

@@ -71,8 +71,10 @@ class Information:
         found = np.empty((3, len(self)))
 
         def fill(codes: Codes, part: slice) -> None:
-            sizes = self.candidates.sizes[part]
-            triple_information(codes[part], sizes, zy, z.size, y.size, self._logs, self._unit, found[:, part])
+            some = codes[part]
+            terms = np.empty((3, len(some)))  # in one piece, as the compiled code has it
+            triple_information(some, self.candidates.sizes[part], zy, z.size, y.size, self._logs, self._unit, terms)
+            found[:, part] = terms
 
         self._share_out(self.candidates.codes, fill)
         return found[0], found[1], found[2]
