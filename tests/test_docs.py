@@ -64,7 +64,7 @@ def run_on_terminal(command: str, directory: Path) -> str:
     os.close(master)
     code = process.wait()
     progress = re.compile(
-        r"^((scored|read|fitted) \d|note: compiling ).*\n", re.MULTILINE
+        r"^((scored|coded|read|fitted) \d|note: compiling ).*\n", re.MULTILINE
     )  # while kernels are compiled
     shown = written.decode().replace("\r\n", "\n") + progress.sub("", errors.read_text())
     assert code == 0, f"{command}\nended with {code}:\n{shown}"
