@@ -16,7 +16,7 @@ from miscreen.resources import BLOCKS_IN_FLIGHT, BlockPlan
 from miscreen.tables import Progress
 from miscreen.tables.source import TableSource
 
-SLICE_BYTES = 512 << 10  # columns scored in one call: enough to hide the call, few enough for the L2 cache
+SLICE_BYTES = 1 << 20  # columns scored in one call: enough to hide the call, few enough for the L2 cache
 _PROGRESS_SECONDS = 0.1
 
 

@@ -79,6 +79,7 @@ _DIGEST_BYTES = 32
 
 import numba  # noqa: E402  (after the choice, since it takes its time)
 from llvmlite import ir  # noqa: E402
+from numba.core import cgutils  # noqa: E402
 from numba.core.compiler import CompileResult  # noqa: E402
 from numba.core.serialize import dumps  # noqa: E402
 from numba.extending import intrinsic  # noqa: E402
@@ -210,3 +211,16 @@ def half_word_at(typing_context: Any, address: Any) -> Any:
         return builder.load(pointer, align=1)
 
     return numba.uint32(numba.int64), load
+
+
+@_instruction
+def copy_bytes(typing_context: Any, into: Any, address: Any, size: Any) -> Any:
+    """Copy so many bytes from one address to another; the two do not overlap."""
+
+    def copy(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = ir.IntType(8).as_pointer()
+        ends = [builder.inttoptr(end, pointer) for end in arguments[:2]]
+        cgutils.raw_memcpy(builder, ends[0], ends[1], arguments[2], 1)
+        return context.get_dummy_value()
+
+    return numba.void(numba.int64, numba.int64, numba.int64), copy

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from miscreen.kernels._jit import inner, kernel
+from miscreen.kernels._jit import copy_bytes, inner, kernel
 
 
 @inner
@@ -42,8 +42,7 @@ def _unpack(raw: NDArray[np.uint8], at: int, stop: int, out: NDArray[np.uint8]) 
                 length = number + 1
             if length > stop - at or length > size - done:
                 return False
-            for i in range(length):
-                out[done + i] = raw[at + i]
+            copy_bytes(out.ctypes.data + done, raw.ctypes.data + at, length)
             at += length
         else:
             if kind == 1:

@@ -19,6 +19,7 @@ from miscreen.tables.flatbuffers import follow, table_field
 from miscreen.tables.source import TableSource
 
 _FILE_SUFFIX = 10  # the length of the footer, and "ARROW1"
+_RELEASE_BYTES = 32 << 20  # read before pages are given back: other threads may be about to read some of them
 _RECORD_BATCH = 3  # MessageHeader in Arrow's format/Message.fbs
 
 
@@ -26,13 +27,14 @@ class ArrowSource(TableSource):
     """An Arrow file or stream.
 
     Uncompressed batches are used where they lie in the mapped file, and pages that were read are given back
-    after each block. Compressed batches would have to be decompressed whole, so there each block decodes its
+    now and then. Compressed batches would have to be decompressed whole, so there each block decodes its
     own columns alone.
     """
 
     def __init__(self, file: BinaryIO, label: str, *, stream: bool) -> None:
         self.label = label
         self._stream = stream
+        self._since_release = 0
         try:
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             file.close()  # the mapping lives on
@@ -96,7 +98,9 @@ class ArrowSource(TableSource):
     def values(self, columns: NDArray[np.intp]) -> NDArray[Any]:
         """See `TableSource.values`."""
         encoded = encode(self.table(columns))
-        if hasattr(mmap, "MADV_DONTNEED"):
+        self._since_release += encoded.nbytes
+        if self._since_release > _RELEASE_BYTES and hasattr(mmap, "MADV_DONTNEED"):
+            self._since_release = 0
             self._map.madvise(mmap.MADV_DONTNEED)
         return encoded
 

@@ -37,20 +37,27 @@ def column_type(arrow_type: pa.DataType) -> ColumnType:
 
 def schema_types(schema: pa.Schema) -> NDArray[np.uint8]:
     """`ColumnType` of every column of a schema."""
-    known: dict[pa.DataType, int] = {}
+    known: dict[Any, int] = {}
     types = np.empty(len(schema), dtype=np.uint8)
     for i, arrow_type in enumerate(schema.types):
-        code = known.get(arrow_type)
+        key = arrow_type.id  # hashing the type itself costs 1 us
+        if key == pa.lib.Type_DICTIONARY:
+            key = arrow_type
+        code = known.get(key)
         if code is None:
-            code = known[arrow_type] = int(column_type(arrow_type))
+            code = known[key] = int(column_type(arrow_type))
         types[i] = code
     return types
 
 
+_NARROW = frozenset(
+    t.id for t in (pa.float32(), pa.float16(), pa.int8(), pa.uint8(), pa.int16(), pa.uint16(), pa.bool_())
+)
+
+
 def widest_value(schema: pa.Schema) -> int:
     """4 when every column fits float32 exactly, else 8."""
-    narrow = {pa.float32(), pa.float16(), pa.int8(), pa.uint8(), pa.int16(), pa.uint16(), pa.bool_()}
-    return 4 if set(schema.types) <= narrow else 8
+    return 4 if {arrow_type.id for arrow_type in schema.types} <= _NARROW else 8
 
 
 def check_names(names: Sequence[str], label: str) -> None:

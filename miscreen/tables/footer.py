@@ -220,7 +220,8 @@ class Footer:
 
         A column of numbers has one.
         """
-        firsts, counts = self._columns[columns, 2], np.diff(self._columns[:, 2])[columns]
+        firsts = self._columns[columns, 2]
+        counts = self._columns[columns + 1, 2] - firsts
         leaves = np.repeat(firsts - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
         for chunks, n_rows, _ in self._groups or []:
             starts, stops = chunks[leaves], chunks[leaves + 1]

@@ -84,7 +84,7 @@ class PageReader:
         taken &= stops - starts <= _CHUNK_BYTES * n_rows + _SPARE_BYTES
         taken &= chunks[:, kernels.N_ROWS] == n_rows
         taken &= chunks[:, kernels.PHYSICAL] == PHYSICAL[kinds]
-        taken &= (codecs == _UNPACKED) | np.isin(codecs, list(_UNPACKERS))
+        taken &= (codecs == _UNPACKED) | (codecs == _SNAPPY) | (codecs == _ZSTD)
         raw, places = read_spans(self._read_at, np.where(taken, starts, 0), np.where(taken, stops, 0))
         chunks = chunks.copy()
         chunks[:, kernels.STOP] += places - starts
