@@ -85,7 +85,8 @@ def _settle(table: pa.Table) -> pa.Table:
         if kind == pa.bool_() and pa.types.is_string(column.type):
             column = pc.equal(column, "true")
         settled = column.cast(kind)
-        if name == "score" or name.startswith("mi_"):  # a feature that is ok has both; JSON makes infinity null
+        left_out = settled.null_count == len(settled)
+        if name == "score" or (name.startswith("mi_") and not left_out):  # JSON makes infinity null
             infinite = pc.and_(pc.is_null(settled), pc.equal(table.column("status"), Status.OK.label))
             settled = pc.if_else(infinite, float("inf"), settled)
         columns[name] = settled

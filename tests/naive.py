@@ -390,3 +390,66 @@ def cover_select(columns, y, count, given=()):
         steps.append(max(found, key=lambda j: (found[j], -j)))
         gains.append(found[steps[-1]] / 2**24)
     return steps, gains
+
+
+def _described(values: list[float], labels: bool) -> list[list[float]]:
+    """Orthonormal functions of a column, one a row: of its average ranks, or its classes."""
+    n = len(values)
+    if labels:
+        return [
+            [(1.0 if v == level else 0.0) / math.sqrt(values.count(level) / n) for v in values]
+            for level in sorted(set(values))
+        ]
+    below = [sum(w < v for w in values) for v in values]
+    through = [sum(w <= v for w in values) for v in values]
+    scores = [NormalDist().inv_cdf((b + t + 1) / (2 * (n + 1))) for b, t in zip(below, through, strict=True)]
+    middles = [(b + t) / (2 * n) for b, t in zip(below, through, strict=True)]
+    raw = [scores, [s * s for s in scores], *([math.cos(math.pi * j * u) for u in middles] for j in range(3, 13))]
+    commonest = max(values.count(v) for v in values)
+    most = min(len(set(values)) - 1, max(1, (n - commonest) // 10))
+    found: list[list[float]] = []
+    for function in raw:
+        rest = [f - sum(function) / n for f in function]
+        whole = sum(r * r for r in rest)
+        for other in found * 2:  # twice, for what rounding leaves
+            share = sum(r * o for r, o in zip(rest, other, strict=True)) / n
+            rest = [r - share * o for r, o in zip(rest, other, strict=True)]
+        size = sum(r * r for r in rest)
+        if len(found) < most and size > 1e-8 * whole:
+            found.append([r / math.sqrt(size / n) for r in rest])
+    return found
+
+
+def evidence(x: list[float], y: list[float], x_labels: bool, y_labels: bool, variance: float = 4.0) -> float:
+    """Log Bayes factor, in nats, for dependence: every pair of functions with a prior of its own."""
+    n = len(x)
+
+    def skew(function: list[float]) -> float:
+        mean = sum(function) / n
+        deviation = math.sqrt(sum((f - mean) ** 2 for f in function) / n)
+        return sum(((f - mean) / deviation) ** 3 for f in function) / n
+
+    def deviate(f: list[float], g: list[float]) -> tuple[float, float]:
+        """What a covariance is in standard deviations, drawn in; and the variance chance gives it."""
+        means = sum(f) / n, sum(g) / n
+        spread = (sum(v * v for v in f) / n - means[0] ** 2) * (sum(v * v for v in g) / n - means[1] ** 2)
+        z = math.sqrt(n - 1) * (sum(a * b for a, b in zip(f, g, strict=True)) / n - means[0] * means[1])
+        z /= math.sqrt(spread)
+        lean = skew(f) * skew(g) / math.sqrt(n)
+        if lean * z > 0 and abs(lean) > 1e-4:
+            lean, size = abs(lean), abs(z)
+            z = min(size, 6 / lean * ((1 + lean * size / 2) ** (1 / 3) - 1) + lean / 6)
+        return z, spread
+
+    x_functions, y_functions = _described(x, x_labels), _described(y, y_labels)
+    groups: dict[tuple[int, int], list[tuple[float, float]]] = {}
+    for j, f in enumerate(x_functions):
+        for k, g in enumerate(y_functions):
+            groups.setdefault((1 if x_labels else j + 1, 1 if y_labels else k + 1), []).append(deviate(f, g))
+    degrees = (len(x_functions) - 1 if x_labels else 1) * (len(y_functions) - 1 if y_labels else 1)
+    total = 0.0
+    for (j, k), parts in groups.items():
+        q = sum(spread * z * z for z, spread in parts)
+        factor = (1 + variance) ** (-degrees / 2) * math.exp(q * variance / (2 * (1 + variance)))
+        total += math.log(1 + 0.3 * (0.3 ** (j + k - 2) + 0.1 / (j * k) ** 2) * (factor - 1))
+    return total

@@ -12,8 +12,6 @@ from KDEpy.bw_selection import improved_sheather_jones, scotts_rule, silvermans_
 from KDEpy.kernel_funcs import _kernel_functions
 
 from miscreen.errors import InputError
-from miscreen.estimators.auto import Auto
-from miscreen.estimators.estimator import NoOptions
 from miscreen.estimators.isj import isj_bandwidth
 from miscreen.estimators.kde import POINTS_PER_GRID, Kde, KdeOptions
 from miscreen.estimators.plugin import plugin_scores
@@ -336,18 +334,6 @@ def test_two_discrete_columns_take_the_plug_in_estimate():
     features, y = discretised(*samples(), (DISCRETE, DISCRETE))
     expected = plugin_scores(target_of(y, DISCRETE), batch_of(features, DISCRETE)).mi
     np.testing.assert_array_equal(score(features, y, DISCRETE, DISCRETE), expected)
-
-
-def test_auto_is_kde_on_ranks_with_twice_the_bandwidth():
-    features, y = samples()
-    for kinds in PAIRS:
-        given, target = discretised(features, y, kinds)
-        found = Auto(target_of(target, kinds[1]), NoOptions()).score(batch_of(given, kinds[0]))
-        expected = Kde(target_of(target, kinds[1]), KdeOptions(bandwidth_multiplier=2.0)).score(
-            batch_of(given, kinds[0])
-        )
-        np.testing.assert_array_equal(found.mi, expected.mi)
-        assert found.method == expected.method
 
 
 def test_isj_is_that_of_kdepy_on_its_own_grid_in_the_unit_of_the_data():

@@ -255,6 +255,7 @@ class Screening(Columns):
         Option("--scale", metavar="WORD", help="kde: rank or raw; ksg: standard, rank or raw."),
     ] = None
     k: Annotated[int | None, Option("--k", metavar="N", help="ksg: which nearest neighbour.")] = None
+    no_mi: Annotated[bool | None, Option("--no-mi", help="auto: leave mutual information out, to save time.")] = None
 
 
 @dataclass(frozen=True)

@@ -2,37 +2,124 @@
 
 from __future__ import annotations
 
-from miscreen.estimators.estimator import NoOptions
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from miscreen.errors import InputError
+from miscreen.estimators.estimator import Estimator
 from miscreen.estimators.kde import Kde, KdeOptions
-from miscreen.model import Target
+from miscreen.kernels.evidence import FUNCTIONS, evidence, function_table, score_functions
+from miscreen.model import Batch, Floats, Kind, Scores, Target
+
+VARIANCE = 4.0  # of a correlation that is not 0, in units of the variance that chance gives it
 
 
-class Auto(Kde):
-    """Mutual information in nats by the setting of `Kde` that ranks best over many kinds of dependence.
+@dataclass(frozen=True)
+class AutoOptions:
+    """Whether the mutual information is estimated beside the score.
+
+    Attributes
+    ----------
+    mi : bool
+        False leaves `mi_nats` empty, which takes less time.
+    """
+
+    mi: bool = True
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.mi, bool):
+            raise InputError(f"mi is {self.mi!r}", "Give True or False")
+
+
+def priors() -> Floats:
+    """Probability that function j of one margin is correlated with function k of the other, at [j - 1, k - 1].
+
+    It falls geometrically with the orders, in the end as their squares: coarse dependence is likelier than fine.
+    """
+    order = np.arange(1.0, FUNCTIONS + 1)
+    return 0.3 * (0.3 ** (np.add.outer(order, order) - 2.0) + 0.1 / np.outer(order, order) ** 2)
+
+
+class Auto(Estimator):
+    """Evidence of dependence of any shape, in nats, by which to rank; beside it the mutual information.
+
+    The score is the logarithm of a Bayes factor: how much more likely the samples are if the columns may depend
+    on each other than if they are independent. 0 is a draw; columns that are independent of the target score -0.6 to
+    0.2, whatever their kind, and one in a hundred of them above 1.3.
 
     Parameters
     ----------
     target : Target
-    options : NoOptions
+    options : AutoOptions
 
     Notes
     -----
-    Normal scores and twice the reference bandwidth: smoother than is best for estimating, so that the numbers
-    lie below the truth by more than those of `Kde`, but columns that matter come out further on top.
+    A column with an order is described by up to twelve functions of its average ranks: the normal score and its
+    square, which is how Gaussian columns depend on each other in location and in spread, then the cosines of
+    order 3 and up, made orthonormal under the ties of the column itself (Mukhopadhyay & Parzen 2014,
+    arXiv:1405.2601, take polynomials of ranks). Labels are described by their classes. For every pair of
+    functions, (n - 1) times their squared correlation has mean 1 under independence, exactly, and is about
+    chi-squared; the class of labels and one function give a sum of such. With z a correlation so scaled, the Bayes
+    factor of an effect of variance v = 4 against none is B = (1 + v)^(-d/2) exp(z^2 v / (2 (1 + v))), d the degrees
+    of freedom, and the score is the sum of ln(1 + p (B - 1)) over all pairs, with the probability p of `priors`: a
+    spike-and-slab prior of independent effects (George & McCulloch 1993, doi:10.1080/01621459.1993.10476353).
+
+    The mean of exp(score) is 1 under independence, so that P(score > t) < exp(-t) for columns of all kinds, as far
+    as z is normal. Where few samples decide it is skewed, and drawn in by the cube root of Wilson & Hilferty; a
+    margin has one function for every ten samples outside of its commonest value, one at least.
+
+    O(n log n + 144 n) a feature. Blind to what no function of order 12 sees, such as a sine of seven periods. The
+    score is no p-value, since correlations of a column with one's target are not normal in the far tail, nor is
+    it an estimate of mutual information.
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from miscreen.model import Batch, Kind
     >>> rng = np.random.default_rng(0)
     >>> y = rng.standard_normal(500)
     >>> target = Target("y", y, Kind.CONTINUOUS, False, np.arange(500))
-    >>> batch = Batch(y**2 + rng.standard_normal((1, 500)), Kind.CONTINUOUS, np.zeros(1, bool))
-    >>> Auto(target, NoOptions()).score(batch).mi.round(2)
-    array([0.07])
+    >>> features = np.stack([y**2 + rng.standard_normal(500), rng.standard_normal(500)])
+    >>> batch = Batch(features, Kind.CONTINUOUS, np.zeros(2, bool))
+    >>> Auto(target, AutoOptions()).statistic(batch).round(1)
+    array([109.3,  -0.4])
     """
 
-    Options = NoOptions
+    Options = AutoOptions
 
-    def __init__(self, target: Target, options: NoOptions) -> None:
-        super().__init__(target, KdeOptions(bandwidth_multiplier=2.0))
+    def __init__(self, target: Target, options: AutoOptions) -> None:
+        n = len(target.values)
+        self._target = target
+        self._options = options
+        self._labels = target.kind == Kind.DISCRETE and target.nominal
+        self._table = function_table(n)
+        self._target_margin = self._margin(target.values, target.order)
+        self._rank_margin = self._margin(np.arange(float(n)), np.arange(n))
+        self._priors = priors()
+        self._kde = Kde(target, KdeOptions())
+
+    @property
+    def margin_free(self) -> bool:
+        return True
+
+    def _margin(self, values: Floats, order: Any) -> Any:
+        places = np.empty(len(values), np.int64)
+        means, factor, skews = np.empty(FUNCTIONS), np.empty((FUNCTIONS, FUNCTIONS)), np.empty(FUNCTIONS)
+        score_functions(values, order, self._table, places, means, factor, skews)
+        return places, means, factor, skews
+
+    def statistic(self, batch: Batch) -> Floats:
+        target = self._target
+        scores = np.empty(len(batch.values))
+        evidence(
+            batch.values, batch.order, batch.nominal, target.values, target.order, self._labels, self._table,
+            self._target_margin, self._rank_margin, self._priors, VARIANCE, scores,
+        )  # fmt: skip
+        return scores
+
+    def score(self, batch: Batch) -> Scores:
+        scores = self.statistic(batch)
+        if not self._options.mi:
+            return Scores(np.full(len(scores), np.nan), "evidence", score=scores)
+        found = self._kde.score(batch)
+        return Scores(found.mi, found.method, score=scores)

@@ -1,0 +1,328 @@
+"""Evidence of dependence: correlations of score functions of two margins, each weighed against chance.
+
+A margin with an order is described by functions of its ranks, orthonormal under its own ties; one of labels by its
+classes. Under independence (n - 1) times a squared correlation of two such functions has mean 1 exactly, whatever
+the ties, and about a chi-squared distribution; so columns of every kind are compared on one scale.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from miscreen.kernels._jit import inner, kernel
+from miscreen.kernels.counts import level_codes
+from miscreen.kernels.ranks import compact, compact_target, normal_quantile
+
+FUNCTIONS = 12  # of a margin; a multiple of 4
+_SAMPLES_EACH = 10  # outside of the commonest value, for every function
+_DEPENDENT = 1e-8  # share of a function's variance below which the others are taken to hold it already
+
+
+@inner
+def _function_values(below, through, n, row):
+    """Write the functions of samples tied at the places `below` to `through` - 1 of n, ascending. O(functions).
+
+    The normal score and its square, by which Gaussian columns depend; then cosines of the rank, which are bounded.
+    """
+    score = normal_quantile((below + through + 1) / (2.0 * (n + 1)))
+    row[0] = score
+    row[1] = score * score
+    step = 2.0 * math.cos(math.pi * (below + through) / (2.0 * n))
+    before, now = 1.0, 0.5 * step
+    for j in range(2, len(row) + 1):
+        before, now = now, step * now - before
+        if j > 2:
+            row[j - 1] = now
+
+
+@kernel
+def function_table(n):
+    """Functions of the ranks 1, 1.5, 2, ..., n: float64 (2n - 1, FUNCTIONS), read at 2 rank - 2. O(n)."""
+    table = np.empty((2 * n - 1, FUNCTIONS))
+    for i in range(n):
+        low, high = table[i], table[2 * n - 2 - i]
+        _function_values(i // 2, (i + 1) // 2 + 1, n, low)
+        for j in range(FUNCTIONS):
+            high[j] = low[j] if j % 2 == 1 else -low[j]
+    return table
+
+
+@inner
+def _untied(values, order):
+    for i in range(1, len(order)):
+        if values[order[i]] == values[order[i - 1]]:
+            return False
+    return True
+
+
+@inner
+def _whiten(means, factor, most):
+    """From means of products in `factor` (FUNCTIONS, FUNCTIONS), and means, to a Cholesky factor of rank `most`.
+
+    A function that the ones before it hold already gets a 0 on the diagonal. O(FUNCTIONS^3).
+    """
+    rank = 0
+    for j in range(FUNCTIONS):
+        for k in range(j, FUNCTIONS):
+            factor[k, j] -= means[k] * means[j]
+    for j in range(FUNCTIONS):
+        whole = factor[j, j]
+        rest = whole
+        for m in range(j):
+            rest -= factor[j, m] * factor[j, m]
+        if rank == most or not rest > _DEPENDENT * whole:
+            for k in range(j, FUNCTIONS):
+                factor[k, j] = 0.0
+            continue
+        rank += 1
+        factor[j, j] = math.sqrt(rest)
+        for k in range(j + 1, FUNCTIONS):
+            rest = factor[k, j]
+            for m in range(j):
+                rest -= factor[k, m] * factor[j, m]
+            factor[k, j] = rest / factor[j, j]
+
+
+@kernel
+def score_functions(values, order, table, places, means, factor, skews):
+    """Describe an ordered margin without missing values: where it reads `function_table`, and its own moments.
+
+    values: float64; order: its argsort; places: int64, one a sample; means: float64 (FUNCTIONS,); factor: float64
+    (FUNCTIONS, FUNCTIONS), lower, Cholesky of the covariance; skews: float64 (FUNCTIONS,), of the functions once
+    they are orthonormal. O(n FUNCTIONS^2).
+    """
+    n = len(values)
+    means[:] = 0.0
+    factor[:] = 0.0
+    start, levels, commonest = 0, 0, 0
+    while start < n:
+        value = values[order[start]]
+        stop = start + 1
+        while stop < n and values[order[stop]] == value:
+            stop += 1
+        place = start + stop - 1
+        for i in range(start, stop):
+            places[order[i]] = place
+        share = (stop - start) / n
+        for j in range(FUNCTIONS):
+            weighted = share * table[place, j]
+            means[j] += weighted
+            for k in range(FUNCTIONS):
+                factor[j, k] += weighted * table[place, k]
+        levels += 1
+        commonest = max(commonest, stop - start)
+        start = stop
+    _whiten(means, factor, min(levels - 1, max(1, (n - commonest) // _SAMPLES_EACH)))
+    function = np.empty(FUNCTIONS)
+    skews[:] = 0.0
+    start = 0
+    while start < n:
+        stop = start + 1
+        while stop < n and places[order[stop]] == places[order[start]]:
+            stop += 1
+        share = (stop - start) / n
+        for j in range(FUNCTIONS):
+            function[j] = 0.0
+            if factor[j, j] > 0.0:
+                rest = table[places[order[start]], j] - means[j]
+                for m in range(j):
+                    rest -= factor[j, m] * function[m]
+                function[j] = rest / factor[j, j]
+                skews[j] += share * function[j] ** 3
+        start = stop
+
+
+@inner
+def _solve(factor, products):
+    """Forward substitution along the first axis, in place; rows of functions that were dropped become 0."""
+    for j in range(FUNCTIONS):
+        if factor[j, j] == 0.0:
+            products[j, :] = 0.0
+            continue
+        for m in range(j):
+            for k in range(products.shape[1]):
+                products[j, k] -= factor[j, m] * products[m, k]
+        for k in range(products.shape[1]):
+            products[j, k] /= factor[j, j]
+
+
+@inner
+def _normalised(z, skew):
+    """A deviate of mean 0 and variance 1 whose long tail, by its skewness, is drawn in to that of a normal one. O(1).
+
+    The cube root of a gamma: Wilson & Hilferty (1931), doi:10.1073/pnas.17.12.684. Where few samples decide, chance
+    is skewed, and its long tail would pass for evidence. Towards the short tail, and near 0, z stays as it is.
+    """
+    lean = abs(skew)
+    if skew * z <= 0.0 or lean < 1e-4:
+        return z
+    return math.copysign(min(abs(z), 6.0 / lean * (np.cbrt(1.0 + 0.5 * lean * abs(z)) - 1.0) + lean / 6.0), z)
+
+
+@inner
+def _indicator_skew(share):
+    return (1.0 - 2.0 * share) / math.sqrt(share * (1.0 - share))
+
+
+@inner
+def _weigh(q, degrees, prior, variance):
+    """Log of 1 + prior (B - 1), B the Bayes factor of effects of that variance against none. O(1)."""
+    log_factor = 0.5 * (q * variance / (1.0 + variance) - degrees * math.log1p(variance))
+    if log_factor > 36.0:
+        return log_factor + math.log(prior)
+    return math.log1p(prior * math.expm1(log_factor))
+
+
+@inner
+def _ordered_pair(table, x, y, priors, variance):
+    """Evidence between two margins with an order. O(n FUNCTIONS^2)."""
+    x_places, x_means, x_factor, x_skews = x
+    y_places, y_means, y_factor, y_skews = y
+    n = len(x_places)
+    products = np.zeros((FUNCTIONS, FUNCTIONS))
+    whole = n - n % 4
+    for i in range(0, whole, 4):
+        y0, y1 = table[y_places[i]], table[y_places[i + 1]]
+        y2, y3 = table[y_places[i + 2]], table[y_places[i + 3]]
+        for j in range(FUNCTIONS):
+            x0, x1 = table[x_places[i], j], table[x_places[i + 1], j]
+            x2, x3 = table[x_places[i + 2], j], table[x_places[i + 3], j]
+            for k in range(FUNCTIONS):
+                products[j, k] += (x0 * y0[k] + x1 * y1[k]) + (x2 * y2[k] + x3 * y3[k])
+    for i in range(whole, n):
+        for j in range(FUNCTIONS):
+            for k in range(FUNCTIONS):
+                products[j, k] += table[x_places[i], j] * table[y_places[i], k]
+    turned = np.empty((FUNCTIONS, FUNCTIONS))
+    for j in range(FUNCTIONS):
+        for k in range(FUNCTIONS):
+            products[j, k] = products[j, k] / n - x_means[j] * y_means[k]
+    _solve(x_factor, products)
+    for j in range(FUNCTIONS):
+        for k in range(FUNCTIONS):
+            turned[k, j] = products[j, k]
+    _solve(y_factor, turned)
+    total = 0.0
+    for j in range(FUNCTIONS):
+        for k in range(FUNCTIONS):
+            if x_factor[j, j] > 0.0 and y_factor[k, k] > 0.0:
+                z = _normalised(math.sqrt(n - 1.0) * turned[k, j], x_skews[j] * y_skews[k] / math.sqrt(n))
+                total += _weigh(z * z, 1, priors[j, k], variance)
+    return total
+
+
+@inner
+def _labelled_pair(table, margin, codes, n_classes, priors, variance):
+    """Evidence between a margin with an order and one of classes. O(n FUNCTIONS)."""
+    places, means, factor, skews = margin
+    n = len(places)
+    sums = np.zeros((n_classes, FUNCTIONS))
+    sizes = np.zeros(n_classes)
+    for i in range(n):
+        sizes[codes[i]] += 1.0
+        for j in range(FUNCTIONS):
+            sums[codes[i], j] += table[places[i], j]
+    scaled = np.empty((FUNCTIONS, n_classes))
+    for c in range(n_classes):
+        for j in range(FUNCTIONS):
+            scaled[j, c] = (sums[c, j] - sizes[c] * means[j]) / math.sqrt(sizes[c] * n)
+    _solve(factor, scaled)
+    total = 0.0
+    for j in range(FUNCTIONS):
+        if factor[j, j] > 0.0:
+            q = 0.0
+            for c in range(n_classes):
+                rest = 1.0 - sizes[c] / n
+                skew = skews[j] * _indicator_skew(sizes[c] / n) / math.sqrt(n)
+                q += rest * _normalised(scaled[j, c] * math.sqrt((n - 1.0) / rest), skew) ** 2
+            total += _weigh(q, n_classes - 1, priors[j, 0], variance)
+    return total
+
+
+@inner
+def _classes_pair(x_codes, kx, y_codes, ky, priors, variance):
+    """Evidence between two margins of classes: Pearson's chi-squared, cell by cell. O(n + kx ky)."""
+    n = len(x_codes)
+    counts, xs, ys = np.zeros((kx, ky)), np.zeros(kx), np.zeros(ky)
+    for i in range(n):
+        counts[x_codes[i], y_codes[i]] += 1.0
+        xs[x_codes[i]] += 1.0
+        ys[y_codes[i]] += 1.0
+    q = 0.0
+    for a in range(kx):
+        for b in range(ky):
+            expected = xs[a] * ys[b] / n
+            rest = (1.0 - xs[a] / n) * (1.0 - ys[b] / n)
+            skew = _indicator_skew(xs[a] / n) * _indicator_skew(ys[b] / n) / math.sqrt(n)
+            z = (counts[a, b] - expected) * math.sqrt((n - 1.0) / (n * expected * rest))
+            q += rest * _normalised(z, skew) ** 2
+    return _weigh(q, (kx - 1) * (ky - 1), priors[0, 0], variance)
+
+
+@kernel
+def evidence(
+    values, order, labels, target, target_order, target_labels, table, target_margin, rank_margin, priors, variance,
+    scores,
+):  # fmt: skip
+    """Log of the Bayes factor, in nats, for dependence of each feature on the target.
+
+    values: float64 (n_features, n_samples), NaN = missing; order: its argsort; labels: bool (n_features,), and
+    target_labels: bool, where there is no order; table: `function_table` of the samples; target_margin, rank_margin:
+    places, means, factor and skews by `score_functions`, of the target and of untied ranks; priors: float64 (FUNCTIONS,
+    FUNCTIONS); scores: float64 (n_features,). NaN where either side is constant. O(n FUNCTIONS^2) each.
+    """
+    full = len(target)
+    x, y = np.empty(full), np.empty(full)
+    x_order, y_order = np.empty(full, np.intp), np.empty(full, np.intp)
+    x_places, y_places = np.empty(full, np.int64), np.empty(full, np.int64)
+    x_means, x_factor, x_skews = np.empty(FUNCTIONS), np.empty((FUNCTIONS, FUNCTIONS)), np.empty(FUNCTIONS)
+    y_means, y_factor, y_skews = np.empty(FUNCTIONS), np.empty((FUNCTIONS, FUNCTIONS)), np.empty(FUNCTIONS)
+    untied_places = np.empty(full, np.int64)
+    untied_means, untied_factor, untied_skews = rank_margin[1].copy(), rank_margin[2].copy(), rank_margin[3].copy()
+    in_order = np.arange(full)
+    ranks = table
+    for f in range(len(values)):
+        n = compact(values[f], order[f], x, x_order)
+        compact_target(values[f], target, target_order, y, y_order)
+        if n == 0 or x[x_order[0]] == x[x_order[n - 1]] or y[y_order[0]] == y[y_order[n - 1]]:
+            scores[f] = np.nan
+            continue
+        if len(ranks) != 2 * n - 1:
+            ranks = table if n == full else function_table(n)
+            score_functions(
+                in_order[:n].astype(np.float64), in_order[:n], ranks, untied_places[:n],
+                untied_means, untied_factor, untied_skews,
+            )  # fmt: skip
+        kx, ky = 0, 0
+        if labels[f]:
+            kx = level_codes(x[:n], x_order[:n], x_places[:n])
+            x_margin = (x_places[:n], x_means, x_factor, x_skews)
+        elif _untied(x, x_order[:n]):
+            for i in range(n):
+                x_places[x_order[i]] = 2 * i
+            x_margin = (x_places[:n], untied_means, untied_factor, untied_skews)
+        else:
+            score_functions(x[:n], x_order[:n], ranks, x_places[:n], x_means, x_factor, x_skews)
+            x_margin = (x_places[:n], x_means, x_factor, x_skews)
+        if target_labels:
+            ky = level_codes(y[:n], y_order[:n], y_places[:n])
+            y_margin = (y_places[:n], y_means, y_factor, y_skews)
+        elif n == full:
+            y_margin = target_margin
+        elif _untied(y, y_order[:n]):
+            for i in range(n):
+                y_places[y_order[i]] = 2 * i
+            y_margin = (y_places[:n], untied_means, untied_factor, untied_skews)
+        else:
+            score_functions(y[:n], y_order[:n], ranks, y_places[:n], y_means, y_factor, y_skews)
+            y_margin = (y_places[:n], y_means, y_factor, y_skews)
+        if kx > 0 and ky > 0:
+            scores[f] = _classes_pair(x_places[:n], kx, y_places[:n], ky, priors, variance)
+        elif kx > 0:
+            scores[f] = _labelled_pair(ranks, y_margin, x_places[:n], kx, priors, variance)
+        elif ky > 0:
+            scores[f] = _labelled_pair(ranks, x_margin, y_places[:n], ky, priors, variance)
+        else:
+            scores[f] = _ordered_pair(ranks, x_margin, y_margin, priors, variance)

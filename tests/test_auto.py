@@ -1,0 +1,152 @@
+"""The default method: what it ranks by, held to a slow reference and to tables whose true columns are known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import naive
+import numpy as np
+import pytest
+from designs import DESIGNS, auroc
+from numpy.typing import NDArray
+
+from miscreen.errors import InputError
+from miscreen.estimators.auto import Auto, AutoOptions
+from miscreen.estimators.correlation import Copula, Pearson
+from miscreen.estimators.estimator import NoOptions
+from miscreen.estimators.kde import Kde, KdeOptions
+from miscreen.model import Batch, Kind, Target
+
+CONTINUOUS, DISCRETE = Kind.CONTINUOUS, Kind.DISCRETE
+Floats = NDArray[np.float64]
+
+
+def target_of(y: Floats, kind: Kind = CONTINUOUS, *, nominal: bool = False) -> Target:
+    return Target("y", y, kind, nominal, np.arange(len(y)))
+
+
+def batch_of(features: Floats, kind: Kind = CONTINUOUS, *, nominal: bool = False) -> Batch:
+    features = np.atleast_2d(features)
+    return Batch(features, kind, np.full(len(features), nominal))
+
+
+def evidence(features: Floats, y: Floats, *, x_labels: bool = False, y_labels: bool = False) -> Floats:
+    target = target_of(y, DISCRETE if y_labels else CONTINUOUS, nominal=y_labels)
+    return Auto(target, AutoOptions()).statistic(
+        batch_of(features, DISCRETE if x_labels else CONTINUOUS, nominal=x_labels)
+    )
+
+
+def columns(rng: np.random.Generator, n: int) -> dict[str, Floats]:
+    y = rng.standard_normal(n)
+    return {
+        "untied": y**2 + rng.standard_normal(n),
+        "mostly zero": np.where(rng.random(n) < 0.7, 0.0, y),
+        "rarely not zero": np.where(rng.random(n) < 0.9, 0.0, y),
+        "steps": np.round(y + rng.standard_normal(n)),
+        "two levels": (y + rng.standard_normal(n) > 0.5).astype(np.float64),
+        "three levels": rng.integers(0, 3, n).astype(np.float64),
+    }
+
+
+@pytest.mark.parametrize("x_labels", [False, True])
+@pytest.mark.parametrize("y_labels", [False, True])
+def test_evidence_is_that_of_the_slow_reference(x_labels: bool, y_labels: bool) -> None:
+    given = columns(np.random.default_rng(3), 120)
+    few = [name for name in given if name.endswith("levels")]
+    for target in few if y_labels else given:
+        for feature in few if x_labels else given:
+            x, y = given[feature].copy(), given[target]
+            found = evidence(x, y, x_labels=x_labels, y_labels=y_labels)
+            expected = naive.evidence(x.tolist(), y.tolist(), x_labels, y_labels)
+            np.testing.assert_allclose(found, [expected], rtol=1e-9, atol=1e-9, err_msg=f"{feature}, {target}")
+
+
+def test_missing_samples_are_as_if_they_were_not_there() -> None:
+    rng = np.random.default_rng(4)
+    given = columns(rng, 150)
+    for x in given.values():
+        holed = np.where(rng.random(150) < 0.3, np.nan, x)
+        here = ~np.isnan(holed)
+        for y in given.values():
+            for y_labels in (False, len(np.unique(y)) < 4):
+                whole = evidence(np.ascontiguousarray(holed[here]), np.ascontiguousarray(y[here]), y_labels=y_labels)
+                np.testing.assert_array_equal(evidence(holed, y, y_labels=y_labels), whole)
+
+
+def test_evidence_follows_ranks_and_sides_alike() -> None:
+    given = columns(np.random.default_rng(5), 200)
+    for x in given.values():
+        for y in given.values():
+            found = evidence(x, y)
+            np.testing.assert_array_equal(evidence(x**3 * 5, np.exp(y)), found)
+            np.testing.assert_allclose(evidence(y, x), found, rtol=1e-9, atol=1e-12)
+            np.testing.assert_allclose(evidence(-x, y), found, rtol=1e-9, atol=1e-12)
+
+
+def test_two_levels_are_alike_as_numbers_and_as_labels() -> None:
+    given = columns(np.random.default_rng(6), 200)
+    for x in given.values():
+        as_labels = evidence(x, given["two levels"], y_labels=True)
+        np.testing.assert_allclose(evidence(x, given["two levels"]), as_labels, rtol=1e-9)
+
+
+def test_evidence_stays_finite_and_apart_where_dependence_is_strong() -> None:
+    y = np.random.default_rng(7).standard_normal(3000)
+    noise = np.random.default_rng(8).standard_normal(3000)
+    found = evidence(np.stack([y + s * noise for s in (0.03, 0.1, 0.3, 1.0, 3.0)]), y)
+    assert np.isfinite(found).all() and (np.diff(found) < 0).all() and found[0] > 3000
+
+
+def test_independent_columns_of_all_kinds_score_alike() -> None:
+    """Of each kind about as many exceed the bound as of all: none of the kinds crowds the top."""
+    rng = np.random.default_rng(9)
+    n, p = 200, 2000
+    normal = rng.standard_normal((p, n))
+    kinds = {
+        "untied": normal,
+        "missing": np.where(rng.random((p, n)) < 0.4, np.nan, normal),
+        "half zero": np.where(rng.random((p, n)) < 0.5, 0.0, normal),
+        "mostly zero": np.where(rng.random((p, n)) < 0.9, 0.0, normal),
+        "steps": np.round(normal),
+        "genotypes": rng.binomial(2, 0.3, (p, n)).astype(np.float64),
+        "rare": rng.binomial(2, 0.03, (p, n)).astype(np.float64),
+    }
+    for y, y_labels in ((rng.standard_normal(n), False), ((np.arange(n) % 10 == 0) * 1.0, True)):
+        for kind, features in kinds.items():
+            found = evidence(features[features.std(axis=1) != 0], y, y_labels=y_labels)
+            assert np.mean(found > 1.3) < 0.01 + 4 * np.sqrt(0.01 / p), kind
+            assert found.min() > -0.6 and np.mean(np.exp(np.minimum(found, 9.0))) < 1.3, kind
+
+
+@pytest.mark.parametrize(
+    ("name", "rivals"),
+    [
+        ("linear, continuous, 40 true", [Pearson]),
+        ("quadratic, binary, 40 true", [Kde]),
+        ("line, 5 to 40 % missing", [Copula]),
+        ("sine, 4 periods", [Kde]),
+        ("two classes shifted", [Pearson]),
+    ],
+)
+def test_it_finds_what_the_best_single_method_finds(name: str, rivals: list[Any]) -> None:
+    """Within a few hundredths on a single table, whose own chance is that large."""
+    design = DESIGNS[name]
+    screen = design.sample(0)
+    target = target_of(screen.target, DISCRETE if design.target_discrete else CONTINUOUS)
+    batch = batch_of(screen.features)
+    found = auroc(Auto(target, AutoOptions()).statistic(batch), screen.truth)
+    for rival in rivals:
+        options = KdeOptions(bandwidth_multiplier=2.0) if rival is Kde else NoOptions()
+        assert found > auroc(rival(target, options).statistic(batch), screen.truth) - 0.03
+
+
+def test_without_mi_the_score_is_the_same_and_its_column_empty() -> None:
+    given = columns(np.random.default_rng(10), 100)
+    batch, target = batch_of(np.stack(list(given.values()))), target_of(given["untied"])
+    with_mi, without = (Auto(target, AutoOptions(mi=mi)).score(batch) for mi in (True, False))
+    np.testing.assert_array_equal(with_mi.score, without.score)
+    np.testing.assert_array_equal(with_mi.score, Auto(target, AutoOptions()).statistic(batch))
+    assert np.isfinite(with_mi.mi).all() and np.isnan(without.mi).all()
+    with pytest.raises(InputError, match="mi is 'no'"):
+        AutoOptions(mi="no")  # type: ignore[arg-type]
