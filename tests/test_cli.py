@@ -489,12 +489,18 @@ def test_warmup_ranks_by_every_method_and_lane(monkeypatch: pytest.MonkeyPatch, 
         else:
             assert source.stat().st_size
 
+    strategies: list[str] = []
     monkeypatch.setattr(miscreen, "rank", rank, raising=False)
+    monkeypatch.setattr(
+        miscreen, "select", lambda *table, strategy, **options: strategies.append(strategy), raising=False
+    )
     monkeypatch.setattr(_jit, "CACHE_DIR", tmp_path)
     (tmp_path / "a.code").touch()
     assert main(["warmup"]) == 0
     lanes, targets = ("memory", ".csv", ".parquet"), ("number", "group", "label")
-    assert asked == {(lane, target, method) for lane in lanes for target in targets for method in ESTIMATORS}
+    alone = {(lane, "single", "pearson") for lane in lanes}
+    assert asked == alone | {(lane, target, method) for lane in lanes for target in targets for method in ESTIMATORS}
+    assert strategies == ["mrmr", "cmim"]
     out, err = capfd.readouterr()
     assert out == ""
     assert re.fullmatch(rf"note: compiling .*\ndone: 1 kernels in .* s -> {re.escape(str(tmp_path))}\n", err)

@@ -257,6 +257,11 @@ class Screening(Columns):
     k: Annotated[int | None, Option("--k", metavar="N", help="ksg: which nearest neighbour.")] = None
     no_mi: Annotated[bool | None, Option("--no-mi", help="auto: leave mutual information out, to save time.")] = None
 
+    def keywords(self) -> dict[str, Any]:
+        """Keywords of `miscreen.rank` for what was given; the library has the same defaults."""
+        given = super().keywords()
+        return given | {"mi": False} if given.pop("no_mi", None) else given
+
 
 @dataclass(frozen=True)
 class Inferring:

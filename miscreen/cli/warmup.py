@@ -53,6 +53,7 @@ def warmup(quiet: Quiet = False) -> None:
             for target in _TARGETS:
                 for method in ESTIMATORS:  # whose options choose among no kernels
                     miscreen.rank(source, target, method, threads=1)
+            miscreen.rank(source, "single", "pearson", features=["single with gaps"], threads=1)  # float32 alone
         for strategy in ("mrmr", "cmim"):  # pairs, and pairs with the target
             miscreen.select(_table(), "number", strategy=strategy, top=2, threads=1)
     if not quiet:

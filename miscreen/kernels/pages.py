@@ -76,7 +76,8 @@ def read_chunks(footer: NDArray[np.uint8], spans: NDArray[np.int64], chunks: NDA
     siblings = np.empty(DEEPEST, dtype=np.int64)
     for i in range(len(spans)):
         at, stop = base + spans[i, 0], base + spans[i, 1]
-        chunks[i] = -1
+        for f in range(CHUNK_FIELDS):  # a slice takes Numba seconds to compile
+            chunks[i, f] = -1
         number, elsewhere = 0, False
         while True:
             kind, number, at = field(at, stop, number)
@@ -96,7 +97,8 @@ def read_chunks(footer: NDArray[np.uint8], spans: NDArray[np.int64], chunks: NDA
 @inner
 def _header(at: int, stop: int, siblings: NDArray[np.int64], page: NDArray[np.int64]) -> int:
     """Note what a PageHeader says; the address after it, or -1. LEVELS_SIZE is negative where they are in the body."""
-    page[:] = -1
+    for f in range(PAGE_FIELDS):
+        page[f] = -1
     page[PACKED] = 1
     number, described = 0, 0
     while True:
@@ -195,7 +197,8 @@ def read_pages(
                 seen += page[N_VALUES]
             page[COLUMN] = c
             if found < len(pages):
-                pages[found] = page
+                for f in range(PAGE_FIELDS):
+                    pages[found, f] = page[f]
             found += 1
         if not taken[c]:
             found = before
