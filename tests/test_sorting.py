@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from miscreen.kernels.sorting import argsort_rows
+from miscreen.kernels.sorting import argsort_rows, count_present
 
 
 def check(values):
@@ -33,3 +33,12 @@ def test_wide_rows_of_every_sort():
     x = rng.standard_normal(3000)
     rows = [x, x.astype(np.float32), x.round(1), 1 + 1e-16 * x, np.exp(150 * x), np.where(x > 1, np.nan, x), 0 * x, -x]
     check(np.array(rows, dtype=np.float64))
+
+
+def test_what_is_present_and_how_many_differ():
+    values = np.array([[2.0, np.nan, 1.0, 2.0], [np.nan] * 4, [0.0, -0.0, 3.0, np.inf], [4.0, 3.0, 2.0, 1.0]])
+    order = np.argsort(values, axis=1, kind="stable")
+    present, levels = np.empty(4, np.int64), np.empty(4, np.int64)
+    count_present(values, order, present, levels)
+    assert present.tolist() == [3, 0, 4, 4]
+    assert levels.tolist() == [2, 0, 3, 4]

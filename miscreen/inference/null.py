@@ -215,7 +215,8 @@ class Null:
         random = generator(self._pattern.key, chains.start, number)
         rows, found, stir = start.best[chains], start.best_found[chains], start.stir
         visited: list[Floats] = []
-        best = rows[:0], found[:0]
+        parts: list[tuple[Floats, Floats]] = []
+        count = self._effort.level // _SPLIT
         for _ in range(length):
             moved = self._pattern.move(rows, stir, random)
             there = self._evaluate(moved)
@@ -223,9 +224,11 @@ class Null:
             rows = np.where(accepted[:, np.newaxis], moved, rows)
             found = np.where(accepted, there, found)
             visited.append(found)
-            best = _best([best, (rows, found)], self._effort.level // _SPLIT)
+            parts.append((rows, found))
+            if sum(len(part[1]) for part in parts) > 3 * count:  # memory for so many
+                parts = [_best(parts, count)]
             stir = min(1.0, max(_LEAST_STIR, stir * (1.3 if np.mean(accepted) > _ACCEPTED else 0.8)))
-        return np.concatenate(visited), *best, stir
+        return np.concatenate(visited), *_best(parts, count), stir
 
 
 def _finite(found: Floats) -> Floats:

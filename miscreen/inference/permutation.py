@@ -15,6 +15,20 @@ from miscreen.model import Batch, Floats, Kind, Target
 Rows = NDArray[np.intp]
 
 
+FEW = 100  # a tie among so many samples changes no null that could be told from its own
+
+
+def hardly_tied(n_samples: int, n_levels: int) -> bool:
+    """Whether ties are as rare as they are by chance among numbers of single precision.
+
+    Examples
+    --------
+    >>> hardly_tied(1000, 999), hardly_tied(1000, 989), hardly_tied(50, 49)
+    (True, False, False)
+    """
+    return n_samples - n_levels <= n_samples // (2 * FEW)
+
+
 def generator(key: bytes, *counter: int) -> np.random.Generator:
     """A stream of random numbers for a key and up to three counters, the same wherever it is asked for.
 
@@ -97,7 +111,7 @@ class Permuter:
         self._salt = f"{seed}\0{target.name}\0".encode("utf-8", "surrogateescape")
         n = len(target.values)
         levels = np.unique(target.values, return_inverse=True)[1]
-        self._levels = np.zeros(n, dtype=np.intp) if len(np.unique(levels)) == n else levels
+        self._levels = np.zeros(n, dtype=np.intp) if hardly_tied(n, levels.max() + 1) else levels
         self._target = levels
         order = np.argsort(self._levels, kind="stable")
         counts = np.bincount(self._levels)
@@ -113,7 +127,8 @@ class Permuter:
             counts = np.bincount(self._levels[present], minlength=self._levels.max() + 1)
             values, kept = np.full(len(values), np.nan), values[present]
             present = self._place < counts[self._levels]  # any samples that are tied alike will do
-            values[present] = np.unique(kept, return_inverse=True)[1]
+            codes = np.unique(kept, return_inverse=True)[1]
+            values[present] = np.arange(len(kept)) if hardly_tied(len(kept), codes.max() + 1) else codes
         groups = [rows[present[rows]] for rows in self._strata]
         groups = [rows for rows in groups if len(rows)]
         template = np.full(len(values), np.nan)

@@ -14,7 +14,8 @@ from miscreen.estimators.estimator import Estimator
 from miscreen.estimators.plugin import PLUG_IN
 from miscreen.inference.chi_square import CHI_SQUARE, g_test
 from miscreen.inference.null import OWN, SHARED, Null
-from miscreen.inference.permutation import Permuter
+from miscreen.inference.permutation import Permuter, hardly_tied
+from miscreen.kernels.sorting import count_present
 from miscreen.model import Batch, Floats, Kind, Scores, Target
 
 _NULLS_BYTES = 64 << 20  # kept for features still to come
@@ -36,7 +37,8 @@ class Significance:
     Under independence every arrangement of a feature's values among the samples in which it is present is as
     likely as any other (within its strata). Its null is the distribution of `Estimator.statistic` over them:
 
-    - Continuous features without ties or missing values share one, when the statistic sees only ranks
+    - Continuous features without missing values and ties (but for those of at most 1 in 100 samples, as chance makes
+      them in single precision) share one, when the statistic sees only ranks
       (`Estimator.margin_free`): their arrangements are the same. It is drawn once (`SHARED`).
     - Two discrete columns whose every cell expects 10 samples: the G test, see `g_test`.
     - All others: one by one (`OWN`), stopping early for features that are clearly null. Features that are tied
@@ -67,7 +69,7 @@ class Significance:
         plugged = np.full(len(p), scores.method == PLUG_IN)
         if not isinstance(scores.method, str):
             plugged = np.array([word == PLUG_IN for word in scores.method])
-        for i in np.flatnonzero(~self._untied(batch) & ~np.isnan(observed)):
+        for i in np.flatnonzero(~self._sharing(batch) & ~np.isnan(observed)):
             if plugged[i] and not self._restricted:
                 p[i], how[i] = g_test(batch.values[i], self._target.codes), CHI_SQUARE
             if np.isnan(p[i]):
@@ -85,12 +87,14 @@ class Significance:
         with ThreadPoolExecutor(threads) as pool:
             p[left], how[left] = null.p_values(observed[left], pool)
 
-    def _untied(self, batch: Batch) -> NDArray[np.bool_]:
-        """Features without missing values and ties, if they share a null."""
+    def _sharing(self, batch: Batch) -> NDArray[np.bool_]:
+        """Features without missing values and next to no ties, if they share a null."""
         if not self._permuter.shares or batch.kind != Kind.CONTINUOUS:
             return np.zeros(len(batch.values), dtype=np.bool_)
-        ascending = np.take_along_axis(batch.values, batch.order, axis=1)
-        return np.asarray(np.all(ascending[:, 1:] > ascending[:, :-1], axis=1))  # NaN is not greater
+        n_present, n_levels = np.empty((2, len(batch.values)), dtype=np.int64)
+        count_present(batch.values, batch.order, n_present, n_levels)
+        n = batch.values.shape[1]
+        return np.array([m == n and hardly_tied(n, k) for m, k in zip(n_present, n_levels, strict=True)], dtype=bool)
 
     def _null(self, values: Floats, kind: Kind, nominal: bool) -> Null:
         pattern = self._permuter.pattern(values, kind, nominal)

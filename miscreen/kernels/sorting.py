@@ -61,3 +61,25 @@ def argsort_rows(values, order):
             samples, next_samples = next_samples, samples
         for i in range(n):
             order[f, i] = samples[i]
+
+
+@kernel
+def count_present(values, order, n_present, n_levels):
+    """Count in each row of float64 values what is not NaN, and how many different ones (int64), by ascending order.
+
+    O(n) a row.
+    """
+    for f in range(len(values)):
+        row = values[f]
+        last = np.nan
+        present, levels = 0, 0
+        for i in range(len(row)):
+            value = row[order[f, i]]
+            if np.isnan(value):
+                break
+            present += 1
+            if value != last:
+                levels += 1
+                last = value
+        n_present[f] = present
+        n_levels[f] = levels
