@@ -357,12 +357,13 @@ def greedy_select(strategy, columns, y, count, given=()):
 
 
 def clump_select(columns, threshold, count=None, given=()):
-    """Kept columns in order, and for each dropped one the first kept column that it shares too much with."""
+    """Kept columns in order, and for each dropped one the first, of those given and then of those kept, that it
+    shares too much with; those given are numbered after the columns."""
     kept, fell_to = [], {}
     for i, x in enumerate(columns):
-        like = next((j for j in kept if select_mi(x, columns[j]) > threshold), None)
-        if any(select_mi(x, g) > threshold for g in given):
-            continue
+        like = next((len(columns) + g for g, z in enumerate(given) if select_mi(x, z) > threshold), None)
+        if like is None:
+            like = next((j for j in kept if select_mi(x, columns[j]) > threshold), None)
         if like is not None:
             fell_to[i] = like
         elif count is None or len(kept) < count:

@@ -53,6 +53,8 @@ def test_given_columns_count_as_chosen(frame: pl.DataFrame) -> None:
     several = miscreen.select(frame, "y", strategy="mrmr", given=["a*", "b0,b1"], top=99, method="pearson").names
     assert "b2" in several
     assert not {"a0", "b0", "b1"} & set(several)
+    steps = miscreen.select(frame, "y", strategy="clump", given=["a0"], method="pearson").steps.to_polars()
+    assert set(steps.filter(fell_to="a0")["feature"]) >= {"a1", "a2", "a3", "a4"}
     assert "a,b" not in miscreen.select(frame, "y", strategy="mrmr", given=["a,b"], top=99, method="pearson").names
     outside = miscreen.select(frame, "y", strategy="mrmr", given=["a0"], exclude=["a0"], top=1, method="pearson")
     assert outside.names[0].startswith("b")
@@ -67,6 +69,13 @@ def test_files_memory_and_threads_change_nothing(frame: pl.DataFrame, tmp_path: 
         found = miscreen.select(tmp_path / source, "y", memory=memory, threads=threads, **wanted)
         assert found.steps.to_arrow().equals(expected.steps.to_arrow())
         assert found.to_polars().equals(expected.to_polars())
+
+
+def test_a_table_without_the_outcome_serves_where_the_ranking_says_enough(frame: pl.DataFrame) -> None:
+    ranking = miscreen.rank(frame, "y", "pearson")
+    for wanted in ({"top": 3}, {"min_mi": 0.2}, {"strategy": "clump", "top": 3}):
+        found = miscreen.select(frame.drop("y"), ranking=ranking, **wanted)  # type: ignore[arg-type]
+        assert found.steps.to_arrow().equals(miscreen.select(frame, ranking=ranking, **wanted).steps.to_arrow())
 
 
 def test_missing_targets_are_as_if_the_table_had_no_such_rows(frame: pl.DataFrame) -> None:
@@ -159,7 +168,8 @@ def test_bad_requests(frame: pl.DataFrame, tmp_path: Path) -> None:
         ({"strategy": "mrmr", "top": 3, "pool": 0}, InputError, "pool must be at least 1"),
         ({"top": 3, "stability": 1}, InputError, "at least 2 subsamples"),
         ({"strategy": "mrmr", "top": 3, "given": ["w"]}, InputError, "no column 'w' for --given"),
-        ({"strategy": "mrmr", "top": 3, "given": ["*"]}, DataError, "given already"),
+        ({"strategy": "mrmr", "top": 3, "given": ["[!y]*"]}, DataError, "given already"),
+        ({"strategy": "mrmr", "top": 3, "given": ["a0", "y"]}, InputError, "the target 'y' is among the columns given"),
         ({"top": 3, "selection": tmp_path / "none.json"}, InputError, "a selection was given"),
         ({"top": 3, "ranking": miscreen.rank(frame, "y", "bin"), "stability": 5}, InputError, "ranked anew"),
     ):

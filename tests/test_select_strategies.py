@@ -202,7 +202,7 @@ class TestChoices:
         assert {i: j for i, (j, _) in choice.fell_to.items()} == fell_to
         assert fell_to
         for i, (j, mi) in choice.fell_to.items():
-            assert mi == pytest.approx(naive.select_mi(columns[i], columns[j]), rel=1e-10)
+            assert mi == pytest.approx(naive.select_mi(columns[i], [*columns, *beside][j]), rel=1e-10)
 
     @pytest.mark.parametrize("given", [0, 2])
     def test_facility_location(self, table: Any, given: int) -> None:
@@ -352,6 +352,7 @@ def test_planted_signals(seed: int) -> None:
         return len({name.split(".")[0] for name in chosen.names if name.startswith("s")})
 
     assert found("top") <= 2
-    assert 3 <= found("jmi") <= 6
+    for strategy in ("jmi", "disr"):  # they average
+        assert found(strategy) in (3, 4), strategy
     for strategy in ("mrmr", "cmim", "clump", "submodular"):
         assert found(strategy) >= 9, strategy

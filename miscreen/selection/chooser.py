@@ -137,6 +137,7 @@ class Chooser:
         self._strategy = strategy_class(wish.strategy)
         self._index = NameIndex(table.names, table.label)
         self._given = _positions(self._index, wish.given, "--given") if wish.given else np.empty(0, dtype=np.intp)
+        self._given_names = [table.names[g] for g in self._given]
 
     def choose(self, ranking: Ranking, target: str | None) -> pa.Table:
         """The steps of one target, as `Steps` describes them; `DataError` when there is no candidate.
@@ -148,7 +149,11 @@ class Chooser:
         target : str, optional
             Not needed by every strategy.
         """
-        known = None if target is None else self._read_target(target)
+        if target is not None and target in self._given_names:
+            raise InputError(f"the target {target!r} is among the columns given", "Leave it out of --given")
+        # A table in which an earlier ranking's columns are taken need not have the target.
+        needed = self._strategy.needs_target or self._wish.stability
+        known = self._read_target(target) if needed and target is not None else None
         candidates = self._candidates(ranking)
         choice = self._choose(self._table, candidates, known if self._strategy.needs_target else None)
         frequency = self._repeat(known) if self._wish.stability and known is not None else None
@@ -167,8 +172,8 @@ class Chooser:
             limits = ", ".join(f"{option} {bound:g}" for option, bound in self._wish.thresholds().items())
             raise DataError(f"no feature passes {limits}", "Loosen it, or use --top")
         if len(self._given):
-            names = {self._table.names[g] for g in self._given}
-            passing &= np.array([name not in names for name in table.column("feature").to_pylist()])
+            given = set(self._given_names)
+            passing &= np.array([name not in given for name in table.column("feature").to_pylist()])
             if not passing.any():
                 raise DataError("every candidate is given already", "Leave out --given")
         rows = np.flatnonzero(passing)
@@ -296,7 +301,8 @@ class Chooser:
         made = {"step": pa.array([*range(1, n_steps + 1), *[None] * (size - n_steps)], type=pa.int64())}
         made |= {name: arrow_column(values) for name, values in columns.items()}
         if self._wish.strategy == "clump":
-            to = [None] * n_steps + [candidates.names[choice.fell_to[i][0]] for i in fallen] + [None] * len(others)
+            kept = [*candidates.names, *self._given_names]
+            to = [None] * n_steps + [kept[choice.fell_to[i][0]] for i in fallen] + [None] * len(others)
             made["fell_to"] = pa.array(to, type=pa.string())
         return pa.table(made)
 

@@ -46,24 +46,27 @@ class Clump(Strategy):
         candidates = information.candidates
         dropped = np.zeros(len(candidates), dtype=bool)
         largest = np.full(len(candidates), np.nan)
-        for z in pool.given:
-            mi = information.with_column(z)
-            largest = np.fmax(largest, mi)
-            dropped |= mi > self._limits(information, z)
         kept: list[int] = []
         fell_to: dict[int, tuple[int, float]] = {}
+
+        def drop(z: Column, at: int, first: int) -> None:
+            """Drop what falls to a column, the one at that position, of the candidates from `first` on."""
+            mi = information.with_column(z, first=first)
+            falls = (mi > self._limits(information, z)[first:]) & ~dropped[first:]
+            for j in np.flatnonzero(falls):
+                fell_to[first + int(j)] = at, float(mi[j])
+            dropped[first:] |= falls
+            largest[first:] = np.fmax(largest[first:], mi)
+
+        for g, z in enumerate(pool.given):
+            drop(z, len(candidates) + g, 0)
         for i in range(len(candidates)):
             if dropped[i]:
                 continue
             kept.append(i)
-            mi = information.with_column(candidates[i], first=i + 1)
-            falls = (mi > self._limits(information, candidates[i])[i + 1 :]) & ~dropped[i + 1 :]
-            for j in np.flatnonzero(falls):
-                fell_to[i + 1 + int(j)] = i, float(mi[j])
-            dropped[i + 1 :] |= falls
+            drop(candidates[i], i, i + 1)
             if len(kept) == count:
                 break
-            largest[i + 1 :] = np.fmax(largest[i + 1 :], mi)
         return Choice(kept, {"redundancy_nats": largest[kept]}, fell_to)
 
     def _limits(self, information: Information, z: Column) -> Floats:

@@ -25,7 +25,8 @@ class Choice:
     columns : dict of str to float64 array, shape (n_steps,)
         What is told of every step; NaN where there is nothing to tell.
     fell_to : dict of int to (int, float)
-        For candidates that were dropped because of one chosen: its position, and the two's mutual information in nats.
+        For candidates that were dropped because of one chosen or given: its position, where those given follow the
+        candidates, and the two's mutual information in nats.
     """
 
     steps: Sequence[int]
