@@ -74,10 +74,9 @@ def score_with_dask(
     with _connected(where, workers, request.resources) as (client, memory_bytes):
         from distributed import as_completed
 
-        job = client.scatter(
-            Job(str(Path(source).absolute()), replace(request, on_progress=None), identity, memory_bytes),
-            broadcast=False,
-            hash=False,
+        # A task rather than data sent out, which would be lost with the worker that holds them.
+        job = client.submit(
+            Job, str(Path(source).absolute()), replace(request, on_progress=None), identity, memory_bytes, pure=False
         )
         if not client.nthreads():
             _LOG.info("waiting for the first worker of the Dask cluster")
