@@ -283,6 +283,12 @@ def test_plots_and_outputs_are_refused_before_the_run(tmp_path: Path) -> None:
     check_plot(tmp_path / "there.svg", force=True)
 
 
+def test_an_old_scikit_learn_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sklearn.__version__", "1.7.2")
+    with pytest.raises(InputError, match=r"need scikit-learn 1\.8 or newer, not 1\.7\.2"):
+        miscreen.evaluate(frame(*wide()), "y", "pearson")
+
+
 def test_the_area_under_the_curve_of_absent_classes() -> None:
     from miscreen.evaluation.models import _area
 

@@ -18,12 +18,13 @@ Split = tuple[NDArray[np.intp], NDArray[np.intp]]
 
 def require_scikit_learn() -> None:
     """`InputError` when scikit-learn is missing or too old."""
+    hint = "Install it with: pip install 'miscreen[sklearn]'"
     try:
-        from sklearn.utils import Tags  # noqa: F401  (the last of what is needed that scikit-learn got)
+        from sklearn import __version__
     except ImportError as error:
-        raise InputError(
-            f"the models of evaluate need scikit-learn: {error}", "Install it with: pip install 'miscreen[sklearn]'"
-        ) from error
+        raise InputError(f"the models of evaluate need scikit-learn: {error}", hint) from error
+    if tuple(int(part) for part in __version__.split(".")[:2]) < (1, 8):  # as in pyproject.toml
+        raise InputError(f"the models of evaluate need scikit-learn 1.8 or newer, not {__version__}", hint)
 
 
 @dataclass(frozen=True)
