@@ -140,6 +140,15 @@ def test_a_subsample_is_ranked_and_chosen_from_alone(frame: pl.DataFrame) -> Non
     assert {name: f for name, f in told.items() if f} == {name: c / 2 for name, c in counts.items()}
 
 
+def test_progress_tells_of_every_phase(frame: pl.DataFrame) -> None:
+    told: list[tuple[str, int, int | None]] = []
+    wanted: dict[str, Any] = {"strategy": "mrmr", "top": 3, "method": "pearson", "stability": 2}
+    miscreen.select(frame, "y", on_progress=lambda *news: told.append(news), **wanted)
+    assert list(dict.fromkeys(phase for phase, _, _ in told)) == ["score", "code", "compare", "subsample"]
+    assert [news for news in told if news[0] == "compare"] == [("compare", i, None) for i in (1, 2, 3)]
+    assert [news for news in told if news[0] == "subsample"] == [("subsample", i, 2) for i in (1, 2)]
+
+
 @pytest.mark.parametrize("suffix", ["json", "ndjson", "csv", "tsv", "parquet", "arrow"])
 def test_a_selection_is_applied_to_another_table(frame: pl.DataFrame, tmp_path: Path, suffix: str) -> None:
     chosen = miscreen.select(frame, "y", strategy="clump", top=2, method="pearson")

@@ -13,7 +13,14 @@ if TYPE_CHECKING:
 
 BAR_AFTER = 0.5  # seconds; a run that is over by then needs no bar
 LINE_EVERY = 10.0  # seconds
-_DONE = {"read": "read", "score": "scored", "code": "coded", "fit": "fitted"}
+_TOLD = {  # of each phase: what was done to what
+    "read": ("read", ""),
+    "score": ("scored", " columns"),
+    "code": ("coded", " columns"),
+    "compare": ("compared", " columns"),
+    "subsample": ("chosen from", " subsamples"),
+    "fit": ("fitted", " models"),
+}
 
 
 class Progress:
@@ -36,7 +43,7 @@ class Progress:
         self._bar: Bar | None = None
 
     def __call__(self, phase: str, done: int, total: int | None) -> None:
-        """Take note of `done` of `total` bytes (phase ``read``), columns (``score``) or models (``fit``)."""
+        """Take note of `done` of `total` bytes (phase ``read``) or of what `_TOLD` says."""
         now = time.monotonic()
         if phase != self._phase:  # speed is counted from its first news, when kernels are compiled
             self._phase, self._began, self._first = phase, now, done
@@ -84,20 +91,22 @@ def describe(phase: str, done: int, total: int | None, rate: float) -> str:
     'scored 40,000 of 150,000 columns, 10,000/s, 11 s left'
     >>> describe("read", 3 << 20, None, 1.5 * (1 << 20))
     'read 3.0 MB, 1.5 MB/s'
+    >>> describe("fit", 9, 30, 0.3)
+    'fitted 9 of 30 models, 70 s left'
     """
 
     def amount(number: float) -> str:
         return format_bytes(number) if phase == "read" else f"{number:,.0f}"
 
-    text = f"{_DONE.get(phase, phase)} {amount(done)}"
+    verb, things = _TOLD.get(phase, (phase, ""))
+    text = f"{verb} {amount(done)}"
     if total is not None:
         text += f" of {amount(total)}"
-    if phase != "read":
-        text += " models" if phase == "fit" else " columns"
-    if rate > 0:
+    text += things
+    if rate >= 1:
         text += f", {amount(rate)}/s"
-        if total is not None:
-            text += f", {_duration((total - done) / rate)} left"
+    if rate > 0 and total is not None:
+        text += f", {_duration((total - done) / rate)} left"
     return text
 
 

@@ -20,6 +20,7 @@ from miscreen.roles import choose_columns, decide_kinds, read_target
 from miscreen.screening import screen
 from miscreen.selection import strategy_class
 from miscreen.selection.strategy import Choice, Pool, Strategy
+from miscreen.tables import Progress
 from miscreen.tables.columns import NameIndex
 from miscreen.tables.extended import ExtendedTable
 from miscreen.tables.source import TableSource
@@ -155,7 +156,7 @@ class Chooser:
         needed = self._strategy.needs_target or self._wish.stability
         known = self._read_target(target) if needed and target is not None else None
         candidates = self._candidates(ranking)
-        choice = self._choose(self._table, candidates, known if self._strategy.needs_target else None)
+        choice = self._choose(candidates, known if self._strategy.needs_target else None, self._tell)
         frequency = self._repeat(known) if self._wish.stability and known is not None else None
         return self._tabulate(candidates, choice, frequency)
 
@@ -189,8 +190,8 @@ class Chooser:
             kinds=np.array([k == Kind.DISCRETE.label for k in kinds], dtype=np.uint8),
         )
 
-    def _choose(self, table: TableSource, candidates: Candidates, target: Target | None) -> Choice:
-        count = self._wish.top
+    def _choose(self, candidates: Candidates, target: Target | None, on_progress: Progress | None = None) -> Choice:
+        table, count = self._table, self._wish.top
         if self._strategy.axes == 0:
             return self._make().choose(Pool(len(candidates.names)), count)
         from miscreen.selection.codes import code_columns, code_target, count_bins
@@ -200,14 +201,14 @@ class Chooser:
         levels = target.n_levels if target is not None and target.kind == Kind.DISCRETE else 0
         bins = count_bins(table.n_samples if rows is None else len(rows), self._strategy.axes, levels)
         columns = locate(self._index, candidates.names, table.label)
-        coded = code_columns(table, columns, candidates.kinds, rows, bins, resources, self._tell)
+        coded = code_columns(table, columns, candidates.kinds, rows, bins, resources, on_progress)
         given: list[Column] = []
         if len(self._given):
             also = code_columns(table, self._given, self._kinds_of_given(), rows, bins, resources, None)
             given = [also[i] for i in range(len(also))]
         outcome = None if target is None else code_target(target, bins)
         with ThreadPoolExecutor(resources.threads) as workers:
-            information = Information(coded, outcome, workers)
+            information = Information(coded, outcome, workers, on_progress)
             return self._make().choose(Pool(len(candidates.names), information, given), count)
 
     def _make(self) -> Strategy:
@@ -248,6 +249,7 @@ class Chooser:
         held = ColumnType(self._table.types[self._index.one(target.name, "the target")])
         chosen: Counter[str] = Counter()
         at_once = max(1, request.resources.memory_bytes // 2 // (BYTES_PER_COLUMN * len(self._table.names)))
+        done = 0
         for first in range(0, wish.stability, at_once):
             draws = range(first, min(first + at_once, wish.stability))
             values = np.full((len(draws), self._table.n_samples), np.nan)
@@ -268,8 +270,9 @@ class Chooser:
                     rows = np.flatnonzero(~np.isnan(row))
                     part = replace(target, values=row[rows], rows=rows)
                     candidates = self._candidates(ranking.for_target(name))
-                    choice = self._choose(self._table, candidates, part)
-                    chosen.update(candidates.names[i] for i in choice.steps)
+                    chosen.update(candidates.names[i] for i in self._choose(candidates, part).steps)
+                    done += 1
+                    self._tell("subsample", done, wish.stability)
             except DataError as error:
                 raise DataError(
                     f"in one of {wish.stability} subsamples, each of half of the rows: {error.message}",

@@ -11,6 +11,7 @@ import numpy as np
 from miscreen.kernels.information import pair_information, scaled_logs, triple_information
 from miscreen.model import Floats
 from miscreen.selection.codes import Codes, Column, Columns
+from miscreen.tables import Progress
 
 _SLICE = 1024  # candidates a call of a kernel: some milliseconds
 
@@ -24,6 +25,8 @@ class Information:
     target : Column, optional
     workers : ThreadPoolExecutor
         Every number is worked out by one thread, so how many there are changes nothing.
+    on_progress : callable, optional
+        Told (phase ``compare``) how many columns have been held against all candidates.
 
     Notes
     -----
@@ -31,10 +34,18 @@ class Information:
     in any column that takes part are left out; without samples the information is 0. O(n + cells) a candidate.
     """
 
-    def __init__(self, candidates: Columns, target: Column | None, workers: ThreadPoolExecutor) -> None:
+    def __init__(
+        self,
+        candidates: Columns,
+        target: Column | None,
+        workers: ThreadPoolExecutor,
+        on_progress: Progress | None = None,
+    ) -> None:
         self.candidates = candidates
         self._target = target
         self._workers = workers
+        self._on_progress = on_progress
+        self._n_compared = 0
         self._logs, self._unit = scaled_logs(candidates.codes.shape[1])
 
     def __len__(self) -> int:
@@ -83,3 +94,6 @@ class Information:
         parts = [slice(i, i + _SLICE) for i in range(0, len(codes), _SLICE)]
         for _ in self._workers.map(lambda part: fill(codes, part), parts):
             pass
+        self._n_compared += 1
+        if self._on_progress is not None:
+            self._on_progress("compare", self._n_compared, None)
