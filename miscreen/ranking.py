@@ -7,16 +7,16 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from miscreen.errors import DataError, InputError
 from miscreen.model import Floats, Kind, Status
+from miscreen.result import Result
 
 if TYPE_CHECKING:
-    import polars as pl
     import pyarrow as pa
 
 UNITS = {"nats": 1.0, "bits": 1.0 / math.log(2.0)}
@@ -93,7 +93,7 @@ def _settle(table: pa.Table) -> pa.Table:
     return pa.table(columns)
 
 
-class Ranking:
+class Ranking(Result):
     """Every feature with its score, best first; several targets one after the other.
 
     Attributes
@@ -101,10 +101,6 @@ class Ranking:
     metadata : dict
         Version, options, seed, shape and a fingerprint of the input.
     """
-
-    def __init__(self, table: pa.Table, metadata: Mapping[str, Any]) -> None:
-        self._table = table
-        self.metadata = dict(metadata)
 
     @classmethod
     def from_scores(
@@ -193,9 +189,6 @@ class Ranking:
         except pa.ArrowException as error:
             raise DataError(f"{str(path)!r} cannot be read as a ranking: {error}", "Rank the table again") from error
 
-    def __len__(self) -> int:
-        return len(self._table)
-
     def __repr__(self) -> str:
         shown = f"{', '.join(self.names[:3])}{', ...' if len(self) > 3 else ''}"
         return f"<Ranking of {len(self):,} rows: {shown}>"
@@ -271,18 +264,6 @@ class Ranking:
             raise DataError(f"the ranking has no column {name}", "Rank the table again with --p-values")
         return self._table.column(name)
 
-    def to_arrow(self) -> pa.Table:
-        """The ranking as a pyarrow table."""
-        return self._table
-
-    def to_polars(self) -> pl.DataFrame:
-        """The ranking as a Polars table."""
-        import polars as pl
-
-        frame = pl.from_arrow(self._table)
-        assert isinstance(frame, pl.DataFrame)
-        return frame
-
     def summary(self) -> dict[str, int]:
         """How many features have each status other than ok, for any target, and how many held infinite values."""
         pairs = zip(self.names, self._table.column("status").to_pylist(), strict=True)
@@ -291,23 +272,3 @@ class Ranking:
         if infinite := self.metadata.get("n_features_with_infinite_values"):
             found["with infinite values"] = infinite
         return found
-
-    def write(self, path: str | PathLike[str], format: str | None = None, force: bool = False) -> None:
-        """Write the ranking with its metadata; the format follows the extension unless it is given.
-
-        Raises
-        ------
-        InputError
-            When the directory is missing, the format unknown, or the file exists and `force` is not set.
-        ResourceError
-            When the disk is full.
-        """
-        from miscreen.tables.write import Destination
-
-        Destination(Path(path), format, force).write(self._table, self.metadata)
-
-    def write_to(self, stream: BinaryIO, format: str = "csv") -> None:
-        """Write the ranking to an open binary stream, such as standard output."""
-        from miscreen.tables.write import find_writer, write_stream
-
-        write_stream(self._table, stream, find_writer(format), self.metadata)

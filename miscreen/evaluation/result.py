@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from miscreen.errors import InputError
+from miscreen.result import Result
 
 if TYPE_CHECKING:
-    import polars as pl
-    import pyarrow as pa
+    pass
 
 PLOTS = (".svg", ".png", ".pdf")
 _LABELS = {"r2": "R-squared", "roc_auc": "area under the ROC curve"}
@@ -33,7 +32,7 @@ def check_plot(path: str | PathLike[str], force: bool = False) -> None:
         ) from error
 
 
-class Evaluation:
+class Evaluation(Result):
     """How well models predict the target from the best columns: one row for each method, number of columns and model.
 
     Attributes
@@ -44,40 +43,12 @@ class Evaluation:
         Version, options, seed and shape of the input.
     """
 
-    def __init__(self, table: pa.Table, metadata: Mapping[str, Any]) -> None:
-        self._table = table
-        self.metadata = dict(metadata)
-
     @property
     def metric(self) -> str:
         return str(self.metadata["metric"])
 
     def __repr__(self) -> str:
         return f"<Evaluation of {len(self._table)} rows by {self.metric}>"
-
-    def to_arrow(self) -> pa.Table:
-        """The figures as a pyarrow table."""
-        return self._table
-
-    def to_polars(self) -> pl.DataFrame:
-        """The figures as a Polars table."""
-        import polars as pl
-
-        frame = pl.from_arrow(self._table)
-        assert isinstance(frame, pl.DataFrame)
-        return frame
-
-    def write(self, path: str | PathLike[str], format: str | None = None, force: bool = False) -> None:
-        """Write the table; see `Ranking.write` for the errors."""
-        from miscreen.tables.write import Destination
-
-        Destination(Path(path), format, force).write(self._table, self.metadata)
-
-    def write_to(self, stream: BinaryIO, format: str = "csv") -> None:
-        """Write the table to an open binary stream, such as standard output."""
-        from miscreen.tables.write import find_writer, write_stream
-
-        write_stream(self._table, stream, find_writer(format), self.metadata)
 
     def plot(self, path: str | PathLike[str], force: bool = False) -> None:
         """Draw the mean against the number of columns, with bars of one standard deviation over the folds.

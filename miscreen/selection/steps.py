@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING
 
 from miscreen.errors import DataError
+from miscreen.result import Result
 
 if TYPE_CHECKING:
-    import polars as pl
-    import pyarrow as pa
+    pass
 
 
-class Steps:
+class Steps(Result):
     """What a strategy did: a row for each column chosen, in order, then for columns that fell to one of them.
 
     The columns are ``target`` (when there are several), ``step`` (empty for a column that was not chosen), ``feature``,
@@ -26,10 +25,6 @@ class Steps:
     metadata : dict
         The strategy with its options, and the ranking's metadata.
     """
-
-    def __init__(self, table: pa.Table, metadata: Mapping[str, Any]) -> None:
-        self._table = table
-        self.metadata = dict(metadata)
 
     @classmethod
     def read(cls, path: str | PathLike[str]) -> Steps:
@@ -57,30 +52,3 @@ class Steps:
 
         chosen = self._table.filter(pc.is_valid(self._table.column("step")))
         return list(dict.fromkeys(str(name) for name in chosen.column("feature").to_pylist()))
-
-    def __len__(self) -> int:
-        return len(self._table)
-
-    def to_arrow(self) -> pa.Table:
-        """The steps as a pyarrow table."""
-        return self._table
-
-    def to_polars(self) -> pl.DataFrame:
-        """The steps as a Polars table."""
-        import polars as pl
-
-        frame = pl.from_arrow(self._table)
-        assert isinstance(frame, pl.DataFrame)
-        return frame
-
-    def write(self, path: str | PathLike[str], format: str | None = None, force: bool = False) -> None:
-        """Write the steps, for people and for `miscreen.select` with ``selection``; errors as in `Ranking.write`."""
-        from miscreen.tables.write import Destination
-
-        Destination(Path(path), format, force).write(self._table, self.metadata)
-
-    def write_to(self, stream: BinaryIO, format: str = "csv") -> None:
-        """Write the steps to an open binary stream, such as standard output."""
-        from miscreen.tables.write import find_writer, write_stream
-
-        write_stream(self._table, stream, find_writer(format), self.metadata)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from os import PathLike
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from miscreen.inference.options import Inference
 from miscreen.model import Kind, ScreenSpec
 from miscreen.ranking import Ranking
 from miscreen.request import Request
+from miscreen.result import Result
 from miscreen.screening import screen
 from miscreen.selection import strategy_class
 from miscreen.selection.chooser import ORDERS, Chooser, Wish, locate
@@ -22,18 +22,14 @@ from miscreen.selection.steps import Steps
 from miscreen.tables.columns import NameIndex, expand_patterns, name_matcher
 
 if TYPE_CHECKING:
-    import polars as pl
-    import pyarrow as pa
-
     from miscreen.tables.source import TableSource
     from miscreen.tables.wide import WideTable
 
 _OF_ANY_RUN = {"names", "read", "threads", "memory", "scratch_dir", "on_progress"}
 
 
-@dataclass(frozen=True)
-class Selection:
-    """Chosen columns of a table.
+class Selection(Result):
+    """Chosen columns of a table: those kept, then those chosen, as the file has them.
 
     Attributes
     ----------
@@ -45,37 +41,11 @@ class Selection:
         The ranking that they were chosen from; None when an earlier selection was applied.
     """
 
-    names: list[str]
-    steps: Steps
-    ranking: Ranking | None
-    _wide: WideTable
-
-    def to_arrow(self) -> pa.Table:
-        """The columns kept and chosen as a pyarrow table, as the file has them."""
-        return self._wide.table
-
-    def to_polars(self) -> pl.DataFrame:
-        """The columns kept and chosen as a Polars table."""
-        import polars as pl
-
-        frame = pl.from_arrow(self._wide.table)
-        assert isinstance(frame, pl.DataFrame)
-        return frame
-
-    def write(self, path: str | PathLike[str], format: str | None = None, force: bool = False) -> None:
-        """Write the columns; see `Ranking.write` for the errors."""
-        from miscreen.tables.write import Destination
-
-        Destination(Path(path), format, force).write(self._wide.table, self._metadata(), self._wide.on_bytes)
-
-    def write_to(self, stream: BinaryIO, format: str = "csv") -> None:
-        """Write the columns to an open binary stream, such as standard output."""
-        from miscreen.tables.write import find_writer, write_stream
-
-        write_stream(self._wide.table, stream, find_writer(format), self._metadata(), self._wide.on_bytes)
-
-    def _metadata(self) -> dict[str, Any]:
-        return {"n_selected": len(self.names), "selection": self.steps.metadata}
+    def __init__(self, names: list[str], steps: Steps, ranking: Ranking | None, wide: WideTable) -> None:
+        super().__init__(wide.table, {"n_selected": len(names), "selection": steps.metadata}, wide.on_bytes)
+        self.names = names
+        self.steps = steps
+        self.ranking = ranking
 
 
 def select(
