@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -22,14 +23,14 @@ from miscreen.tables.extended import ExtendedTable
 
 
 class MutualInfoSelector(SelectorMixin, BaseEstimator):
-    """Keep the columns with the most mutual information with `y`, in nats.
+    """Keep the columns that `miscreen.rank` puts first: those that tell most about `y`.
 
     Parameters
     ----------
     k : int, optional
         How many columns to keep, or all that have a score when there are fewer. None leaves it to `threshold`.
     threshold : float, optional
-        Keep columns of at least so many nats; together with `k`, both must hold.
+        Keep columns of at least so many nats of mutual information; together with `k`, both must hold.
     method : str
         As in `miscreen.rank`.
     options : mapping, optional
@@ -44,9 +45,10 @@ class MutualInfoSelector(SelectorMixin, BaseEstimator):
     Attributes
     ----------
     scores_ : float64 array, shape (n_features,)
-        Mutual information in nats, never clamped; NaN where there is none, such as for a constant.
+        What columns are ranked by: mutual information in nats, never clamped, but for ``auto``, which ranks by
+        evidence; NaN where there is none, such as for a constant.
     ranking_ : Ranking
-        All that `miscreen.rank` would tell.
+        All that `miscreen.rank` would tell, mutual information among it.
     n_features_in_ : int
     feature_names_in_ : array of str
         When `X` has column names that are text.
@@ -116,8 +118,8 @@ class MutualInfoSelector(SelectorMixin, BaseEstimator):
         """
         if self.k is None and self.threshold is None:
             raise ValueError("nothing says how many features to keep. Give k=, threshold= or both")
-        if self.k is not None and self.k < 1:
-            raise ValueError(f"k must be at least 1, not {self.k}")
+        if self.k is not None and not (isinstance(self.k, Integral) and self.k >= 1):
+            raise ValueError(f"k must be a whole number of at least 1, not {self.k!r}")
         frame = hasattr(X, "__arrow_c_stream__") or hasattr(X, "iloc")
         if frame:
             validate_data(self, X, y, skip_check_array=True)
@@ -140,15 +142,15 @@ class MutualInfoSelector(SelectorMixin, BaseEstimator):
                 names = table.names
         except MiscreenError as error:  # scikit-learn's tools know how to deal with this one
             raise ValueError(str(error)) from error
-        found = self.ranking_.to_arrow().select(["feature", "mi_nats"]).to_pydict()
+        found = self.ranking_.to_arrow().select(["feature", "score", "mi_nats"]).to_pydict()
         position = {name: i for i, name in enumerate(names)}
         best = np.array([position[name] for name in found["feature"]], dtype=np.intp)
-        mi = np.array(found["mi_nats"], dtype=np.float64)
+        scores = np.array(found["score"], dtype=np.float64)
         self.scores_: Floats = np.empty(len(names))
-        self.scores_[best] = mi
-        kept = ~np.isnan(mi)
+        self.scores_[best] = scores
+        kept = ~np.isnan(scores)
         if self.threshold is not None:
-            kept &= mi >= self.threshold
+            kept &= np.array(found["mi_nats"], dtype=np.float64) >= self.threshold
         self._support = np.zeros(len(names), dtype=np.bool_)
         self._support[best[kept][: self.k]] = True
         return self

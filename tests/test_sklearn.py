@@ -51,14 +51,14 @@ def test_scores_are_those_of_rank(method: str) -> None:
     names = [f"c{i}" for i in range(30)]
     ranking = miscreen.rank(np.column_stack([x, y]), "y", method, names=[*names, "y"])
     assert [names[i] for i in np.argsort(-selector.scores_, kind="stable")] == ranking.names
-    assert np.sort(selector.scores_)[::-1].tolist() == ranking.to_polars()["mi_nats"].to_list()
+    assert np.sort(selector.scores_)[::-1].tolist() == ranking.to_polars()["score"].to_list()
     assert {names[i] for i in selector.get_support(indices=True)} == set(ranking.names[:4])
 
 
 def test_threshold_and_k_must_both_hold() -> None:
     x, y = problem()
-    scores = MutualInfoSelector().fit(x, y).scores_
-    least = np.sort(scores)[-3]
+    nats = MutualInfoSelector().fit(x, y).ranking_.to_polars()["mi_nats"]
+    least = nats.sort()[-3]
     assert MutualInfoSelector(k=None, threshold=least).fit(x, y).get_support().sum() == 3
     assert MutualInfoSelector(k=2, threshold=least).fit(x, y).get_support().sum() == 2
     assert MutualInfoSelector(k=20, threshold=least).fit(x, y).get_support().sum() == 3
@@ -116,6 +116,7 @@ def test_labels_as_outcome() -> None:
     [
         ({"k": None}, "how many features"),
         ({"k": 0}, "at least 1"),
+        ({"k": 2.5}, "whole number of at least 1, not 2.5"),
         ({"method": "none"}, "there is no method 'none'"),
         ({"options": {"grid": 32}}, "has no option 'grid'"),
         ({"min_samples": 500}, "fewer than the 500"),
