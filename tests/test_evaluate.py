@@ -142,7 +142,13 @@ def test_on_noise_it_shows_chance_and_leakage_lies(classes: bool, monkeypatch: p
 def test_table_of_results(tmp_path: Path) -> None:
     x, y = wide()
     found = miscreen.evaluate(
-        frame(x, y), "y", ["pearson", "bin"], k=[20, 5], model=["ridge", "elasticnet"], folds=3, show_leakage=True
+        frame(x, y),
+        "y",
+        ["pearson", "bin"],
+        k=np.array([20, 5]),
+        model=["ridge", "elasticnet"],
+        folds=3,
+        show_leakage=True,
     )
     table = found.to_polars()
     folds = [f"fold_{i}" for i in (1, 2, 3)]
@@ -244,9 +250,12 @@ def test_progress_counts_columns_and_models() -> None:
         ({"method": "tree"}, InputError, "there is no method 'tree'"),
         ({"method": ["bin", "bin"]}, InputError, "each once"),
         ({"k": 0}, InputError, "at least 1"),
+        ({"k": []}, InputError, "at least 1"),
+        ({"k": [5, 2.5]}, InputError, "whole numbers of columns"),
+        ({"k": "5"}, InputError, "whole numbers of columns"),
         ({"k": [5, 500]}, InputError, "k is 500, but there are 60 columns"),
         ({"seed": -1}, InputError, "seed is -1"),
-        ({"folds": 1}, InputError, "folds must be at least 2"),
+        ({"folds": 1}, InputError, "folds must be a whole number of at least 2"),
         ({"target": ["y"]}, InputError, "the target is"),
         ({"target": "z"}, InputError, "has no column 'z'"),
         ({"groups": "z"}, InputError, "has no column 'z' for the groups"),

@@ -81,7 +81,7 @@ class TestSelect:
         table = frame()
         with pytest.raises(InputError, match="how many features"):
             miscreen.select(table, "y")
-        with pytest.raises(InputError, match="top must be at least 1"):
+        with pytest.raises(InputError, match="top must be a whole number of at least 1"):
             miscreen.select(table, "y", top=0)
         with pytest.raises(InputError, match="neither a target nor a ranking"):
             miscreen.select(table, top=1)

@@ -111,11 +111,11 @@ def evaluate(
     for name in models:
         if name not in MODELS:
             raise InputError(f"there is no model {name!r}", f"Choose from {', '.join(MODELS)}")
-    sizes = None if k is None else [k] if isinstance(k, int) else list(k)
-    if sizes is not None and (not sizes or min(sizes) < 1):
-        raise InputError(f"k is {k!r}", "Give numbers of columns of at least 1")
-    if folds < 2:
-        raise InputError(f"folds must be at least 2, not {folds}")
+    sizes = None if k is None else np.atleast_1d(k).tolist()
+    if sizes is not None and not (sizes and all(isinstance(size, int) and size >= 1 for size in sizes)):
+        raise InputError(f"k is {k!r}", "Give whole numbers of columns of at least 1")
+    if not isinstance(folds, int) or folds < 2:
+        raise InputError(f"folds must be a whole number of at least 2, not {folds!r}")
     if not isinstance(target, str):
         raise InputError(f"the target is {target!r}", "Give the name of one column")
     if unknown := sorted(set(screening) - set(_SCREENING)):

@@ -71,13 +71,13 @@ class Wish:
 
     def __post_init__(self) -> None:
         kind = strategy_class(self.strategy)
-        for name, least in (("top", 1), ("pool", 1)):
+        for name, least in (("top", 1), ("pool", 1), ("stability", 0)):
             value = getattr(self, name)
-            if value is not None and value < least:
-                raise InputError(f"{name} must be at least {least}, not {value}")
+            if value is not None and not (isinstance(value, int) and value >= least):
+                raise InputError(f"{name} must be a whole number of at least {least}, not {value!r}")
         if self.by not in ORDERS:
             raise InputError(f"there is no order by {self.by!r}", f"Choose one of {', '.join(ORDERS)}")
-        if self.stability < 0 or self.stability == 1:
+        if self.stability == 1:
             raise InputError(f"stability must be at least 2 subsamples, not {self.stability}")
         if kind.needs_count and self.top is None:
             raise InputError(f"the strategy {self.strategy} needs to know how many columns to choose", "Give --top")

@@ -137,6 +137,7 @@ def select(
         "top": top, "min_mi": min_mi, "min_score": min_score, "fdr": fdr, "by": by, "clump_mi": clump_mi,
         "pool": pool, "given": tuple(expand_patterns(given)), "stability": stability,
     }  # fmt: skip
+    settings = {name: v.item() if isinstance(v, np.generic) else v for name, v in settings.items()}
     keep = expand_patterns(keep)
     if selection is not None:
         chosen_anew = target or ranking is not None or strategy or any(v for v in settings.values() if v != ORDERS[0])
