@@ -203,6 +203,33 @@ def tall_parquet(*, quick: bool) -> Part:
     return part
 
 
+def select(*, quick: bool) -> Part:
+    """Redundancy-aware selection from many candidates, and whether its memory follows the budget."""
+    columns, steps = (2_000, 20) if quick else (20_000, 100)
+    path = table(1000, columns, ".parquet")
+    part = Part(
+        "Selection, whole command",
+        f"`miscreen select --top {steps} --pool {columns}` on `{path.name}` and an earlier ranking, two threads. The "
+        f"codes of all candidates take {columns * 1000 / 2**20:.0f} MB. {CACHED}",
+    )
+    run(rank(path, "pearson"))
+
+    def selecting(strategy: str, memory: str) -> list[str | Path]:
+        how = ["--strategy", strategy, "--top", str(steps), "--pool", str(columns), "--names"]
+        return [MISCREEN, "select", path, "--ranking", RANKED, *how, "--threads", "2", "--memory", memory, "--quiet"]
+
+    commands = {strategy: selecting(strategy, "1GB") for strategy in ("mrmr", "jmi", "cmim")}
+    commands["cmim, little memory"] = selecting("cmim", "50MB")
+    run(commands["cmim"])
+    runs = take_turns(commands, 2 if quick else 3)
+    for name, found in runs.items():
+        took = statistics.median(times(found))
+        what = f"select --strategy {name}"
+        part.add(Row(what, "start included", took, reach=10, sense="most", unit="s", ours=took, per="command"))
+    part.add(memory_row("select, --memory 50MB", runs["cmim, little memory"], 0.4))
+    return part
+
+
 def start(*, quick: bool) -> Part:
     """How long the command takes before there is any work to speak of."""
     part = Part(
