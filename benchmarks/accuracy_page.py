@@ -140,7 +140,7 @@ def power_section(part: Mapping[str, Any]) -> tuple[str, list[list[str]]]:
         "## Screening power\n",
         "AUROC: the probability that a true column scores above one without effect. First the simulation of fastHDMI's "
         "paper (correlated columns, of which 40, 80 or 120 make up the target), then designs that were held out while "
-        f"`auto` was settled. The mean of {part['tables']} tables of each; all true columns and {part['others']} others "
+        f"`auto` was settled: the mean of {part['tables']} tables, all true columns and {part['others']} others "
         f"of each. A value has a standard error of about {0.03 / part['tables'] ** 0.5:.3f}, but differences between "
         "methods, on the same columns, have less. fastHDMI's KDE "
         "on 64 x 64 points, since 300 x 300 takes twelve times as long.\n",
