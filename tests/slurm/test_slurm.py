@@ -111,7 +111,7 @@ def test_a_cancelled_element_is_computed_again(source: Path) -> None:
 
 @pytest.mark.usefixtures("slurm")
 def test_a_warning_stops_a_shard_that_then_goes_on(source: Path) -> None:
-    slow = ["--method", "spearman", "--max-t", "60"]
+    slow = ["--method", "spearman", "--max-t", "240"]  # several partitions of ten seconds
     submit(*slow, "--shards", 1, "--time", 10)
     part, log = Path("ranked.parts/ranked.1-of-1.parquet"), Path("ranked.parts/1.log")
     partial = part.with_name(f"{part.name}.partial")
@@ -126,7 +126,7 @@ def test_a_warning_stops_a_shard_that_then_goes_on(source: Path) -> None:
     assert "columns are finished already" in log.read_text()
     run("sbatch", "ranked.parts/merge.sh")
     wait(Path("ranked.parquet").exists)
-    assert Path("ranked.parquet").read_bytes() == whole(source, method="spearman", max_t=60)
+    assert Path("ranked.parquet").read_bytes() == whole(source, method="spearman", max_t=240)
 
 
 @pytest.mark.usefixtures("slurm")
