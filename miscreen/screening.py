@@ -237,6 +237,14 @@ class Screen:
             raw = source.values(np.array([column]))[0].astype(np.float64)
             held = ColumnType(source.types[column])
             self._strata = [read_strata(source.names[column], raw, held, target) for target in self._targets]
+        self._significance: list[Significance] = []  # for all partitions, since nulls take long to draw
+        if request.inference.p_values:
+            from miscreen.inference.significance import Significance
+
+            self._significance = [
+                Significance(target, estimator, spec.seed, strata)
+                for target, estimator, strata in zip(self._targets, self._estimators, self._strata, strict=True)
+            ]
         self.n_features = len(columns)
         self.metadata = request.metadata() | {
             "n_samples": source.n_samples,
@@ -276,9 +284,7 @@ class Screen:
         extras = dict.fromkeys([*estimator.extra_columns, *self._request.extra])
         tally = _Tally(target, estimator, Findings.empty(n_features, extras), self._request.extra)
         if inference.p_values:
-            from miscreen.inference.significance import Significance
-
-            tally.significance = Significance(target, estimator, seed, strata)
+            tally.significance = self._significance[i]
             tally.findings.extras["p_value"] = np.full(n_features, np.nan)
             tally.findings.extras["p_method"] = np.full(n_features, "", dtype=object)
         if inference.ci is not None:

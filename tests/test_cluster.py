@@ -21,6 +21,7 @@ from miscreen.cluster.part import Part
 from miscreen.cluster.run import Pace, gaps
 from miscreen.cluster.shards import parse_shard, part_path
 from miscreen.errors import DataError, InputError
+from miscreen.inference.null import SHARED, Null
 from miscreen.partition import Findings, Partition
 from miscreen.screening import Screen
 
@@ -157,6 +158,8 @@ def test_what_cannot_be_a_shard(source: Path, tmp_path: Path) -> None:
         rank_shard(make_table(), "y", "1/2", tmp_path / "r.parquet")
     with pytest.raises(InputError, match="does not exist"):
         rank_shard(source, "y", "1/2", tmp_path / "no" / "where" / "r.parquet")
+    with pytest.raises(InputError, match=r"the output directory .*table.parquet' does not exist"):
+        rank_shard(source, "y", "1/2", source / "r.parquet")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["table.parquet"]
 
 
@@ -239,6 +242,8 @@ def test_what_is_no_part_is_named(source: Path, tmp_path: Path) -> None:
         merge(tmp_path)
     with pytest.raises(InputError, match="there is no part"):
         merge(tmp_path / "none.parquet")
+    with pytest.raises(InputError, match="no parts are given"):
+        merge([])
 
 
 # ---- part files --------------------------------------------------------------------------------------------
@@ -392,6 +397,8 @@ def test_a_directory_of_others_is_left_alone(source: Path, tmp_path: Path) -> No
         miscreen.rank(source, "y", "pearson", checkpoints=kept)
     remove_checkpoints(kept)
     assert [p.name for p in kept.iterdir()] == ["thesis.tex"]
+    with pytest.raises(InputError, match="is to be a directory for what is finished, but is a file"):
+        miscreen.rank(source, "y", "pearson", checkpoints=kept / "thesis.tex")
 
 
 def test_one_run_at_a_time(tmp_path: Path) -> None:
@@ -404,6 +411,28 @@ def test_one_run_at_a_time(tmp_path: Path) -> None:
         pass
     with Checkpoints(tmp_path / "kept", identity):
         pass
+
+
+@pytest.mark.usefixtures("small_partitions")
+def test_partitions_share_what_takes_long_to_draw(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[int] = []
+    draw = Null._draw
+
+    def note(null: Null, upto: int, pool: Any) -> None:
+        before = len(null._drawn)
+        draw(null, upto, pool)
+        if null._effort is SHARED:
+            drawn.append(len(null._drawn) - before)
+
+    monkeypatch.setattr(Null, "_draw", note)
+    ranking = miscreen.rank(source, "y", "spearman", p_values=True, checkpoints=tmp_path / "kept")
+    assert len(list((tmp_path / "kept").glob("*-*.parquet"))) > 5
+    assert len(drawn) > 5 and sum(drawn) == SHARED.draws
+    for name, made in (("whole", miscreen.rank(source, "y", "spearman", p_values=True)), ("kept", ranking)):
+        made.write(tmp_path / f"{name}.csv")
+    assert (tmp_path / "kept.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
 
 
 def test_gaps_and_pace() -> None:

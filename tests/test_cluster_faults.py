@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -276,6 +278,17 @@ def test_where_no_cluster_is(source: Path, tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(workers, "CONNECT_SECONDS", 1)
     with pytest.raises(ResourceError, match=r"no Dask scheduler answers at '127.0.0.1:9' within 1 s"):
         rank(source, "y", "pearson", dask="127.0.0.1:9")
+    with socket.create_server(("127.0.0.1", 0)) as server:  # of something else
+
+        def answer() -> None:
+            with server.accept()[0] as caller:
+                caller.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                caller.recv(1 << 16)
+
+        threading.Thread(target=answer).start()
+        where = f"127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(ResourceError, match=rf"no Dask scheduler answers at '{where}'"):
+            rank(source, "y", "pearson", dask=where)
     with pytest.raises(InputError, match=r"no scheduler file"):
         rank(source, "y", "pearson", dask=str(tmp_path / "none.json"))
     with pytest.raises(InputError, match=r"leads to no Dask cluster"):

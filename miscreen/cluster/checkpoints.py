@@ -51,6 +51,11 @@ class Checkpoints:
         self.directory = directory
         self._digest = identity.digest
         self._lock: int | None = None
+        if directory.exists() and not directory.is_dir():
+            raise InputError(
+                f"{str(directory)!r} is to be a directory for what is finished, but is a file",
+                "Move it away, or choose another name for the output",
+            )
         try:
             directory.mkdir(exist_ok=True)
             self._lock_directory()

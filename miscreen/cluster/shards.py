@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -110,7 +111,7 @@ def rank_shard(
     path = part_path(Path(output), k, n)
     request = Request.make(target, **screening)
     stamps(source)
-    if path.parent.parent.is_dir():
+    with contextlib.suppress(OSError):  # what is wrong is told next
         path.parent.mkdir(exist_ok=True)
     Destination(path, force=True)
     counted = Counted(request.on_progress)
@@ -190,6 +191,8 @@ def merge(parts: str | PathLike[str] | Sequence[str | PathLike[str]]) -> Ranking
         and the list for ``sbatch --array=`` that computes them.
     """
     given = [parts] if isinstance(parts, str | PathLike) else list(parts)
+    if not given:
+        raise InputError("no parts are given", "Give the parts, their directory, or the output named to the shards")
     paths = list(dict.fromkeys(path for entry in given for path in _part_files(Path(entry))))
     found: list[_Found] = []
     damaged: list[Path] = []

@@ -189,7 +189,8 @@ def _connected(where: str, workers: int | None, resources: Resources) -> Iterato
             address = _address(where)
             try:
                 client = stack.enter_context(Client(timeout=CONNECT_SECONDS, **address))
-            except (OSError, TimeoutError, ValueError) as error:
+            # A server of something else sends words that Dask takes for a size in memory.
+            except (OSError, TimeoutError, ValueError, MemoryError) as error:
                 raise ResourceError(
                     f"no Dask scheduler answers at {where!r} within {CONNECT_SECONDS} s",
                     "Check that it runs (dask scheduler), that the address is the one it printed, and that this "

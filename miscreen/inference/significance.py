@@ -57,6 +57,7 @@ class Significance:
         n = len(target.values)
         self._room = min(256, max(4, _NULLS_BYTES // (OWN.level // 10 * 8 * n)))
         self._nulls: OrderedDict[bytes, Null] = OrderedDict()
+        self._shared: Null | None = None
         self._lock = threading.Lock()
 
     def judge(self, batch: Batch, scores: Scores) -> tuple[Floats, NDArray[Any]]:
@@ -82,10 +83,11 @@ class Significance:
         left = np.flatnonzero(np.isnan(p) & ~np.isnan(observed))
         if not len(left):
             return
-        pattern = self._permuter.pattern(np.arange(float(len(self._target.values))), Kind.CONTINUOUS, False)
-        null = Null(pattern, self._estimator.statistic, SHARED)
+        if self._shared is None:
+            pattern = self._permuter.pattern(np.arange(float(len(self._target.values))), Kind.CONTINUOUS, False)
+            self._shared = Null(pattern, self._estimator.statistic, SHARED)
         with ThreadPoolExecutor(threads) as pool:
-            p[left], how[left] = null.p_values(observed[left], pool)
+            p[left], how[left] = self._shared.p_values(observed[left], pool)
 
     def _sharing(self, batch: Batch) -> NDArray[np.bool_]:
         """Features without missing values and next to no ties, if they share a null."""
