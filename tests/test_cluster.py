@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -108,10 +109,23 @@ def test_merged_parts_are_the_bytes_of_the_undivided_run(suffix: str, tmp_path: 
                 assert not whole.exists() or whole.read_bytes() == other.read_bytes()
 
 
-def test_a_shard_reads_its_own_columns_alone(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    scored = counted_scores(monkeypatch)
-    make_parts(source, tmp_path / "parts", n=4)
-    assert scored == [range(0, 22), range(22, 45), range(45, 68), range(68, 91)]
+def test_a_shard_reads_its_own_columns_alone(source: Path, tmp_path: Path) -> None:
+    """Zeros in the place of all others' pages change no byte of its part."""
+    wanted = [path.read_bytes() for path in make_parts(source, tmp_path / "parts")]
+    chunks = [pq.ParquetFile(source).metadata.row_group(0).column(j) for j in range(92)]
+    spans = [(c.dictionary_page_offset or c.data_page_offset, c.total_compressed_size) for c in chunks]
+    whole, changed = source.read_bytes(), source.stat().st_mtime_ns
+    for k, features in enumerate([range(22), range(22, 45), range(45, 68), range(68, 91)], start=1):
+        blanked = bytearray(whole)
+        for j, (start, size) in enumerate(spans):
+            if j > 0 and j - 1 not in features:  # the first is the target
+                blanked[start : start + size] = bytes(size)
+        source.write_bytes(blanked)
+        os.utime(source, ns=(changed, changed))
+        part = rank_shard(source, "y", f"{k}/4", tmp_path / "alone" / "r.parquet", method="pearson")
+        assert part.read_bytes() == wanted[k - 1]
+    with pytest.raises(DataError):
+        miscreen.rank(source, "y", "pearson")
 
 
 def test_text_is_converted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
@@ -220,6 +234,28 @@ def test_an_input_changed_between_shards_is_found(change: str, source: Path, tmp
     rank_shard(source, "y", "2/4", tmp_path / "parts" / "r.parquet", method="pearson")
     with pytest.raises(DataError, match=r"r.2-of-4.*is not of the same run.*the input was table.parquet of .* bytes"):
         merge(tmp_path / "parts")
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv"])
+def test_an_input_that_changes_during_a_run_is_found(
+    suffix: str, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if suffix == "csv":
+        source = tmp_path / "table.csv"
+        source.write_text(pl.from_arrow(make_table()).write_csv())
+    score = Screen.score_partition
+
+    def touching(screen: Screen, features: range) -> Partition:
+        os.utime(source, ns=(0, 0))
+        return score(screen, features)
+
+    monkeypatch.setattr(Screen, "score_partition", touching)
+    with pytest.raises(DataError, match=r"the input changed during the run: it was table.* and is table"):
+        rank_shard(source, "y", "1/2", tmp_path / "parts" / "r.parquet", method="pearson")
+    assert not list((tmp_path / "parts").glob("*-of-2.parquet"))
+    source.touch()
+    with pytest.raises(DataError, match="the input changed during the run"):
+        miscreen.rank(source, "y", "pearson", checkpoints=tmp_path / "kept")
 
 
 def test_several_runs_share_a_directory(source: Path, tmp_path: Path) -> None:

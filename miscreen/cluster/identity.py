@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from miscreen.errors import InputError
+from miscreen.errors import DataError, InputError
 from miscreen.request import Request
 from miscreen.screening import Screen
 from miscreen.tables import files_of
@@ -38,18 +38,26 @@ class Identity:
     metadata: dict[str, Any]
 
     @classmethod
-    def of(cls, source: Any, table: TableSource, screen: Screen, request: Request) -> Identity:
-        """Recognise what `source` holds now, with `table` and `screen` made of it."""
+    def of(cls, files: list[list[Any]], table: TableSource, screen: Screen, request: Request) -> Identity:
+        """Recognise files by their `stamps` before they were opened, with `table` and `screen` made of them."""
         digest = hashlib.sha256(table.types.tobytes())
         for name in table.names:
             encoded = name.encode("utf-8", "surrogateescape")
             digest.update(len(encoded).to_bytes(4, "little") + encoded)
-        return cls(stamps(source), digest.hexdigest()[:32], screen.metadata | request.metadata())
+        return cls(files, digest.hexdigest()[:32], screen.metadata | request.metadata())
 
     @cached_property
     def digest(self) -> str:
         """Thirty-two letters that differ where anything does."""
         return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:32]
+
+    def check_unchanged(self, source: Any) -> None:
+        """`DataError` when a file has changed since: what was read of it may be a mixture."""
+        if (now := stamps(source)) != self.files:
+            raise DataError(
+                f"the input changed during the run: it was {_shown(self.files)} and is {_shown(now)}",
+                "Start anew when nobody writes to it",
+            )
 
     def to_json(self) -> dict[str, Any]:
         """For `from_json`."""

@@ -33,7 +33,7 @@ def rank_in_partitions(
     source: Any, request: Request, checkpoints: str | PathLike[str] | None, dask: str | None, workers: int | None
 ) -> Ranking:
     """`miscreen.rank` where finished partitions are kept, or scored by Dask."""
-    stamps(source)
+    files = stamps(source)
     if dask is not None and parses_text(source):
         raise InputError(
             f"{source} is text, which every worker would parse from its beginning",
@@ -44,7 +44,7 @@ def rank_in_partitions(
     with ExitStack() as stack:
         table = stack.enter_context(request.open(source))
         job = Screen(table, request)
-        identity = Identity.of(source, table, job, request)
+        identity = Identity.of(files, table, job, request)
         kept = None if checkpoints is None else stack.enter_context(Checkpoints(Path(checkpoints), identity))
         features = range(job.n_features)
         if dask is None:
@@ -53,6 +53,7 @@ def rank_in_partitions(
             from miscreen.cluster.workers import score_with_dask
 
             partitions = score_with_dask(source, request, identity, features, kept, counted, dask, workers)
+        identity.check_unchanged(source)
         return rank_partitions(partitions, job.metadata)
 
 

@@ -110,7 +110,7 @@ def rank_shard(
     k, n = parse_shard(shard)
     path = part_path(Path(output), k, n)
     request = Request.make(target, **screening)
-    stamps(source)
+    files = stamps(source)
     with contextlib.suppress(OSError):  # what is wrong is told next
         path.parent.mkdir(exist_ok=True)
     Destination(path, force=True)
@@ -122,7 +122,7 @@ def rank_shard(
     partial = path.with_name(f"{path.name}.partial")
     with asked.open(opened) as table:
         job = Screen(table, asked)
-        identity = Identity.of(source, table, job, request)
+        identity = Identity.of(files, table, job, request)
         if path.exists() and not force:
             _check_existing(path, identity)
             if partial.is_dir():
@@ -135,6 +135,7 @@ def rank_shard(
         features = range(job.n_features * (k - 1) // n, job.n_features * k // n)
         with Checkpoints(partial, identity) as kept:
             partitions = score_range(job.score_partition, features, table.n_samples, kept, counted)
+            identity.check_unchanged(source)
             Part(partitions, {"run": identity.to_json(), "k": k, "n": n}).write(path)
             remove_checkpoints(partial)
     return path

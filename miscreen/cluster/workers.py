@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from miscreen.cluster.checkpoints import Checkpoints
-from miscreen.cluster.identity import Identity
+from miscreen.cluster.identity import Identity, stamps
 from miscreen.cluster.run import Counted, Pace, check_stop, first_size, gaps, start_counting
 from miscreen.cluster.stopping import stop_on_signals
 from miscreen.errors import InputError, ResourceError
@@ -136,10 +136,10 @@ def _open(job: Job) -> None:
     memory = job.memory_bytes or _share_of_worker()
     resources = replace(Resources.detect(1, memory), threads=1)
     request = replace(job.request, resources=resources)
-    stack = ExitStack()
+    stack, files = ExitStack(), stamps(job.source)
     table = stack.enter_context(request.open(job.source))
     screen = Screen(table, request)
-    if difference := job.identity.difference(Identity.of(job.source, table, screen, request)):
+    if difference := job.identity.difference(Identity.of(files, table, screen, request)):
         stack.close()
         raise InputError(
             f"a worker on {socket.gethostname()} does not see what the run began with: {difference}",
