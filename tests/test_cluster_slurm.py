@@ -107,6 +107,8 @@ def test_what_slurm_would_refuse_is_refused_here(folder: Path, capfd: Any) -> No
 
 
 def test_short_jobs_get_no_signal_ahead(folder: Path, capfd: Any) -> None:
-    for time, wanted in (("4", False), ("4:59", False), ("5", True), ("0:30:00", True), ("1-0", True)):
+    for time, wanted in (("0:30", False), ("4", False), ("4:59", False), ("5", True), ("0:30:00", True), ("1-0", True)):
         assert main(["slurm", "t.parquet", "-t", "y", "--shards", "2", "--time", time]) == 0
-        assert ("--signal=B:USR1" in capfd.readouterr().out) == wanted
+        out, err = capfd.readouterr()
+        assert ("--signal=B:USR1" in out) == wanted
+        assert ("less than a minute" in err) == (time == "0:30")

@@ -76,6 +76,8 @@ def slurm(
         memory_mib=None if memory is None else max(1, parse_bytes(memory) >> 20),
         sbatch=sbatch or (),
     )
+    if job.minutes == 0 and not quiet:
+        say("warning", f"to sbatch --time {time} is less than a minute", "Half an hour is 30 or 0:30:00")
     if not submit:
         sys.stdout.write(job.script())
         return

@@ -66,6 +66,11 @@ class SlurmJob:
         """The directory of parts, scripts and logs."""
         return self.output.with_name(f"{self.output.stem}.parts")
 
+    @property
+    def minutes(self) -> int | None:
+        """The limit of each job in whole minutes."""
+        return None if self.time is None else _minutes(self.time)
+
     def script(self) -> str:
         """A shell script that writes both scripts and submits them.
 
@@ -86,7 +91,7 @@ class SlurmJob:
     def _array(self) -> str:
         parts = self.parts / f"{self.output.stem}.parquet"
         options = [f"--array=1-{self.shards}", f"--cpus-per-task={self.cpus}", *self._shared("%a")]
-        if self.time is not None and _minutes(self.time) >= _LEAST_MINUTES:
+        if self.minutes is not None and self.minutes >= _LEAST_MINUTES:
             options.append(f"--signal=B:USR1@{SIGNAL_SECONDS}")
         # exec puts the command in the place of the shell, which would keep signals to itself.
         run = f'exec {join(self.rank)} --shard "$SLURM_ARRAY_TASK_ID/{self.shards}" -o {quote(_path(parts))}'
