@@ -7,6 +7,7 @@ from typing import Any
 import naive
 import numpy as np
 import pytest
+from cases import SHAPES
 from designs import DESIGNS, auroc
 from numpy.typing import NDArray
 
@@ -150,3 +151,82 @@ def test_without_mi_the_score_is_the_same_and_its_column_empty() -> None:
     assert np.isfinite(with_mi.mi).all() and np.isnan(without.mi).all()
     with pytest.raises(InputError, match="mi is 'no'"):
         AutoOptions(mi="no")  # type: ignore[arg-type]
+
+
+def nats(x: Floats, y: Floats, x_kind: Kind = CONTINUOUS, y_kind: Kind = CONTINUOUS) -> tuple[Floats, list[str]]:
+    found = Auto(target_of(y, y_kind), AutoOptions()).score(batch_of(x, x_kind))
+    return found.mi, [found.method] * len(found.mi) if isinstance(found.method, str) else list(found.method)
+
+
+def independent(n: int, p: int) -> dict[str, tuple[Floats, Floats, Kind, Kind]]:
+    """Features and a target that have nothing to do with them, of kinds whose ties mislead some estimator."""
+    rng = np.random.default_rng(12)
+    x, y = rng.standard_normal((p, n)), rng.standard_normal(n)
+    classes = rng.integers(0, 3, n).astype(np.float64)
+    many = rng.integers(0, 25, n).astype(np.float64)
+    zeros = np.where(rng.random((p, n)) < 0.5, 0.0, x)
+    steps = np.round(10 * x)
+    levels = rng.integers(0, 3, (p, n)).astype(np.float64)
+    return {
+        "untied": (x, y, CONTINUOUS, CONTINUOUS),
+        "zeros": (zeros, y, CONTINUOUS, CONTINUOUS),
+        "steps": (steps, y, CONTINUOUS, CONTINUOUS),
+        "steps, both": (steps, np.round(10 * y), CONTINUOUS, CONTINUOUS),
+        "levels": (levels, y, DISCRETE, CONTINUOUS),
+        "classes": (x, classes, CONTINUOUS, DISCRETE),
+        "classes, zeros": (zeros, classes, CONTINUOUS, DISCRETE),
+        "many classes, steps": (steps, many, CONTINUOUS, DISCRETE),
+        "both discrete": (levels, classes, DISCRETE, DISCRETE),
+    }
+
+
+def test_nats_of_independent_columns_are_zero_on_average() -> None:
+    for name, given in independent(1000, 200).items():
+        mi, _ = nats(*given)
+        error = np.std(mi, ddof=1) / np.sqrt(len(mi))
+        assert abs(mi.mean()) < 0.003 + 4 * error, name
+        assert error < 0.002, name
+
+
+@pytest.mark.parametrize(
+    ("case", "bias", "method"),
+    [
+        ("gaussian, r = -0.6", 0.02, "ksg"),
+        ("two waves", 0.02, "ksg"),
+        ("zero-inflated, r = 0.8", 0.02, "gao"),
+        ("rounded, steps of 0.5", 0.02, "gao"),
+        ("three uneven classes", 0.01, "bin"),
+        ("zeros by class", 0.01, "bin"),
+        ("class feature", 0.01, "ross"),
+        ("table", 0.01, "plug-in"),
+    ],
+)
+def test_nats_are_those_of_known_distributions(case: str, bias: float, method: str) -> None:
+    known = SHAPES[case]
+    kinds = [DISCRETE if kind == "discrete" else CONTINUOUS for kind in (known.x_kind, known.y_kind)]
+    found = []
+    for seed in range(30):
+        mi, methods = nats(*known.sample(seed, 1000), *kinds)
+        assert methods == [method]
+        found.append(mi[0])
+    assert abs(np.mean(found) - known.mi) < bias + 4 * np.std(found, ddof=1) / np.sqrt(30)
+
+
+def test_steps_take_no_information_from_the_order_of_the_rows() -> None:
+    """Of a sorted table, ties told apart as they come would."""
+    rng = np.random.default_rng(13)
+    y = np.sort(rng.standard_normal(1000))
+    mi, _ = nats(np.round(10 * rng.standard_normal((50, 1000))) / 10, y)
+    assert abs(mi.mean()) < 0.003 + 4 * np.std(mi, ddof=1) / np.sqrt(50)
+
+
+def test_every_pair_that_has_data_has_nats() -> None:
+    rng = np.random.default_rng(14)
+    for n in (4, 7, 12, 40):
+        y = rng.standard_normal(n)
+        halves = np.arange(n) % 2.0
+        labels = np.arange(n) // 2 * 1.0
+        features = np.stack((y, np.where(np.arange(n) < n - 1, 0.0, 1.0), np.where(np.arange(n) == 0, np.nan, y)))
+        for target, kind in ((y, CONTINUOUS), (halves, DISCRETE), (labels, DISCRETE)):
+            assert np.isfinite(nats(features, target, CONTINUOUS, kind)[0]).all()
+            assert np.isfinite(nats(np.stack((halves, labels)), target, DISCRETE, kind)[0]).all()

@@ -16,6 +16,7 @@ from miscreen.kernels.ranks import (
     normal_score_table,
     normal_scores,
     present_count,
+    spread_ties,
 )
 
 
@@ -76,3 +77,32 @@ def test_digamma_is_exact_to_rounding():
     assert np.isnan(table[0]) and len(table) == 301
     np.testing.assert_allclose(table[1:], [naive.harmonic_digamma(m) for m in range(1, 301)], rtol=2e-15, atol=2e-15)
     assert np.array_equal(table[:51], digamma_table(50), equal_nan=True)
+
+
+def test_small_groups_of_ties_are_spread_and_large_ones_kept():
+    rng = np.random.default_rng(3)
+    n = 60
+    x = np.where(rng.random((4, n)) < 0.4, 0.0, np.round(4 * rng.standard_normal((4, n))))
+    x[1] = rng.standard_normal(n)
+    x[2, rng.random(n) < 0.3] = np.nan
+    order = np.argsort(x, axis=1, kind="stable")
+    shuffled = rng.permutation(n)
+    places, places_order = np.empty_like(x), np.empty_like(order)
+    spread_ties(x, order, shuffled, 0.15, places, places_order)
+    np.testing.assert_array_equal(places[1], x[1])
+    np.testing.assert_array_equal(np.isnan(places), np.isnan(x))
+    position = np.argsort(shuffled)
+    for f in (0, 2, 3):
+        count = np.count_nonzero(~np.isnan(x[f]))
+        np.testing.assert_array_equal(np.sort(places_order[f]), np.arange(n))
+        assert (np.diff(places[f, places_order[f, :count]]) >= 0).all()
+        for a in range(n):
+            for b in range(n):
+                ties = np.count_nonzero(x[f] == x[f, a])
+                if x[f, a] < x[f, b]:
+                    assert places[f, a] < places[f, b]
+                elif x[f, a] == x[f, b] and a != b:
+                    if ties < 0.15 * count:
+                        assert (places[f, a] < places[f, b]) == (position[a] < position[b])
+                    else:
+                        assert places[f, a] == places[f, b]

@@ -227,7 +227,7 @@ class Screening(Columns):
             "--bins",
             parser=_number,
             metavar="N|RULE",
-            help="bin: 2 to 1024, or birge-rozenholc, fd, doane, scott, sturges, sqrt.",
+            help="bin: 2 to 1024, or birge-rozenholc, fd, doane, scott, sturges, sqrt, rice.",
         ),
     ] = None
     binning: Annotated[

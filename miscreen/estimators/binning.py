@@ -21,6 +21,7 @@ RULES = {
     "scott": bin_rules.SCOTT,
     "sturges": bin_rules.STURGES,
     "sqrt": bin_rules.SQUARE_ROOT,
+    "rice": bin_rules.RICE,
 }
 BINNINGS = ("frequency", "width")
 CORRECTIONS = ("miller-madow", "none")
@@ -34,7 +35,8 @@ class BinningOptions:
     ----------
     bins : int or str
         Bins a continuous margin, from 2 to 1024, or the rule that finds their number for each margin:
-        ``birge-rozenholc``, ``fd`` (Freedman & Diaconis), ``doane``, ``scott``, ``sturges`` or ``sqrt``.
+        ``birge-rozenholc``, ``fd`` (Freedman & Diaconis), ``doane``, ``scott``, ``sturges``, ``sqrt``
+        or ``rice``.
     binning : str
         Bins of equal ``frequency``, ties staying together, or of equal ``width``.
     correction : str

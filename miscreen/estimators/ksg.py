@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from miscreen.errors import InputError
 from miscreen.estimators.estimator import Estimator, settle_number
@@ -13,7 +14,8 @@ from miscreen.kernels.class_neighbors import class_feature_mi, class_target_mi
 from miscreen.kernels.digamma import digamma_table
 from miscreen.kernels.margins import RANK, RAW, STANDARD, rescale
 from miscreen.kernels.neighbors import neighbor_mi
-from miscreen.model import Batch, Kind, Scores, Target
+from miscreen.kernels.ranks import normal_score_table
+from miscreen.model import Batch, Floats, Kind, Scores, Target
 
 SCALES = {"raw": RAW, "standard": STANDARD, "rank": RANK}
 METHODS = ("ksg", "ross", "gao")  # by the kernels' codes
@@ -127,6 +129,7 @@ class Ksg(Estimator):
         self._k = options.k
         self._scale = SCALES[options.scale]
         self._psi = digamma_table(n)
+        self._rank_table = normal_score_table(n if self._scale == RANK else 0)
         self._ascending = target.values[target.order]
         self._scaled = self._ascending.copy()
         self._weight = rescale(self._scaled, self._scale)
@@ -141,14 +144,23 @@ class Ksg(Estimator):
         target = self._target
         if batch.kind == Kind.DISCRETE and target.kind == Kind.DISCRETE:
             return plugin_scores(target, batch)
+        if batch.kind == target.kind:
+            return self.of_ordered(batch.values, batch.order)
         mi = np.empty(len(batch.values))
         method = np.empty(len(batch.values), dtype=np.int64)
         tail = (self._k, self._scale, self._psi, mi, method)
         if target.kind == Kind.DISCRETE:
             class_target_mi(batch.values, batch.order, target.codes, target.n_levels, *tail)
-        elif batch.kind == Kind.DISCRETE:
-            class_feature_mi(batch.values, batch.order, self._ascending, target.order, *tail)
         else:
-            scaled = (self._scaled, self._weight)
-            neighbor_mi(batch.values, batch.order, self._ascending, target.order, *scaled, *tail)
+            class_feature_mi(batch.values, batch.order, self._ascending, target.order, *tail)
+        return Scores(mi, [METHODS[code] for code in method])
+
+    def of_ordered(self, values: Floats, order: NDArray[np.intp]) -> Scores:
+        """The same for continuous features, given their values and order as in a `Batch`, with a continuous target."""
+        mi = np.empty(len(values))
+        method = np.empty(len(values), dtype=np.int64)
+        neighbor_mi(
+            values, order, self._ascending, self._target.order, self._scaled, self._weight, self._rank_table,
+            self._k, self._scale, self._psi, mi, method,
+        )  # fmt: skip
         return Scores(mi, [METHODS[code] for code in method])

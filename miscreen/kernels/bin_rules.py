@@ -9,7 +9,7 @@ import numpy as np
 from miscreen.kernels._jit import inner, kernel
 from miscreen.kernels.spread import quartile, squared_deviations
 
-FIXED, BIRGE_ROZENHOLC, FREEDMAN_DIACONIS, DOANE, SCOTT, STURGES, SQUARE_ROOT = range(7)
+FIXED, BIRGE_ROZENHOLC, FREEDMAN_DIACONIS, DOANE, SCOTT, STURGES, SQUARE_ROOT, RICE = range(8)
 MAX_BINS = 1024
 
 
@@ -29,6 +29,8 @@ def _bin_width(ascending, rule):
     span = ascending[n - 1] - ascending[0]
     if rule == SQUARE_ROOT:
         return span / math.sqrt(n)
+    if rule == RICE:
+        return 0.5 * span / n ** (1.0 / 3.0)
     if rule == STURGES:
         return span / (math.log2(n) + 1.0)
     if rule == FREEDMAN_DIACONIS:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from miscreen.kernels._jit import kernel
-from miscreen.kernels.bin_rules import FIXED, bin_count
+from miscreen.kernels.bin_rules import FIXED, RICE, bin_count
 from miscreen.kernels.counts import joint_counts, level_codes, miller_madow, plugin_mi
 from miscreen.kernels.ranks import compact, compact_target
 
@@ -70,9 +72,11 @@ def margin_cells(values, order, discrete, bins, rule, by_width, table, cells):
             high = max(high, value)
     else:
         low, high = values[order[0]], values[order[n - 1]]
-    if not low < high or (high - low == np.inf and (by_width or rule != FIXED)):
+    if not low < high or (high - low == np.inf and (by_width or rule not in (FIXED, RICE))):
         return 0
-    if rule != FIXED:
+    if rule == RICE and not by_width:  # whatever the values are, however far apart
+        bins = math.ceil(2.0 * n ** (1.0 / 3.0))
+    elif rule != FIXED:
         ascending = np.empty(n)
         for i in range(n):
             ascending[i] = values[order[i]]

@@ -27,6 +27,21 @@ def is_tied(ascending):
     return False
 
 
+@inner
+def score_ranks(ascending, table):
+    """Replace an ascending float64 array by normal scores, ties sharing one; table: its `normal_score_table`. O(n)."""
+    n = len(ascending)
+    start = 0
+    while start < n:
+        value = ascending[start]
+        stop = start + 1
+        while stop < n and ascending[stop] == value:
+            stop += 1
+        for i in range(start, stop):
+            ascending[i] = table[start + stop - 1]
+        start = stop
+
+
 @kernel
 def rescale(ascending, scale):
     """Put an ascending float64 array on a scale: RAW, STANDARD or RANK; return what its distances weigh there.
@@ -46,16 +61,7 @@ def rescale(ascending, scale):
             squares += (ascending[i] - mean) ** 2
         return 1.0 / math.sqrt(squares / n) if squares > 0.0 else 1.0
     if scale == RANK:
-        table = normal_score_table(n)
-        start = 0
-        while start < n:
-            value = ascending[start]
-            stop = start + 1
-            while stop < n and ascending[stop] == value:
-                stop += 1
-            for i in range(start, stop):
-                ascending[i] = table[start + stop - 1]
-            start = stop
+        score_ranks(ascending, normal_score_table(n))
     return 1.0
 
 

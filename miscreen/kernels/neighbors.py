@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from miscreen.kernels._jit import inner, kernel
-from miscreen.kernels.margins import count_within, has_extent, is_tied, pad, rescale, weigh
+from miscreen.kernels.margins import RANK, count_within, has_extent, is_tied, pad, rescale, score_ranks, weigh
 from miscreen.kernels.ranks import present_count
 
 KSG, GAO = 0, 2
@@ -70,7 +70,7 @@ def count_neighbors(xs, x_order, x_weight, ys, y_order, y_weight, n_samples, k, 
     neighbour is at distance 0: for m samples at distance 0, and nearest[t] for t there in both.
     """
     n = len(xs)
-    n_bins = max(1, int(math.sqrt(n / 2.0)))
+    n_bins = max(1, int(math.sqrt(1.5 * n / k)))  # about two of them hold the neighbours
     # Equal x share a column: a search among them would visit many columns for a few samples each.
     column_of = np.empty(n_samples, np.intp)
     x_place = np.empty(n_samples, np.intp)
@@ -174,11 +174,14 @@ def pair_mi(xs, x_order, x_weight, ys, y_order, y_weight, n_samples, k, mixed, p
 
 
 @kernel
-def neighbor_mi(values, order, target, target_order, scaled_target, target_weight, k, scale, psi, mi, method):
+def neighbor_mi(
+    values, order, target, target_order, scaled_target, target_weight, rank_table, k, scale, psi, mi, method
+):  # fmt: skip
     """Mutual information, in nats, of each feature with a target that has an order, from k nearest neighbours.
 
     values: float64 (n_features, n), NaN = missing; order: argsort, NaN last; target: float64, finite, ascending
-    along target_order; scaled_target, target_weight: the same after `rescale`; psi: table to n. Writes mi, method.
+    along target_order; scaled_target, target_weight: the same after `rescale`; rank_table: `normal_score_table` of the
+    samples, read if the scale is RANK; psi: table to n. Writes mi, method.
     Kraskov (2004) eq. 8 when neither margin is tied, else Gao (2017).
     """
     n_samples = len(target)
@@ -191,7 +194,11 @@ def neighbor_mi(values, order, target, target_order, scaled_target, target_weigh
         for i in range(n):
             xs[i] = values[f, order[f, i]]
         mixed = is_tied(xs)
-        x_weight = rescale(xs, scale)
+        if n == n_samples and scale == RANK:
+            x_weight = 1.0
+            score_ranks(xs, rank_table)
+        else:
+            x_weight = rescale(xs, scale)
         if n == n_samples:
             mixed = mixed or target_tied
             ys, y_order, y_weight = scaled_target, target_order, target_weight

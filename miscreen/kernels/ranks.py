@@ -130,6 +130,42 @@ def normal_scores(values, order, n, table, scores):
 
 
 @kernel
+def spread_ties(values, order, shuffled, share, places, places_order):
+    """Replace features (n_features, n) by places in their order, where only large groups of ties stay together.
+
+    Ties of less than that share of the samples present follow one another as in `shuffled`, a permutation of the
+    samples. values: float, NaN = missing; order: argsort, NaN last; written are places, float64, NaN where missing,
+    and places_order, intp, their argsort. O(n) each; features without ties are copied.
+    """
+    group, following = np.empty(len(shuffled), np.intp), np.empty(len(shuffled), np.intp)
+    for f in range(len(values)):
+        n = present_count(values[f], order[f])
+        tied = False
+        start = 0
+        for i in range(n):
+            if values[f, order[f, i]] != values[f, order[f, start]]:
+                start = i
+            tied |= start < i
+            group[order[f, i]] = start
+        for i in range(len(shuffled)):
+            places[f, i] = values[f, i]
+            places_order[f, i] = order[f, i]
+        if not tied:
+            continue
+        for i in range(n):
+            following[i] = i
+        for sample in shuffled:
+            if not np.isnan(values[f, sample]):
+                start = group[sample]
+                places_order[f, following[start]] = sample
+                following[start] += 1
+        for i in range(n):
+            start = group[places_order[f, i]]
+            few = following[start] - start < share * n
+            places[f, places_order[f, i]] = i if few else start
+
+
+@kernel
 def compact(values, order, kept, kept_order):
     """Drop missing samples: write the present values, and their order renumbered; return how many they are.
 
