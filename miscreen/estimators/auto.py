@@ -94,9 +94,9 @@ class Auto(Estimator):
     Where too few samples are left for neighbours, ``bin`` again. With 1,000 samples the mean is within 0.003 of 0 for
     independent columns; bias down to -0.08 where a density has sharp edges.
 
-    O(n log n + 144 n) a feature, and that of `Ksg` for the information. Blind to what no function of order 12 sees, such as a sine of seven periods. The
-    score is no p-value, since correlations of a column with one's target are not normal in the far tail, nor is
-    it an estimate of mutual information.
+    O(n log n + 144 n) a feature, and that of `Ksg` for the information. Blind to what no function of order 12 sees,
+    such as a sine of seven periods. The score is no p-value, since correlations of a column with one's target are not
+    normal in the far tail, nor is it an estimate of mutual information.
 
     Examples
     --------
@@ -124,7 +124,7 @@ class Auto(Estimator):
         self._shuffled = random.permutation(n)
         continuous = target.kind == Kind.CONTINUOUS
         if continuous:
-            places, order = self._spread(target.values[np.newaxis], target.order[np.newaxis], random.permutation(n))
+            places, _ = self._spread(target.values[np.newaxis], target.order[np.newaxis], random.permutation(n))
             spread = Target(target.name, places[0], target.kind, target.nominal, target.rows)
         else:
             spread = target
