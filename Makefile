@@ -70,6 +70,9 @@ profile: setup
 
 fuzz: setup
 	@$(BIN)/python tests/fuzz.py --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED))
+	@if $(BIN)/python -m pip install -qq --disable-pip-version-check --only-binary :all: atheris 2>/dev/null; then \
+		$(BIN)/python tests/fuzz_guided.py --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED)); \
+	else echo "Atheris does not install here, so readers are not fuzzed by coverage"; fi
 
 clean:
 	rm -rf $(VENV) benchmarks/out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

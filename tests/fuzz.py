@@ -229,13 +229,17 @@ def check_text(rng: random.Random, folder: Path) -> str:
     content, delimiter = text_table(rng)
     if damaged := rng.random() < 0.6:
         content = damage(content, rng)
-    path = folder / "t.csv"
+    resources = Resources(rng.choice([1, 2]), rng.choice([MEMORY, 200_000]), folder)
+    return compare_text(content, delimiter, folder / "t.csv", resources, damaged)
+
+
+def compare_text(content: bytes, delimiter: str, path: Path, resources: Resources, damaged: bool) -> str:
+    """Read text beside the reference; how it ended. What is not damaged must be read where the reference reads it."""
     path.write_bytes(content)
     try:
         expected = reference_text(content, delimiter)
     except ValueError:
         expected = None
-    resources = Resources(rng.choice([1, 2]), rng.choice([MEMORY, 200_000]), folder)
     try:
         with open_table(path, resources=resources, read=ReadOptions(delimiter=delimiter)) as table:
             everything = np.arange(len(table.names))
@@ -288,9 +292,7 @@ def check_parquet(rng: random.Random, folder: Path) -> str:
             data_page_size=rng.choice([16, 1 << 20]),
             store_schema=rng.random() < 0.7,
         )
-    return _check_binary(
-        rng, folder / "t.parquet", stream.getvalue(), lambda content: pq.read_table(io.BytesIO(content))
-    )
+    return _check_binary(rng, folder / "t.parquet", stream.getvalue(), reference_parquet)
 
 
 def check_arrow(rng: random.Random, folder: Path) -> str:
@@ -300,20 +302,39 @@ def check_arrow(rng: random.Random, folder: Path) -> str:
     as_stream = rng.random() < 0.4
     with (pa.ipc.new_stream if as_stream else pa.ipc.new_file)(stream, table.schema, options=options) as writer:
         writer.write_table(table, max_chunksize=rng.choice([3, 1000]))
-
-    def reference(content: bytes) -> pa.Table:
-        read = (pa.ipc.open_stream if as_stream else pa.ipc.open_file)(pa.py_buffer(content)).read_all()
-        read.validate(full=True)
-        return read
-
     path = folder / ("t.arrows" if as_stream else "t.arrow")
-    return _check_binary(rng, path, stream.getvalue(), reference)
+    return _check_binary(rng, path, stream.getvalue(), reference_stream if as_stream else reference_arrow)
+
+
+def reference_parquet(content: bytes) -> pa.Table:
+    """What pyarrow reads."""
+    return pq.read_table(io.BytesIO(content))
+
+
+def reference_arrow(content: bytes) -> pa.Table:
+    """What pyarrow reads of an Arrow file, and finds valid."""
+    read = pa.ipc.open_file(pa.py_buffer(content)).read_all()
+    read.validate(full=True)
+    return read
+
+
+def reference_stream(content: bytes) -> pa.Table:
+    """What pyarrow reads of an Arrow stream, and finds valid."""
+    read = pa.ipc.open_stream(pa.py_buffer(content)).read_all()
+    read.validate(full=True)
+    return read
 
 
 def _check_binary(rng: random.Random, path: Path, whole: bytes, reference: Callable[[bytes], pa.Table]) -> str:
     content = damage(whole, rng) if rng.random() < 0.9 else whole
+    return compare_binary(content, whole, path, Resources(rng.choice([1, 2]), 64 << 20, path.parent), reference)
+
+
+def compare_binary(
+    content: bytes, whole: bytes | None, path: Path, resources: Resources, reference: Callable[[bytes], pa.Table]
+) -> str:
+    """Read content beside a reference; how it ended. `whole` is what was damaged, where that is known."""
     path.write_bytes(content)
-    resources = Resources(rng.choice([1, 2]), 64 << 20, path.parent)
     try:
         with open_table(path, resources=resources) as table:
             everything = np.arange(len(table.names))
@@ -330,7 +351,8 @@ def _check_binary(rng: random.Random, path: Path, whole: bytes, reference: Calla
         theirs = reference(content)
     except (pa.ArrowException, OSError, ValueError):
         theirs = None
-    for other, how in ((theirs, "read"), (reference(whole), "read, though the reference refuses it")):
+    original = None if whole is None else reference(whole)
+    for other, how in ((theirs, "read"), (original, "read, though the reference refuses it")):
         if other is None or other.column_names != found.column_names:
             continue
         if not found.column_names:  # such a table of Arrow's may yet have rows
