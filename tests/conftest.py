@@ -15,6 +15,8 @@ from miscreen.estimators.estimator import Estimator
 from miscreen.model import Batch, Scores, Target
 from miscreen.resources import Resources
 
+collect_ignore = ["fuzz_guided.py"]  # a program that needs Atheris, which seldom installs
+
 
 class Correlation(Estimator):
     """An estimator of three lines, so that the pipeline can be tested apart from the real ones."""
