@@ -101,9 +101,9 @@ def test_fifty_kills(source: Path, whole: bytes, tmp_path: Path) -> None:
     assert kill_and_resume(source, whole, tmp_path, kills=50, seed=2) >= 10
 
 
-def start_scoring(arguments: list[str], partial: Path) -> subprocess.Popen[bytes]:
+def start_scoring(arguments: list[str], partial: Path, **options: Any) -> subprocess.Popen[bytes]:
     """A run that has kept its first partitions."""
-    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
     deadline = time.monotonic() + 120
     while len(list(partial.glob("*-*.parquet"))) < 3:
         assert process.poll() is None and time.monotonic() < deadline, process.communicate()
@@ -258,6 +258,31 @@ def test_a_lost_scheduler_leaves_what_is_finished(source: Path, whole: bytes, tm
     done = subprocess.run(resume(source, output), capture_output=True, text=True, check=True)  # here, without Dask
     assert "columns are finished already" in done.stderr
     assert output.read_bytes() == whole
+
+
+def test_an_interrupt_of_all_processes_is_one_clear_word(source: Path, whole: bytes, tmp_path: Path) -> None:
+    output, partial = tmp_path / "ranked.parquet", tmp_path / "ranked.parquet.partial"
+    arguments = [*with_dask(source, output, "local"), "--workers", "1", "--quiet"]
+    with start_scoring(arguments, partial, start_new_session=True) as process:
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (130, b"", b"error: interrupted\n")
+    subprocess.run(resume(source, output), check=True, capture_output=True)
+    assert output.read_bytes() == whole
+
+
+def test_a_signal_ends_a_run_that_keeps_nothing(source: Path, tmp_path: Path, cluster: Cluster) -> None:
+    cluster.add_worker()
+    arguments = [word for word in with_dask(source, tmp_path / "ranked.parquet", cluster.file) if word != "--resume"]
+    tell = "run.Pace.took = lambda *arguments: (print('begun', flush=True), time.sleep(0.5))\n"  # the first is back
+    arguments[2] = arguments[2].replace("from miscreen.__main__", f"{tell}from miscreen.__main__")
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"begun\n"
+        process.terminate()
+        _, err = process.communicate(timeout=60)
+    assert (process.returncode, err.splitlines()[-1]) == (143, b"error: terminated"), err
+    assert [p.name for p in tmp_path.iterdir()] == ["dask"]
 
 
 def test_an_input_that_workers_see_otherwise_is_refused(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:

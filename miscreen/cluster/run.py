@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from threading import Event
 
 PARTITION_SECONDS = 10.0  # of work: what a kill loses, and what a stop waits for
-_FIRST_VALUES = 1 << 20
+_FIRST_VALUES = 1 << 16  # few, since a column may take a second
 _LOG = logging.getLogger("miscreen")
 
 

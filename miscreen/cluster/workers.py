@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
+import signal
 import socket
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,7 +67,7 @@ def score_with_dask(
     ResourceError
         When the scheduler cannot be reached or is lost, or a task ended several workers.
     StoppedError
-        When a signal asked for it; what the workers have in hand is finished and kept.
+        With `kept`, when a signal asked for it; what the workers have in hand is finished and kept.
     """
     partitions = [] if kept is None else kept.load()
     start_counting(counted, features, partitions)
@@ -85,7 +87,8 @@ def score_with_dask(
         pieces = _pieces(list(gaps(features, partitions)), pace)
         running = as_completed([])
         in_flight = 0
-        with stop_on_signals() as stop:
+        # Where nothing is kept, a signal ends the run as it does any other.
+        with nullcontext(threading.Event()) if kept is None else stop_on_signals() as stop:
             while True:
                 room = 0 if stop.is_set() else _QUEUED * sum(client.nthreads().values()) - in_flight
                 for _ in range(max(room, int(in_flight == 0 and not stop.is_set()))):
@@ -231,9 +234,33 @@ def _address(where: str) -> dict[str, str]:
 
 
 def _local_cluster(workers: int) -> Any:
+    from multiprocessing import resource_tracker
+
     from distributed import LocalCluster
 
-    return LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL)
+    # Workers, those that replace others too, inherit what is blocked here: Ctrl-C and warnings of batch systems, which
+    # go to all processes of a group, are for this one alone, which then ends the workers.
+    # Python's tracker of resources, which lets them through again when it starts, starts first, and tidies up in
+    # silence after a run that is interrupted.
+    warned = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, [warned, "ignore:resource_tracker:UserWarning"]))
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        del os.environ["PYTHONWARNINGS"]
+        if warned is not None:
+            os.environ["PYTHONWARNINGS"] = warned
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGUSR1})
+    try:
+        return LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            dashboard_address=None,
+            scheduler_kwargs={"dashboard_address": "localhost:0"},  # even without one, a port that may be taken
+            silence_logs=logging.CRITICAL,
+        )
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
