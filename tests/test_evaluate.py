@@ -259,6 +259,7 @@ def test_progress_counts_columns_and_models() -> None:
         ({"target": ["y"]}, InputError, "the target is"),
         ({"target": "z"}, InputError, "has no column 'z'"),
         ({"groups": "z"}, InputError, "has no column 'z' for the groups"),
+        ({"groups": "y"}, InputError, "the groups are the target"),
         ({"grid": 32}, InputError, "evaluate has no option 'grid'"),
         ({"folds": 121}, DataError, "120 rows with the target 'y', too few for 121 folds"),
         ({"folds": 61, "target_kind": "continuous"}, DataError, "the same in all rows of a test fold|fewer than"),

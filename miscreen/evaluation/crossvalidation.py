@@ -92,8 +92,8 @@ def evaluate(
     -----
     All folds are screened in one pass a method over the table. The penalty of a linear model is tuned on the
     columns chosen in the training fold by an inner cross-validation of 5 folds, or by leave-one-out (ridge
-    regression). The standard deviation is that of the
-    folds' figures, which share training rows: it is no standard error.
+    regression). The standard deviation is that of the folds' figures, which share training rows: it is no standard
+    error.
 
     Examples
     --------
@@ -121,9 +121,12 @@ def evaluate(
     if unknown := sorted(set(screening) - set(_SCREENING)):
         raise InputError(f"evaluate has no option {unknown[0]!r}", f"It takes {', '.join(_SCREENING)}")
     apart = (target,) if groups is None else (target, groups)
+    if groups == target:
+        raise InputError(f"the groups are the target, {groups!r}", "Name another column with --groups, or none")
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
         raise InputError(f"seed is {seed!r}", "Give a whole number from 0 to 4,294,967,295")
-    requests = [Request.make(target, one, **screening) for one in methods]
+    plain: dict[str, dict[str, Any]] = {"auto": {"mi": False}}  # its nats decide nothing here, and cost more than its score
+    requests = [Request.make(target, one, **screening, **plain.get(one, {})) for one in methods]
     asked = {
         name: value for name, value in requests[0].metadata().items() if name in ("version", "target", *_SCREENING)
     }

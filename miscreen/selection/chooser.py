@@ -35,7 +35,7 @@ ORDERS = ("score", "p_value", "q_value")
 
 
 @dataclass(frozen=True)
-class Wish:
+class SelectionSpec:
     """What is to be chosen, checked before any data are touched.
 
     Attributes
@@ -126,18 +126,18 @@ class Chooser:
         How the ranking came about: kinds of columns.
     unit : str
         Of the ranking.
-    wish : Wish
+    asked : SelectionSpec
     """
 
-    def __init__(self, table: TableSource, request: Request, spec: ScreenSpec, unit: str, wish: Wish) -> None:
+    def __init__(self, table: TableSource, request: Request, spec: ScreenSpec, unit: str, asked: SelectionSpec) -> None:
         self._table = table
         self._request = request
         self._spec = spec
         self._unit = unit
-        self._wish = wish
-        self._strategy = strategy_class(wish.strategy)
+        self._asked = asked
+        self._strategy = strategy_class(asked.strategy)
         self._index = NameIndex(table.names, table.label)
-        self._given = _positions(self._index, wish.given, "--given") if wish.given else np.empty(0, dtype=np.intp)
+        self._given = _positions(self._index, asked.given, "--given") if asked.given else np.empty(0, dtype=np.intp)
         self._given_names = [table.names[g] for g in self._given]
 
     def choose(self, ranking: Ranking, target: str | None) -> pa.Table:
@@ -153,24 +153,24 @@ class Chooser:
         if target is not None and target in self._given_names:
             raise InputError(f"the target {target!r} is among the columns given", "Leave it out of --given")
         # A table in which an earlier ranking's columns are taken need not have the target.
-        needed = self._strategy.needs_target or self._wish.stability
+        needed = self._strategy.needs_target or self._asked.stability
         known = self._read_target(target) if needed and target is not None else None
         candidates = self._candidates(ranking)
         choice = self._choose(candidates, known if self._strategy.needs_target else None, self._tell)
-        frequency = self._repeat(known) if self._wish.stability and known is not None else None
+        frequency = self._repeat(known) if self._asked.stability and known is not None else None
         return self._tabulate(candidates, choice, frequency)
 
     def _candidates(self, ranking: Ranking) -> Candidates:
         scored = ranking.scored()
-        table = (scored if self._wish.by == ORDERS[0] else scored.by(self._wish.by)).to_arrow()
+        table = (scored if self._asked.by == ORDERS[0] else scored.by(self._asked.by)).to_arrow()
         passing = np.ones(len(table), dtype=bool)
-        for option, bound in self._wish.thresholds().items():
+        for option, bound in self._asked.thresholds().items():
             values = _threshold_values(table, option)
             passing &= values <= bound if option == "--fdr" else values >= bound
         if not passing.any():
             if not len(table):
                 raise DataError("no feature of the ranking has a score", "See the status column of the ranking")
-            limits = ", ".join(f"{option} {bound:g}" for option, bound in self._wish.thresholds().items())
+            limits = ", ".join(f"{option} {bound:g}" for option, bound in self._asked.thresholds().items())
             raise DataError(f"no feature passes {limits}", "Loosen it, or use --top")
         if len(self._given):
             given = set(self._given_names)
@@ -178,7 +178,7 @@ class Chooser:
             if not passing.any():
                 raise DataError("every candidate is given already", "Leave out --given")
         rows = np.flatnonzero(passing)
-        most = self._wish.pool or max(self._strategy.most_candidates, self._wish.top or 0)
+        most = self._asked.pool or max(self._strategy.most_candidates, self._asked.top or 0)
         if self._strategy.most_candidates:
             rows = rows[:most]
         table = table.take(rows)
@@ -191,7 +191,7 @@ class Chooser:
         )
 
     def _choose(self, candidates: Candidates, target: Target | None, on_progress: Progress | None = None) -> Choice:
-        table, count = self._table, self._wish.top
+        table, count = self._table, self._asked.top
         if self._strategy.axes == 0:
             return self._make().choose(Pool(len(candidates.names)), count)
         from miscreen.selection.codes import code_columns, code_target, count_bins
@@ -213,9 +213,9 @@ class Chooser:
 
     def _make(self) -> Strategy:
         options: dict[str, Any] = {}
-        if self._wish.clump_mi is not None:
-            options["threshold"] = self._wish.clump_mi / UNITS[self._unit]
-        if self._wish.strategy == "submodular":
+        if self._asked.clump_mi is not None:
+            options["threshold"] = self._asked.clump_mi / UNITS[self._unit]
+        if self._asked.strategy == "submodular":
             options["memory_bytes"] = (self._request.resources.memory_bytes - self._table.held_bytes) // 2
         return self._strategy(**options)
 
@@ -245,40 +245,40 @@ class Chooser:
         A subsample is the target with the other half of its values missing, so that several are ranked in one pass
         over the table.
         """
-        wish, request = self._wish, self._request
+        asked, request = self._asked, self._request
         held = ColumnType(self._table.types[self._index.one(target.name, "the target")])
         chosen: Counter[str] = Counter()
         at_once = max(1, request.resources.memory_bytes // 2 // (BYTES_PER_COLUMN * len(self._table.names)))
         done = 0
-        for first in range(0, wish.stability, at_once):
-            draws = range(first, min(first + at_once, wish.stability))
+        for first in range(0, asked.stability, at_once):
+            draws = range(first, min(first + at_once, asked.stability))
             values = np.full((len(draws), self._table.n_samples), np.nan)
             for row, draw in zip(values, draws, strict=True):
                 half = np.random.default_rng([request.spec.seed, draw]).permutation(len(target.rows))
                 kept = np.sort(half[: len(half) // 2])
                 row[target.rows[kept]] = target.values[kept]
             extended = ExtendedTable(self._table, values, "subsample", held)
-            asked = replace(
+            subsampled = replace(
                 request,
                 targets=extended.further,
                 exclude=(*request.exclude, *request.targets),
                 spec=replace(request.spec, target_kind=target.kind),
             )
             try:
-                ranking = screen(extended, asked)
+                ranking = screen(extended, subsampled)
                 for name, row in zip(extended.further, values, strict=True):
                     rows = np.flatnonzero(~np.isnan(row))
                     part = replace(target, values=row[rows], rows=rows)
                     candidates = self._candidates(ranking.for_target(name))
                     chosen.update(candidates.names[i] for i in self._choose(candidates, part).steps)
                     done += 1
-                    self._tell("subsample", done, wish.stability)
+                    self._tell("subsample", done, asked.stability)
             except DataError as error:
                 raise DataError(
-                    f"in one of {wish.stability} subsamples, each of half of the rows: {error.message}",
+                    f"in one of {asked.stability} subsamples, each of half of the rows: {error.message}",
                     "Leave out --stability, or loosen what is asked",
                 ) from error
-        return {name: count / wish.stability for name, count in chosen.items()}
+        return {name: count / asked.stability for name, count in chosen.items()}
 
     # ---- the table of steps --------------------------------------------------------------------------------
 
@@ -303,7 +303,7 @@ class Chooser:
             columns["frequency"] = np.array([frequency.get(name, 0.0) for name in columns["feature"]])
         made = {"step": pa.array([*range(1, n_steps + 1), *[None] * (size - n_steps)], type=pa.int64())}
         made |= {name: arrow_column(values) for name, values in columns.items()}
-        if self._wish.strategy == "clump":
+        if self._asked.strategy == "clump":
             kept = [*candidates.names, *self._given_names]
             to = [None] * n_steps + [kept[choice.fell_to[i][0]] for i in fallen] + [None] * len(others)
             made["fell_to"] = pa.array(to, type=pa.string())

@@ -17,7 +17,7 @@ from miscreen.request import Request
 from miscreen.result import Result
 from miscreen.screening import screen
 from miscreen.selection import strategy_class
-from miscreen.selection.chooser import ORDERS, Chooser, Wish, locate
+from miscreen.selection.chooser import ORDERS, Chooser, SelectionSpec, locate
 from miscreen.selection.steps import Steps
 from miscreen.tables.columns import NameIndex, expand_patterns, name_matcher
 
@@ -147,7 +147,7 @@ def select(
                 "Give --keep and -o alone, or leave out --selection",
             )
         return _apply(source, selection if isinstance(selection, Steps) else Steps.read(selection), keep, screening)
-    wish = Wish(strategy or ("threshold" if top is None else "top"), **settings)  # type: ignore[arg-type]
+    asked = SelectionSpec(strategy or ("threshold" if top is None else "top"), **settings)  # type: ignore[arg-type]
     if ranking is None and not target:
         raise InputError(
             "there is neither a target nor a ranking", "Give --target, or --ranking with an earlier result"
@@ -166,12 +166,12 @@ def select(
         screening |= {"fdr": fdr, "p_values": screening.get("p_values", False) or by != ORDERS[0]}
     request = Request.make(target or (), **screening)
     earlier = Ranking.read(ranking) if isinstance(ranking, str | PathLike) else ranking
-    needed = name_matcher([*keep, *wish.given])
+    needed = name_matcher([*keep, *asked.given])
     with request.open(source, kept=needed) as table:
         spec, unit = (request.spec, request.unit) if earlier is None else _origin(earlier)
         found = screen(table, request) if earlier is None else earlier
-        chooser = Chooser(table, request, spec, unit, wish)
-        steps = _steps(chooser, found, request.targets or found.targets, wish)
+        chooser = Chooser(table, request, spec, unit, asked)
+        steps = _steps(chooser, found, request.targets or found.targets, asked)
         return _assembled(table, steps, found, keep, request)
 
 
@@ -191,11 +191,11 @@ def _origin(ranking: Ranking) -> tuple[ScreenSpec, str]:
     return spec, "bits" if "mi_bits" in ranking.to_arrow().column_names else "nats"
 
 
-def _steps(chooser: Chooser, ranking: Ranking, targets: Sequence[str], wish: Wish) -> Steps:
+def _steps(chooser: Chooser, ranking: Ranking, targets: Sequence[str], asked: SelectionSpec) -> Steps:
     """The steps for every target, one after the other."""
     import pyarrow as pa
 
-    if not targets and strategy_class(wish.strategy).needs_target:
+    if not targets and strategy_class(asked.strategy).needs_target:
         raise InputError("the ranking does not say what its target was", "Give --target")
     parts = []
     ranked_for: Sequence[str | None] = targets or [None]
@@ -204,7 +204,7 @@ def _steps(chooser: Chooser, ranking: Ranking, targets: Sequence[str], wish: Wis
         if len(targets) > 1:
             part = part.add_column(0, "target", pa.array([target] * len(part), type=pa.string()))
         parts.append(part)
-    chosen = {"strategy": wish.strategy} | {k: v for k, v in asdict(wish).items() if v not in (None, (), 0)}
+    chosen = {"strategy": asked.strategy} | {k: v for k, v in asdict(asked).items() if v not in (None, (), 0)}
     return Steps(pa.concat_tables(parts).combine_chunks(), {**chosen, "ranking": ranking.metadata})
 
 
