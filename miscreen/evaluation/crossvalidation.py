@@ -125,7 +125,8 @@ def evaluate(
         raise InputError(f"the groups are the target, {groups!r}", "Name another column with --groups, or none")
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
         raise InputError(f"seed is {seed!r}", "Give a whole number from 0 to 4,294,967,295")
-    plain: dict[str, dict[str, Any]] = {"auto": {"mi": False}}  # its nats decide nothing here, and cost more than its score
+    # Nats decide nothing here, and cost more than the score of auto.
+    plain: dict[str, dict[str, Any]] = {"auto": {"mi": False}}
     requests = [Request.make(target, one, **screening, **plain.get(one, {})) for one in methods]
     asked = {
         name: value for name, value in requests[0].metadata().items() if name in ("version", "target", *_SCREENING)
