@@ -251,8 +251,9 @@ def levels() -> tuple[np.ndarray, np.ndarray]:
 class TestScikitFeature:
     """A published implementation. Every cell is occupied here, so that the correction is the same for all columns.
 
-    Its CMIM is sound. Its MRMR and JMI take fixed weights for the reciprocal of the number of columns chosen, so those
-    are put together from its terms as Brown, Pocock, Zhao and Lujan (2012, JMLR 13:27) write them.
+    Its CMIM is sound. Its MRMR and JMI take fixed weights for the reciprocal of the number of columns chosen, its DISR
+    divides by more than Meyer and Bontempi do, and it has no quotients and no JMIM: those are put together from its
+    terms as the papers in the strategies' docstrings write them.
     """
 
     @staticmethod
@@ -266,20 +267,35 @@ class TestScikitFeature:
         values, y = levels
         assert self.steps("cmim", levels) == cmim(values.T, y, mode="index", n_selected_features=6).tolist()
 
-    @pytest.mark.parametrize("strategy", ["mrmr", "jmi"])
+    @pytest.mark.parametrize("strategy", ["mrmr", "mrmr-quotient", "jmi", "jmim", "disr"])
     def test_terms(self, levels: Any, strategy: str) -> None:
-        from skfeature.utility.entropy_estimators import cmidd, midd
+        from skfeature.utility.entropy_estimators import cmidd, entropyd, midd
 
         values, y = levels
+
+        def joint(i: int, j: int) -> float:
+            return midd(values[j], y) + cmidd(values[i], y, values[j])
+
+        def entropy(i: int, j: int) -> float:
+            return entropyd(list(zip(values[i], values[j], y, strict=True)))
+
+        def score(i: int, chosen: list[int]) -> float:
+            relevance = midd(values[i], y)
+            if not chosen:
+                return relevance
+            if strategy == "jmim":
+                return min(joint(i, j) for j in chosen)
+            if strategy == "disr":
+                return sum(joint(i, j) / entropy(i, j) for j in chosen)
+            redundancy = np.mean([midd(values[i], values[j]) for j in chosen])
+            if strategy == "jmi":
+                return relevance - redundancy + np.mean([cmidd(values[i], values[j], y) for j in chosen])
+            return relevance / redundancy if strategy == "mrmr-quotient" else relevance - redundancy
+
         expected: list[int] = []
         for _ in range(6):
-            scores = np.full(len(values), -np.inf)
-            for i in set(range(len(values))) - set(expected):
-                shared = [midd(values[i], values[j]) for j in expected]
-                if strategy == "jmi":
-                    shared = [s - cmidd(values[i], values[j], y) for s, j in zip(shared, expected, strict=True)]
-                scores[i] = midd(values[i], y) - (np.mean(shared) if shared else 0.0)
-            expected.append(int(np.argmax(scores)))
+            left = sorted(set(range(len(values))) - set(expected))
+            expected.append(max(left, key=lambda i: score(i, expected)))
         assert self.steps(strategy, levels) == expected
 
 
