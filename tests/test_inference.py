@@ -73,6 +73,24 @@ def test_tail_of_a_correlation_is_that_of_its_beta_distribution(effort: Effort) 
 
 
 @EFFORTS
+def test_a_bulk_that_falls_faster_than_the_tail_is_not_taken_for_it(effort: Effort) -> None:
+    """The same tail for a statistic that, as the evidence of `auto`, hardly grows until the correlation is large."""
+    n = 400
+    scores = stats.norm.ppf((np.arange(n) + 0.5) / n)
+    scores /= np.linalg.norm(scores)
+
+    def evidence(r: Any) -> Any:
+        return np.log1p(0.1 * np.expm1(0.4 * n * r**2))
+
+    exponents = np.array([6.0, 8.0, 10.0])
+    observed = evidence(np.sqrt(stats.beta(0.5, (n - 2) / 2).isf(10.0**-exponents)))
+    for seed in range(10):
+        pattern = Permuter(make_target(scores), False, seed, None).pattern(scores, Kind.CONTINUOUS, False)
+        p, _ = Null(pattern, lambda batch: evidence(batch.values @ scores), effort).p_values(observed)
+        assert np.all(np.abs(np.log10(p) + exponents) < 0.25 * exponents), seed
+
+
+@EFFORTS
 def test_a_null_of_few_levels_is_hypergeometric(effort: Effort) -> None:
     """Overlap of 12 of 300 samples with 20 of them: lumps of probability, down to the last arrangement."""
     n, marked, hit = 300, 20, 12
