@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -33,6 +34,24 @@ def test_wide_rows_of_every_sort():
     x = rng.standard_normal(3000)
     rows = [x, x.astype(np.float32), x.round(1), 1 + 1e-16 * x, np.exp(150 * x), np.where(x > 1, np.nan, x), 0 * x, -x]
     check(np.array(rows, dtype=np.float64))
+
+
+@pytest.mark.parametrize("n", [1, 2, 255, 1000, 2049, 9000, 140_000])
+def test_values_that_are_spread_unevenly(n):
+    rng = np.random.default_rng(1)
+    x, steps = rng.standard_normal(n), rng.permutation(n)
+    rows = [
+        1 + 1e-12 * steps,
+        5e-324 * steps,  # a range whose inverse is no number
+        np.where(steps % 2, 1e308, -1e308) * (1 + 1e-9 * x),  # a range that is no number
+        np.where(x > 0, 1.0, 0.0) + 1e-9 * x,
+        np.where(steps == 0, 1e12, x),
+        np.where(steps == 0, np.inf, np.where(steps == 1, -np.inf, x)),
+        np.exp(3 * x),
+        np.floor(3 * rng.random(n)),
+        np.maximum(x, 0),
+    ]
+    check(np.array(rows))
 
 
 def test_what_is_present_and_how_many_differ():

@@ -8,7 +8,12 @@ from miscreen.kernels._jit import bits_of, inner, kernel
 
 _SIGN = np.uint64(1 << 63)
 _NAN = np.uint64(0xFFF8 << 48)  # above infinity, and like it without low bits
-_DIGIT = np.uint64(0xFF)
+_BYTE = np.uint64(0xFF)
+_HALF = np.uint64(32)
+_SAMPLE = np.uint64(0xFFFFFFFF)
+_LAST, _MISSING = 4294967294.0, 4294967295.0  # the place of the largest value, and of NaN
+_TWO_52 = 4503599627370496.0  # 2^52: added to a whole number, it leaves that in the mantissa
+_MOVES = 2  # a sample, at most, before all bits are sorted instead
 
 
 @inner
@@ -20,47 +25,141 @@ def _sort_key(value):
     return _SIGN - (bits - _SIGN) if bits >= _SIGN else _SIGN + bits
 
 
+@inner
+def _range(row):
+    """The least and the largest value, NaN apart; four of each at a time, since every look waits for the last. O(n)."""
+    low = low1 = low2 = low3 = np.inf
+    high = high1 = high2 = high3 = -np.inf
+    whole = len(row) - len(row) % 4
+    for i in range(0, whole, 4):
+        a, b, c, d = row[i], row[i + 1], row[i + 2], row[i + 3]
+        low, high = a if a < low else low, a if a > high else high
+        low1, high1 = b if b < low1 else low1, b if b > high1 else high1
+        low2, high2 = c if c < low2 else low2, c if c > high2 else high2
+        low3, high3 = d if d < low3 else low3, d if d > high3 else high3
+    for i in range(whole, len(row)):
+        low, high = row[i] if row[i] < low else low, row[i] if row[i] > high else high
+    return min(min(low, low1), min(low2, low3)), max(max(high, high1), max(high2, high3))
+
+
+@inner
+def _distribute(words, shift, counters, distributed):
+    """Write words in the order of a digit, stable; counters: how many words have each. O(n + digits)."""
+    before = np.uint32(0)
+    for digit in range(len(counters)):
+        count = counters[digit]
+        counters[digit] = before
+        before += count
+    for word in words:
+        digit = word >> shift & np.uint64(len(counters) - 1)
+        place = np.uint64(counters[digit])
+        counters[digit] += np.uint32(1)
+        distributed[place] = word
+
+
+@inner
+def _order_by_place(row, words, spare, width, lower, upper, order):
+    """Write the stable ascending order of a row by where its values lie in their range, or give up: return False.
+
+    A word is a place, one of 2^32, and its sample. Two digits of `width` bits are sorted, of which lower and upper are
+    counters. That leaves few words out of order, which are moved one by one, unless most values lie close together
+    beside a range that is far wider. O(n + 2^width).
+    """
+    n = len(row)
+    low, high = _range(row)
+    scale = _LAST / (high - low) if high > low else 0.0
+    if not (high - low < np.inf and scale < np.inf):
+        return False
+    for i in range(n):
+        place = (row[i] - low) * scale  # as every step is rounded, larger values never have a lower place
+        place = place if place == place else _MISSING
+        words[i] = np.uint64(bits_of(place + _TWO_52)) << _HALF | np.uint64(i)
+    up = np.uint64(64 - width)
+    middle = np.uint64(64 - 2 * width)
+    lower[:] = 0
+    upper[:] = 0
+    for i in range(n):
+        lower[words[i] >> middle & np.uint64(len(lower) - 1)] += np.uint32(1)
+        upper[words[i] >> up] += np.uint32(1)
+    most = 0.0
+    for count in upper:
+        most = max(most, float(count))
+    if most * most > 16.0 * n * len(lower):  # even if they are spread evenly: most^2 / 4 digits moves
+        return False
+    _distribute(words, middle, lower, spare)
+    _distribute(spare, up, upper, words)
+    moves = 0
+    before = np.uint64(0)
+    for i in range(n):
+        word = words[i]
+        if word >> _HALF <= before >> _HALF:
+            value = row[word & _SAMPLE]
+            j = i
+            while j > 0 and (
+                words[j - 1] >> _HALF > word >> _HALF
+                or (words[j - 1] >> _HALF == word >> _HALF and row[words[j - 1] & _SAMPLE] > value)
+            ):
+                words[j] = words[j - 1]
+                j -= 1
+            words[j] = word
+            moves += i - j
+            if moves > _MOVES * n:
+                return False
+        before = words[i]
+    for i in range(n):
+        order[i] = words[i] & _SAMPLE
+    return True
+
+
+@inner
+def _order_by_bits(row, keys, words, spare, counters, order):
+    """Write the stable ascending order of a row by all bits of its values, eight at a time, lowest first. O(n).
+
+    A word is one half of the bits and the sample. Digits in which no two values differ are passed over.
+    """
+    n = len(row)
+    any_set, all_set = np.uint64(0), ~np.uint64(0)
+    for i in range(n):
+        key = _sort_key(row[i])
+        keys[i] = key
+        any_set |= key
+        all_set &= key
+        order[i] = i
+    for half in range(2):
+        differing = (any_set ^ all_set) >> np.uint64(32 * half) & _SAMPLE
+        if differing == 0:
+            continue
+        for i in range(n):
+            words[i] = keys[order[i]] >> np.uint64(32 * half) << _HALF | np.uint64(order[i])
+        counters[:] = 0
+        for word in words:
+            counters[0, word >> np.uint64(32) & _BYTE] += np.uint32(1)
+            counters[1, word >> np.uint64(40) & _BYTE] += np.uint32(1)
+            counters[2, word >> np.uint64(48) & _BYTE] += np.uint32(1)
+            counters[3, word >> np.uint64(56) & _BYTE] += np.uint32(1)
+        for byte in range(4):
+            if differing >> np.uint64(8 * byte) & _BYTE != 0:
+                _distribute(words, np.uint64(32 + 8 * byte), counters[byte], spare)
+                words, spare = spare, words
+        for i in range(n):
+            order[i] = words[i] & _SAMPLE
+
+
 @kernel
 def argsort_rows(values, order):
     """Write the stable ascending order of each row of float64 values, NaN last: order (intp), of the same shape.
 
-    Least significant digit first, eight bits at a time; digits in which no two values differ are passed over,
-    so that numbers of single precision take five passes, not eight. O(n) a row; 24 n bytes of scratch.
+    By `_order_by_place`, or where values are too unevenly spread by `_order_by_bits`: O(n) a row; 24 n bytes.
     """
     n = values.shape[1]
-    keys, next_keys = np.empty(n, np.uint64), np.empty(n, np.uint64)
-    samples, next_samples = np.empty(n, np.uint32), np.empty(n, np.uint32)
-    starts = np.empty(256, np.uint32)
+    words, spare, keys = np.empty(n, np.uint64), np.empty(n, np.uint64), np.empty(n, np.uint64)
+    width = 8
+    while width < 12 and 4**width < 32 * n:
+        width += 1
+    lower, upper, counters = np.empty(2**width, np.uint32), np.empty(2**width, np.uint32), np.empty((4, 256), np.uint32)
     for f in range(len(values)):
-        any_set, all_set = np.uint64(0), ~np.uint64(0)
-        for i in range(n):
-            key = _sort_key(values[f, i])
-            keys[i] = key
-            samples[i] = i
-            any_set |= key
-            all_set &= key
-        for byte in range(8):
-            shift = np.uint64(8 * byte)
-            if ((any_set ^ all_set) >> shift) & _DIGIT == 0:
-                continue
-            starts[:] = 0
-            for i in range(n):
-                starts[(keys[i] >> shift) & _DIGIT] += np.uint32(1)
-            before = np.uint32(0)
-            for digit in range(256):
-                count = starts[digit]
-                starts[digit] = before
-                before += count
-            for i in range(n):
-                digit = (keys[i] >> shift) & _DIGIT
-                place = np.uint64(starts[digit])
-                starts[digit] += np.uint32(1)
-                next_keys[place] = keys[i]
-                next_samples[place] = samples[i]
-            keys, next_keys = next_keys, keys
-            samples, next_samples = next_samples, samples
-        for i in range(n):
-            order[f, i] = samples[i]
+        if not _order_by_place(values[f], words, spare, width, lower, upper, order[f]):
+            _order_by_bits(values[f], keys, words, spare, counters, order[f])
 
 
 @kernel
