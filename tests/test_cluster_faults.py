@@ -18,9 +18,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from miscreen import merge, rank
+from miscreen import limits, merge, rank
 from miscreen.cluster import run, workers
 from miscreen.errors import InputError, ResourceError
+from miscreen.resources import Resources
 
 # The command with partitions that are small and take some time, so that there is much to interrupt.
 PROGRAM = """
@@ -234,6 +235,14 @@ def test_a_local_cluster_gives_the_same_bytes(source: Path, whole: bytes, tmp_pa
     assert [c[1] for c in calls] == sorted(c[1] for c in calls)
 
 
+def test_local_workers_are_held_to_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    for pool in limits.POOLS:
+        monkeypatch.setenv(pool, "3")
+    with workers._local_cluster(1) as made, distributed.Client(made) as client:
+        assert set(client.submit(lambda: [os.environ[pool] for pool in limits.POOLS]).result()) == {"1"}
+        assert client.submit(pa.cpu_count).result() == 1
+
+
 def test_a_lost_worker_is_replaced(source: Path, whole: bytes, tmp_path: Path, cluster: Cluster) -> None:
     output = tmp_path / "ranked.parquet"
     cluster.add_worker()
@@ -258,6 +267,20 @@ def test_a_lost_scheduler_leaves_what_is_finished(source: Path, whole: bytes, tm
     done = subprocess.run(resume(source, output), capture_output=True, text=True, check=True)  # here, without Dask
     assert "columns are finished already" in done.stderr
     assert output.read_bytes() == whole
+
+
+def test_a_scheduler_is_lost_whatever_the_client_was_about_to_do(
+    cluster: Cluster, resources: Resources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "CONNECT_SECONDS", 1)
+    with (
+        pytest.raises(ResourceError, match="the Dask scheduler was lost"),
+        workers._connected(str(cluster.file), None, resources) as (client, _),
+    ):
+        cluster.scheduler.kill()
+        while client.status == "running":
+            time.sleep(0.01)
+        client.nthreads()
 
 
 def test_an_interrupt_of_all_processes_is_one_clear_word(source: Path, whole: bytes, tmp_path: Path) -> None:

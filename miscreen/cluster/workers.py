@@ -20,7 +20,8 @@ from miscreen.cluster.checkpoints import Checkpoints
 from miscreen.cluster.identity import Identity, stamps
 from miscreen.cluster.run import Counted, Pace, check_stop, first_size, gaps, start_counting
 from miscreen.cluster.stopping import stop_on_signals
-from miscreen.errors import InputError, ResourceError
+from miscreen.errors import InputError, MiscreenError, ResourceError
+from miscreen.limits import POOLS
 from miscreen.partition import Partition
 from miscreen.request import Request
 from miscreen.resources import Resources
@@ -170,7 +171,6 @@ def _connected(where: str, workers: int | None, resources: Resources) -> Iterato
         raise InputError("--workers goes with --dask local and --dask slurm", "Leave it out: the cluster has its own")
     try:
         from distributed import Client, KilledWorker
-        from distributed.client import FutureCancelledError
         from distributed.comm.core import CommClosedError
     except ImportError as error:
         raise InputError("Dask is not installed", "pip install 'miscreen[dask]'") from error
@@ -206,14 +206,19 @@ def _connected(where: str, workers: int | None, resources: Resources) -> Iterato
                 f"several workers ended while they scored the same columns: {error}",
                 "They may have run out of memory: give workers more of it, or fewer threads",
             ) from error
-        except (FutureCancelledError, CancelledError, CommClosedError) as error:
-            raise ResourceError(
-                f"the Dask scheduler was lost ({type(error).__name__})",
-                "Start it again, and run the same command with --resume, which goes on with what is finished",
-            ) from error
         except ModuleNotFoundError as error:
             raise ResourceError(
                 f"a worker lacks a package: {error}", "Install miscreen where the workers run"
+            ) from error
+        except MiscreenError:
+            raise
+        except Exception as error:
+            # A lost scheduler shows itself in many ways, by what the client was about to do.
+            if client.status == "running" and not isinstance(error, CancelledError | CommClosedError):
+                raise
+            raise ResourceError(
+                f"the Dask scheduler was lost ({type(error).__name__})",
+                "Start it again, and run the same command with --resume, which goes on with what is finished",
             ) from error
 
 
@@ -255,6 +260,7 @@ def _local_cluster(workers: int) -> Any:
         return LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
+            env=dict.fromkeys(POOLS, "1"),
             dashboard_address=None,
             scheduler_kwargs={"dashboard_address": "localhost:0"},  # even without one, a port that may be taken
             silence_logs=logging.CRITICAL,
