@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from miscreen import limits
+from miscreen import limits, rank_shard
 from miscreen.errors import InputError, ResourceError
 from miscreen.limits import Limit, Limits, control_group_files, least, positive
 from miscreen.resources import FLOOR_BYTES, MAPPED_BYTES, MAPPED_PER_THREAD, MIB, Resources
@@ -243,6 +243,17 @@ def test_a_limited_address_space_ends_in_a_ranking_or_a_clear_word(megabytes: in
         assert list(tmp_path.iterdir()) == []
     else:
         assert (done.returncode, output.exists()) == (0, True), done.stderr
+
+
+@pytest.mark.parametrize("megabytes", [300, 1000, 2400])
+def test_merging_in_a_limited_address_space(megabytes: int, tmp_path: Path) -> None:
+    rank_shard(SAMPLE, "cell_type", "1/1", tmp_path / "r.parquet", method="pearson")
+    done = run("merge", tmp_path, "--top", "1", shell=f"ulimit -v {megabytes * 1024};", OMP_NUM_THREADS="2")
+    if megabytes < 2100:
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith("error: the address space is limited to ")
+    else:
+        assert (done.returncode, done.stdout.count("\n")) == (0, 2), done.stderr
 
 
 _POOLS = """

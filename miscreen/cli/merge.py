@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 
-from miscreen.cli.options import Parts, Quiet, Top, Writing
+from miscreen.cli.options import Parts, Quiet, Running, Top, Writing
 from miscreen.cli.rank import conclude, deliver
-from miscreen.cli.terminal import relay_notes
 
 
 def merge(parts: Parts, *, top: Top = None, writing: Writing, quiet: Quiet = False) -> None:
@@ -23,7 +22,7 @@ def merge(parts: Parts, *, top: Top = None, writing: Writing, quiet: Quiet = Fal
     """
     began = time.monotonic()
     writing.check()
-    relay_notes(quiet)
+    Running(quiet=quiet).start()
 
     import miscreen
 
