@@ -207,6 +207,10 @@ def test_parts_of_other_options_are_named(source: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"r.2-of-4.parquet' is not of the same run as .*min_samples") as error:
         merge(tmp_path / "parts")
     assert "--array=2 " in error.value.hint
+    (tmp_path / "parts" / "r.4-of-4.parquet").unlink()
+    with pytest.raises(DataError) as error:
+        merge(tmp_path / "parts")
+    assert "--array=2,4 " in error.value.hint
 
 
 def test_parts_of_another_version_are_refused(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -274,6 +278,10 @@ def test_what_is_no_part_is_named(source: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"r.3-of-4.parquet' cannot be read as part") as error:
         merge(tmp_path / "parts")
     assert "--array=3 " in error.value.hint
+    (tmp_path / "parts" / "r.2-of-4.parquet").unlink()
+    with pytest.raises(DataError, match=r"r.3-of-4.parquet' cannot be read as part") as error:
+        merge(tmp_path / "parts")
+    assert "--array=2-3 " in error.value.hint  # all that is to be computed
     with pytest.raises(InputError, match="holds no parts"):
         merge(tmp_path)
     with pytest.raises(InputError, match="there is no part"):

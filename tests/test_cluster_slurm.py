@@ -103,7 +103,8 @@ def test_what_slurm_would_refuse_is_refused_here(folder: Path, capfd: Any) -> No
     assert main(["slurm", "t.parquet", "-t", "y", "--shards", "0"]) == 2
     (folder / "ranked.parquet").touch()
     assert main(["slurm", "t.parquet", "-t", "y", "--shards", "2"]) == 2
-    assert capfd.readouterr().out == ""
+    out, err = capfd.readouterr()
+    assert out == "" and "--force" not in err  # which this command does not have
 
 
 def test_short_jobs_get_no_signal_ahead(folder: Path, capfd: Any) -> None:

@@ -56,6 +56,8 @@ def slurm(
     Time of each job is that of ranking its share of the columns, beside reading the table's list of columns;
     memory is what "miscreen rank" takes of --memory, half of it unless told otherwise.
     """
+    if Path(output).is_file():
+        raise InputError(f"{output!r} exists already", "Choose another name, or remove it")
     Destination(Path(output))
     if source == "-":
         raise InputError("the jobs cannot read this command's standard input", "Name a file that all machines see")

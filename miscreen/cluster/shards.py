@@ -209,7 +209,7 @@ def merge(parts: str | PathLike[str] | Sequence[str | PathLike[str]]) -> Ranking
     if len(runs) > 1:
         _refuse_several(found, runs)
     if damaged or not found:
-        again = {int(m["k"]) for p in damaged if (m := _PART.fullmatch(p.name))}
+        again = _missing(found) if found else {int(m["k"]) for p in damaged if (m := _PART.fullmatch(p.name))}
         raise DataError(
             f"{_list(damaged)} cannot be read as part of a ranking: cut short, changed, or of something else",
             f"Remove what does not belong. {_resubmit(again, damaged[0].parent)}",
@@ -221,8 +221,7 @@ def merge(parts: str | PathLike[str] | Sequence[str | PathLike[str]]) -> Ranking
     for k, several in sorted(by_shard.items()):
         if len(several) > 1:
             raise DataError(f"shard {k} of {n} is there {len(several)} times: {_list(several)}", "Keep one of them")
-    missing = set(range(1, n + 1)) - set(by_shard)
-    if missing:
+    if missing := _missing(found):
         raise DataError(
             f"{len(missing)} of {n} parts are missing: {_ranges(missing)}", _resubmit(missing, found[0].path.parent)
         )
@@ -271,8 +270,13 @@ def _refuse_several(found: Sequence[_Found], runs: Counter[tuple[str, int]]) -> 
     raise DataError(
         f"{_list([f.path for f in odd])} {'is' if len(odd) == 1 else 'are'} not of the same run as "
         f"{str(ours.path)!r}: {difference}",
-        f"Remove what does not belong. {_resubmit({f.k for f in odd if f.n == ours.n}, ours.path.parent)}",
+        f"Remove what does not belong. {_resubmit(_missing([f for f in found if f.run == most]), ours.path.parent)}",
     )
+
+
+def _missing(found: Sequence[_Found]) -> set[int]:
+    """The shards of which there is no part, of one run."""
+    return set(range(1, found[0].n + 1)) - {one.k for one in found}
 
 
 def _resubmit(shards: set[int], directory: Path) -> str:
