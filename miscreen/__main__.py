@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 
 _INTERRUPT = 2  # SIGINT, of whose module nothing is known yet
+_OBJECTS = 200_000  # made between looks for cycles: libraries make so many while they are imported, and keep them
 
 
 def _end(number: int, frame: FrameType | None) -> None:
@@ -47,6 +49,7 @@ def main() -> NoReturn:
 
     The interpreter is left without being taken down: Arrow's threads may still be giving back buffers to it.
     """
+    gc.set_threshold(_OBJECTS)
     try:
         _catch_signals()
     except KeyboardInterrupt:

@@ -31,6 +31,7 @@ _LOG = logging.getLogger("miscreen")
 _LONGEST_NULL = 254  # bytes
 _BLOCK_BYTES = 8 << 20  # larger blocks are no faster
 _BYTES_PER_BYTE = 13  # text, row positions and results of the densest table: two empty cells a row
+_READING_SHARE = 4  # of the memory, one part is for what is being read; the rest holds the table
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class DelimitedSource(TableSource):
         What messages call it.
     options : ReadOptions
     resources : Resources
-        Half of the memory holds the table (the rest of which goes to scratch space), half what is being read.
+        Three quarters of the memory hold the table (the rest of which goes to scratch space), one what is being read.
     text_columns : callable
         Tells of a name whether its cells are labels even when the first is a number.
     ignored_columns : callable
@@ -156,11 +157,11 @@ class DelimitedSource(TableSource):
         block_bytes: int | None = None,
     ) -> None:
         self.label = label
-        # Half of the budget is for the store. The other half must take the tasks in flight (one a thread
-        # and one being stored) at their densest, the buffer being filled, and a mask of a text's line ends.
-        share = resources.memory_bytes // 2
+        # The share must take the tasks in flight (one a thread and one being stored) at their densest, and the
+        # buffer being filled.
+        share = resources.memory_bytes // _READING_SHARE
         if block_bytes is None:
-            dense = _BYTES_PER_BYTE * (resources.threads + 1) + 2
+            dense = _BYTES_PER_BYTE * (resources.threads + 1) + 1
             block_bytes = max(1, min(_BLOCK_BYTES, share // dense))
 
         def report(n_read: int) -> None:
@@ -171,7 +172,7 @@ class DelimitedSource(TableSource):
         first = self._read_header(records, options, share)
         captured = np.fromiter(map(text_columns, self.names), np.bool_, len(self.names))
         ignored = np.fromiter(map(ignored_columns, self.names), np.bool_, len(self.names))
-        self._store = ColumnStore(len(self.names), share, resources.scratch_dir)
+        self._store = ColumnStore(len(self.names), resources.memory_bytes - share, resources.scratch_dir)
         try:
             loader = Loader(label, self.names, captured, ignored, (*NULL_TOKENS, *options.null_values), self._store)
             loader.load(records, first, resources.threads, share)

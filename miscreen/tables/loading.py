@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -90,6 +91,7 @@ class Loader:
         self._ignored = ignored
         self._labels, self._known = _number(captured)
         self._store = store
+        self._free: list[Floats] = []  # arrays to be used again: touching new memory costs as much as parsing
         tokens = [token.encode() for token in dict.fromkeys(null_tokens)]
         packed = b"".join(bytes([len(token)]) + token for token in tokens) + b"\xff"
         self._nulls = np.frombuffer(packed, dtype=np.uint8)
@@ -126,7 +128,7 @@ class Loader:
 
     def _tasks(self, records: Records, texts: Iterable[Text]) -> Iterator[_Task]:
         for text in texts:
-            lines = int(np.count_nonzero(text.bytes() == ord("\n")))
+            lines = text.lines_before(len(text))
             # A row has a byte for each column at least: among one more than fit, one is ragged.
             yield _Task(text, records.line, min(lines, len(text) // len(self._names) + 1))
             records.line += lines
@@ -138,7 +140,7 @@ class Loader:
         quotes = task.text.has_quotes(self._quote)
         n_rows = kernels.row_starts(text, self._delimiter, self._quote, quotes, starts)
         starts = starts[:n_rows]
-        values = np.empty((len(self._names), n_rows))
+        values = self._room(n_rows)
         notes = np.zeros(len(self._names), dtype=np.uint8)
         broken = kernels.parse_rows(
             text,
@@ -171,8 +173,18 @@ class Loader:
             raise self._broken_row(parsed.task, int(parsed.starts[parsed.broken]))
         self.has_number |= (parsed.notes & kernels.HAS_NUMBER) != 0
         self.has_fraction |= (parsed.notes & kernels.HAS_FRACTION) != 0
-        self._store.append(parsed.values)
+        if not self._store.append(parsed.values):
+            whole = parsed.values if parsed.values.base is None else parsed.values.base
+            self._free.append(whole.reshape(-1))
         return parsed.task.text
+
+    def _room(self, n_rows: int) -> Floats:
+        """An array for so many rows of all columns."""
+        size = len(self._names) * n_rows
+        with contextlib.suppress(IndexError):  # there is none, or another thread has taken the last
+            if len(flat := self._free.pop()) >= size:
+                return flat[:size].reshape(len(self._names), n_rows)
+        return np.empty((len(self._names), n_rows))
 
     def _boxed(self, parsed: _Parsed) -> tuple[NDArray[np.intp], NDArray[np.uint64]]:
         """The columns that have boxed cells, and the bits of their cells in sound rows."""

@@ -82,8 +82,8 @@ class ColumnStore:
         self._chunks: list[_Chunk] = []
         self._file: int | None = None
 
-    def append(self, chunk: Floats) -> None:
-        """Add rows: a float64 array of shape (n_columns, rows), C-contiguous, that the store then owns.
+    def append(self, chunk: Floats) -> bool:
+        """Add rows: a float64 array of shape (n_columns, rows), C-contiguous; tells whether the store keeps that array.
 
         Raises
         ------
@@ -92,14 +92,16 @@ class ColumnStore:
         """
         rows = chunk.shape[1]
         if rows == 0:
-            return
-        if self._file is None and self.held_bytes + chunk.nbytes <= self._memory_bytes:
+            return False
+        kept = self._file is None and self.held_bytes + chunk.nbytes <= self._memory_bytes
+        if kept:
             self._chunks.append(_Chunk(self.n_rows, rows, chunk, 0))
             self.held_bytes += chunk.nbytes
         else:
             self._chunks.append(_Chunk(self.n_rows, rows, None, self.scratch_bytes))
             self._spill(chunk)
         self.n_rows += rows
+        return kept
 
     def _spill(self, chunk: Floats) -> None:
         needed = self.scratch_bytes + chunk.nbytes
