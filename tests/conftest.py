@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -14,6 +15,7 @@ from miscreen.estimators import ESTIMATORS
 from miscreen.estimators.estimator import Estimator
 from miscreen.model import Batch, Scores, Target
 from miscreen.resources import Resources
+from miscreen.tables import parquet
 
 collect_ignore = ["fuzz_guided.py"]  # a program that needs Atheris, which seldom installs
 
@@ -30,6 +32,14 @@ class Correlation(Estimator):
             here = ~np.isnan(x)
             found.append(abs(np.corrcoef(x[here], self.y[here])[0, 1]))
         return Scores(np.array(found), [f"{batch.kind.label}{'!' if n else ''}" for n in batch.nominal])
+
+
+@pytest.fixture(autouse=True, scope="session")
+def pages_whatever_the_size() -> Iterator[None]:
+    """Tables of tests are small, and are to take the way of large ones."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parquet, "FEW_VALUES", 0)
+        yield
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from miscreen.errors import DataError
 from miscreen.kernels.decimal import nearest_float64
 from miscreen.model import ColumnType
 from miscreen.resources import Resources
@@ -140,6 +141,25 @@ def test_subnormals_and_the_edges_of_the_range(tmp_path):
 def test_any_literal_among_spaces(literals, spaces, tmp_path_factory):
     check([literal + spaces for literal in literals], tmp_path_factory.getbasetemp())
     check([spaces + literal for literal in literals], tmp_path_factory.getbasetemp())
+
+
+def test_digits_up_to_the_last_byte_of_the_text(tmp_path):
+    for n_digits in range(26):
+        digits = "1234567890" * 3
+        for literal in (digits[: n_digits + 1], f"1.{digits[:n_digits]}", f"-0.{digits[:n_digits]}e-3"):
+            table = io.BytesIO(f"x,y\n1,{literal}".encode())
+            with DelimitedSource(table, "numbers", ReadOptions(), Resources(1, 1 << 24, tmp_path)) as source:
+                assert source.values(np.arange(2)).tolist() == [[1.0], [float(literal)]]
+
+
+@pytest.mark.parametrize("byte", [b for b in range(1, 256) if chr(b) not in '0123456789eE,"\t\n\r '])
+def test_no_other_byte_is_a_digit(byte, tmp_path):
+    text = b"x,y\n1,0.1234" + bytes([byte]) + b"567,12345678\n"  # in the middle of eight that are looked at together
+    with pytest.raises(DataError, match="cells, but"):
+        DelimitedSource(io.BytesIO(text), "numbers", ReadOptions(), Resources(1, 1 << 24, tmp_path))
+    text = b"x\n0.5\n0.1234" + bytes([byte]) + b"567\n"
+    with pytest.raises(DataError, match=r"in a column of numbers|not UTF-8"):
+        DelimitedSource(io.BytesIO(text), "numbers", ReadOptions(), Resources(1, 1 << 24, tmp_path))
 
 
 @pytest.mark.parametrize("word", ["inf", "-inf", "+Infinity", "INFINITY", "iNf"])

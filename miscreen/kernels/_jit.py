@@ -203,6 +203,16 @@ def word_at(typing_context: Any, address: Any) -> Any:
 
 
 @_instruction
+def trailing_zeros(typing_context: Any, word: Any) -> Any:
+    """How many zeros there are below the lowest bit of a uint64 that is set, as an int64; 64 where none is."""
+
+    def count(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
+
+    return numba.int64(numba.uint64), count
+
+
+@_instruction
 def half_word_at(typing_context: Any, address: Any) -> Any:
     """The four bytes at an address, aligned or not, as a uint32 in the processor's byte order."""
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from miscreen.kernels._jit import byte_at, inlined, inner
+from miscreen.kernels._jit import byte_at, inlined, inner, trailing_zeros, word_at
 
 # What `read_number` found, as sets of bits: what a column holds is then the union of its cells.
 NOT_A_NUMBER, INTEGER, FRACTION, UNSETTLED = 0, 1, 3, 7
@@ -52,6 +52,13 @@ _TWO_53 = np.uint64(1 << 53)
 _U0 = np.uint64(0)
 _U52 = np.uint64(52)
 _U63 = np.uint64(63)
+
+# Eight digits at a time, each a byte of a word: what turns digits into 0 to 9, then what lifts 10 to 128.
+_EIGHT_0, _EIGHT_118, _EIGHT_128 = (np.uint64(k * 0x0101010101010101) for k in (48, 118, 128))
+_U8, _U16 = np.uint64(8), np.uint64(16)
+_PAIRS, _FOURS = np.uint64(0x00FF00FF00FF00FF), np.uint64(0x0000FFFF0000FFFF)
+_BY_1, _BY_2, _BY_4 = (np.uint64((10**k << 8 * k) + 1) for k in (1, 2, 4))
+_POWERS = np.array([10**k for k in range(9)], dtype=np.uint64)
 
 _MANY_DIGITS = 19  # so many always fit into 64 bits
 _HUGE_EXPONENT = 100_000_000  # beyond what any number of digits in a cell can make good
@@ -130,17 +137,42 @@ def _leading_digits(p: int, end: int) -> Any:
     return w, dropped, inexact
 
 
+@inner
+def _append_digits(w: Any, p: int, end: int) -> Any:
+    """Digits from address p on, after those that w is made of, eight at a time; w with them, the address after them.
+
+    The text ends at `end`, in a byte that is no digit. O(length).
+    """
+    while end - p >= 8:
+        digits = word_at(p) ^ _EIGHT_0  # the first of them in the lowest byte
+        n = trailing_zeros(((digits + _EIGHT_118) | digits) & _EIGHT_128) >> 3  # how many, before another byte
+        half = np.uint64(4 * (8 - n))
+        digits = (digits << half) << half  # zeros in front of them, in place of what follows
+        digits = (digits * _BY_1) >> _U8
+        digits = ((digits & _PAIRS) * _BY_2) >> _U16
+        digits = ((digits & _FOURS) * _BY_4) >> _U32
+        w = w * _POWERS[n] + digits
+        p += n
+        if n < 8:
+            return w, p
+    digit = byte_at(p) - 48
+    while 0 <= digit <= 9:
+        w = w * _U10 + np.uint64(digit)
+        p += 1
+        digit = byte_at(p) - 48
+    return w, p
+
+
 @inlined
-def read_number(p: int) -> Any:
+def read_number(p: int, stop: int) -> Any:
     """Read ``[+-]? (digits [. digits*] | . digits) ([eE] [+-]? digits)?`` from address p on.
 
     Returns the value, the address after it and one of NOT_A_NUMBER, INTEGER (a literal up to 2^53),
-    FRACTION, UNSETTLED. The text must end in a byte that no number contains. O(length).
+    FRACTION, UNSETTLED. The text ends at `stop`, in a byte that no number contains. O(length).
     """
     first = byte_at(p)
     negative = first == 45
-    if negative or first == 43:
-        p += 1
+    p += negative | (first == 43)
     start = p
     w: Any = _U0
     digit = byte_at(p) - 48
@@ -155,11 +187,8 @@ def read_number(p: int) -> Any:
         p += 1
         literal = False
         point = p
+        w, p = _append_digits(w, p, stop)
         digit = byte_at(p) - 48
-        while 0 <= digit <= 9:
-            w = w * _U10 + np.uint64(digit)
-            p += 1
-            digit = byte_at(p) - 48
         q = point - p
         n_digits -= q
     if n_digits == 0:

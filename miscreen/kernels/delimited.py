@@ -227,17 +227,25 @@ def _read_word(text: int, p: int, end: int, quote: int, nulls: int, known: int) 
 
 
 @inlined
-def _read_cell(text: int, p: int, delimiter: int, quote: int, nulls: int, numeric_nulls: bool, known: int) -> Any:
-    """The value of the cell at p, the position after it (-1: it cannot be read) and its note."""
+def _read_cell(
+    text: int, p: int, last: int, delimiter: int, quote: int, nulls: int, numeric_nulls: bool, known: int
+) -> Any:
+    """The value of the cell at p, the position after it (-1: it cannot be read) and its note; texts end at `last`."""
     value, q, kind = 0.0, p, NOT_A_NUMBER
     if known == 0:
-        quoted = byte_at(p) == quote
+        # Quotes and blanks are left to branches, since where the next cell starts must be known soon.
+        first = byte_at(p)
+        quoted = first == quote
         stop = quote if quoted else delimiter
-        value, q, kind = read_number(_skip_blanks(p + quoted, stop))
+        if quoted or first == _SPACE or first == _TAB:
+            q = _skip_blanks(p + quoted, stop)
+        value, q, kind = read_number(q, last)
         if kind != NOT_A_NUMBER:
             q = _skip_blanks(q, stop)
-            closed = not quoted or byte_at(q) == quote
-            q += quoted
+            closed = True
+            if quoted:
+                closed = byte_at(q) == quote
+                q += 1
             if not closed or not _at_cell_end(q, delimiter):
                 kind = NOT_A_NUMBER
     if kind == NOT_A_NUMBER or kind == UNSETTLED or numeric_nulls:
@@ -275,6 +283,7 @@ def parse_rows(
     group = max(1, min(_GROUP_ROWS, n_rows))
     width = _TILE_CELLS // group
     base, tokens, table = text.ctypes.data, nulls.ctypes.data, known.ctypes.data
+    last = base + len(text)
     position = np.empty(group, dtype=np.int64)  # of the next cell; -1 in a broken row
     for top in range(0, n_rows, group):
         height = min(group, n_rows - top)
@@ -289,7 +298,7 @@ def parse_rows(
                         break
                     label = labels[column]
                     packed = 0 if label < 0 else table + 8 * KNOWN * label
-                    value, p, note = _read_cell(base, p, delimiter, quote, tokens, numeric_nulls, packed)
+                    value, p, note = _read_cell(base, p, last, delimiter, quote, tokens, numeric_nulls, packed)
                     out[column, top + k] = value
                     notes[column] |= note
                     if p >= 0:

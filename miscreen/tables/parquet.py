@@ -22,6 +22,7 @@ from miscreen.tables.pages import PageReader
 from miscreen.tables.source import TableSource
 
 _PIECE_COLUMNS = 2048  # decoded in one call: hides the call, and Arrow's footer for them takes 6 MB
+FEW_VALUES = 1 << 21  # of a whole table: Arrow has read them before kernels for pages are loaded or compiled
 _PIECE_BYTES = 1 << 20  # of values decoded at a time: packed and unpacked beside them in the second-level cache
 
 
@@ -60,10 +61,12 @@ class ParquetSource(TableSource):
         dtype = np.float64 if self._footer.wide[chosen].any() else np.float32
         out = np.empty((len(chosen), self.n_samples), dtype=dtype)
         size = max(1, _PIECE_BYTES // max(1, self.n_samples * out.itemsize))
+        few = len(self.names) * self.n_samples < FEW_VALUES
 
         for first in range(0, len(chosen), size):
             piece = slice(first, first + size)
-            rest = np.flatnonzero(~self._pages.read(chosen[piece], out[piece]))
+            taken = np.zeros(len(chosen[piece]), dtype=bool) if few else self._pages.read(chosen[piece], out[piece])
+            rest = np.flatnonzero(~taken)
             if len(rest):
                 out[first + rest] = encode(self._read(chosen[first + rest]))
         return out if np.array_equal(chosen, columns) else out[places]
