@@ -117,7 +117,7 @@ def rank(
         Adds ``ci_low`` and ``ci_high``, the ends of an interval of this level for the mutual information, which need
         not hold a biased estimate: see `miscreen.inference.intervals.Intervals`.
     bootstrap : int, optional
-        Takes the standard error of the intervals from so many random halves of the samples, not from a jackknife.
+        Takes the standard error of the intervals from so many random halves of the samples.
     seed : int
         Key of everything random.
     read : ReadOptions, optional

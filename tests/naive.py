@@ -170,8 +170,8 @@ def _mean(values):
     return math.fsum(values) / len(values)
 
 
-def ksg_mi(x, y, k, weights=(1.0, 1.0)):
-    """Kraskov, Stögbauer & Grassberger (2004), eq. 8; weights multiply the distances along x and y."""
+def ksg_terms(x, y, k, weights=(1.0, 1.0)):
+    """Kraskov, Stögbauer & Grassberger (2004), what eq. 8 averages; weights multiply distances along x and y."""
     n = len(x)
     dx, dy = _distances(x, weights[0]), _distances(y, weights[1])
     terms = []
@@ -179,8 +179,13 @@ def ksg_mi(x, y, k, weights=(1.0, 1.0)):
         radius = _kth_smallest_other([max(a, b) for a, b in zip(dx[i], dy[i], strict=True)], i, k)
         n_x = sum(j != i and dx[i][j] < radius for j in range(n))
         n_y = sum(j != i and dy[i][j] < radius for j in range(n))
-        terms.append(harmonic_digamma(n_x + 1) + harmonic_digamma(n_y + 1))
-    return harmonic_digamma(k) + harmonic_digamma(n) - _mean(terms)
+        both = harmonic_digamma(n_x + 1) + harmonic_digamma(n_y + 1)
+        terms.append(harmonic_digamma(k) + harmonic_digamma(n) - both)
+    return terms
+
+
+def ksg_mi(*arguments):
+    return _mean(ksg_terms(*arguments))
 
 
 def _together(x, classes):
@@ -189,8 +194,8 @@ def _together(x, classes):
     return [x[i] for i in kept], [classes[i] for i in kept]
 
 
-def ross_mi(x, classes, k):
-    """Ross (2014): neighbours in the same class, counted among all."""
+def ross_terms(x, classes, k):
+    """Ross (2014): neighbours in the same class, counted among all; of the samples that are not alone in theirs."""
     x, classes = _together(x, classes)
     n = len(x)
     terms = []
@@ -199,11 +204,15 @@ def ross_mi(x, classes, k):
         k_i = min(k, size - 1)
         radius = sorted(abs(x[i] - x[j]) for j in range(n) if j != i and classes[j] == classes[i])[k_i - 1]
         m = 1 + sum(j != i and abs(x[i] - x[j]) < radius for j in range(n))
-        terms.append(harmonic_digamma(k_i) - harmonic_digamma(size) - harmonic_digamma(m))
-    return harmonic_digamma(n) + _mean(terms)
+        terms.append(harmonic_digamma(n) + harmonic_digamma(k_i) - harmonic_digamma(size) - harmonic_digamma(m))
+    return terms
 
 
-def gao_mi(x, y, k, weights=(1.0, 1.0)):
+def ross_mi(*arguments):
+    return _mean(ross_terms(*arguments))
+
+
+def gao_terms(x, y, k, weights=(1.0, 1.0)):
     """Gao, Kannan, Oh & Viswanath (2017) as their code has it; weights multiply the distances along x and y."""
     n = len(x)
     dx, dy = _distances(x, weights[0]), _distances(y, weights[1])
@@ -216,10 +225,14 @@ def gao_mi(x, y, k, weights=(1.0, 1.0)):
         else:
             near, n_x, n_y = d.count(0), dx[i].count(0), dy[i].count(0)
         terms.append(harmonic_digamma(near) + math.log(n) - harmonic_digamma(n_x) - harmonic_digamma(n_y))
-    return _mean(terms)
+    return terms
 
 
-def gao_class_mi(x, classes, k):
+def gao_mi(*arguments):
+    return _mean(gao_terms(*arguments))
+
+
+def gao_class_terms(x, classes, k):
     """The same where classes are 0 apart or infinitely far, and k at most what the class has to offer."""
     x, classes = _together(x, classes)
     n = len(x)
@@ -234,7 +247,11 @@ def gao_class_mi(x, classes, k):
         else:
             near, n_x = own.count(0), d.count(0)
         terms.append(harmonic_digamma(near) + math.log(n) - harmonic_digamma(n_x) - harmonic_digamma(len(own)))
-    return _mean(terms)
+    return terms
+
+
+def gao_class_mi(*arguments):
+    return _mean(gao_class_terms(*arguments))
 
 
 # ---- correlations ------------------------------------------------------------------------------------------

@@ -323,9 +323,48 @@ def test_the_search_ends_whatever_the_distances(weight):
     order = rng.permutation(n)
     for mixed in (False, True):
         marginals, nearest = np.zeros(n + 1, np.int64), np.zeros(n, np.int64)
-        count_neighbors(xs, np.arange(n), weight, ys, order, weight, n, k, mixed, marginals, nearest)
+        psi, terms = np.zeros(n + 1), np.empty(0)
+        count_neighbors(xs, np.arange(n), weight, ys, order, weight, n, k, mixed, psi, marginals, nearest, terms)
         assert marginals.sum() == 2 * n
         assert nearest.sum() == nearest[k] == n
+
+
+def local_of(x, y, x_kind, y_kind, k):
+    """The estimate and the local terms of one feature, raw scale."""
+    target = Target("y", y, y_kind, False, np.arange(len(y)))
+    batch = Batch(x[np.newaxis], x_kind, np.zeros(1, bool))
+    mi, terms = Ksg(target, KsgOptions(k=k, scale="raw")).local(batch)
+    assert mi[0] == Ksg(target, KsgOptions(k=k, scale="raw")).score(batch).mi[0]
+    return terms[0]
+
+
+def centered(terms):
+    return np.asarray(terms) - np.mean(terms)
+
+
+@pytest.mark.parametrize("k", [1, 4])
+def test_local_terms_are_those_the_papers_average(k):
+    """In the samples' own order, missing ones and those alone in their class left out."""
+    n = 70
+    rng = np.random.default_rng(k)
+    y = rng.normal(size=n)
+    gaps = rng.random(n) < 0.2
+    classes = rng.integers(0, 3, n).astype(float)
+    classes[5], gaps[5] = 9, False
+    for x, naively in ((rng.normal(size=n) + y, naive.ksg_terms), (np.round(2 * y), naive.gao_terms)):
+        found = local_of(np.where(gaps, np.nan, x), y, C, C, k)
+        np.testing.assert_array_equal(np.isnan(found), gaps)
+        expected = naively(x[~gaps].tolist(), y[~gaps].tolist(), k)
+        np.testing.assert_allclose(centered(found[~gaps]), centered(expected), atol=1e-12)
+    kept = ~gaps & (classes != 9)
+    for x, naively in ((y, naive.ross_terms), (np.round(2 * y), naive.gao_class_terms)):
+        expected = naively(x[~gaps].tolist(), classes[~gaps].tolist(), k)
+        codes = np.unique(classes, return_inverse=True)[1].astype(float)
+        as_target = local_of(np.where(gaps, np.nan, x), codes, C, D, k)
+        as_feature = local_of(np.where(gaps, np.nan, classes), x, D, C, k)
+        for found in (as_target, as_feature):
+            np.testing.assert_array_equal(np.isnan(found), ~kept)
+            np.testing.assert_allclose(centered(found[kept]), centered(expected), atol=1e-12)
 
 
 def test_estimates_are_not_clamped():

@@ -283,9 +283,7 @@ class Inferring:
     ci: Annotated[
         float | None, Option("--ci", metavar="LEVEL", help="Add ci_low and ci_high, such as of level 0.95.")
     ] = None
-    bootstrap: Annotated[
-        int | None, Option("--bootstrap", metavar="N", help="Intervals from N half-samples, not from a jackknife.")
-    ] = None
+    bootstrap: Annotated[int | None, Option("--bootstrap", metavar="N", help="Intervals from N half-samples.")] = None
     seed: Annotated[int, Option("--seed", metavar="N", help="Key of everything random.")] = 0
 
     def keywords(self) -> dict[str, Any]:

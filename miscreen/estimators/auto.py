@@ -6,21 +6,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from miscreen.errors import InputError
 from miscreen.estimators.binning import Binning, BinningOptions
 from miscreen.estimators.estimator import Estimator
-from miscreen.estimators.ksg import Ksg, KsgOptions
+from miscreen.estimators.ksg import TIED, Ksg, KsgOptions
 from miscreen.estimators.plugin import plugin_scores
 from miscreen.kernels.evidence import FUNCTIONS, evidence, function_table, score_functions
-from miscreen.kernels.ranks import spread_ties
 from miscreen.model import Batch, Floats, Kind, Scores, Target
 
 VARIANCE = 4.0  # of a correlation that is not 0, in units of the variance that chance gives it
 NEIGHBORS = 6  # of two continuous columns, for the information
 CLASS_NEIGHBORS = 10  # of a continuous column within a class
-TIED = 0.15  # share of the samples below which ties are told apart at random
 CELL = 5  # samples for every bin and class, at least
 
 
@@ -82,9 +79,8 @@ class Auto(Estimator):
     square error over distributions of known information, and `Scores.method` names it:
 
     - Two continuous columns, ``ksg`` or ``gao``: `Ksg` on the rank scale with k = 6. Ties of less than 15 % of the
-      samples, as in steps, are told apart at random, the same for all features. That adds a coordinate which is
-      independent of everything and so leaves the information as it is; kept together they would raise the estimate
-      by 0.1 and more. Larger groups, such as zeros, stay.
+      samples, as in steps, are told apart at random; kept together they would raise the estimate by 0.1 and more.
+      Larger groups, such as zeros, stay.
     - Target of classes, continuous feature, ``bin``: `Binning` with 2 n^(1/3) bins of equal frequency (Terrell & Scott
       1985, doi:10.2307/2288074) and the correction of Miller & Madow.
     - Fewer than 5 samples for each of these bins and classes, or a discrete feature, ``ross`` or ``gao``: `Ksg` on the
@@ -120,18 +116,10 @@ class Auto(Estimator):
         self._target_margin = self._margin(target.values, target.order)
         self._rank_margin = self._margin(np.arange(float(n)), np.arange(n))
         self._priors = priors()
-        random = np.random.default_rng(0)
-        self._shuffled = random.permutation(n)
-        continuous = target.kind == Kind.CONTINUOUS
-        if continuous:
-            places, _ = self._spread(target.values[np.newaxis], target.order[np.newaxis], random.permutation(n))
-            spread = Target(target.name, places[0], target.kind, target.nominal, target.rows)
-        else:
-            spread = target
-        self._neighbors = Ksg(spread, KsgOptions(k=NEIGHBORS, scale="rank"))
-        self._class_neighbors = Ksg(spread, KsgOptions(k=CLASS_NEIGHBORS, scale="rank"))
+        self._neighbors = Ksg(target, KsgOptions(k=NEIGHBORS, scale="rank"), TIED)
+        self._class_neighbors = Ksg(target, KsgOptions(k=CLASS_NEIGHBORS, scale="rank"), TIED)
         self._bins = Binning(target, BinningOptions(bins="rice"))
-        self._binned = not continuous and CELL * target.n_levels <= n / (2 * n ** (1 / 3))
+        self._binned = target.kind == Kind.DISCRETE and CELL * target.n_levels <= n / (2 * n ** (1 / 3))
 
     @property
     def margin_free(self) -> bool:
@@ -159,12 +147,6 @@ class Auto(Estimator):
         found = self._information(batch)
         return Scores(found.mi, found.method, score=scores)
 
-    @staticmethod
-    def _spread(values: Floats, order: NDArray[np.intp], shuffled: NDArray[np.intp]) -> Any:
-        places, places_order = np.empty_like(values), np.empty_like(order)
-        spread_ties(values, order, shuffled, TIED, places, places_order)
-        return places, places_order
-
     def _information(self, batch: Batch) -> Scores:
         """Mutual information, by the estimator that is most accurate for these kinds."""
         discrete = batch.kind == Kind.DISCRETE
@@ -172,14 +154,8 @@ class Auto(Estimator):
             return plugin_scores(self._target, batch)
         if self._binned:
             return self._bins.score(batch)
-        if discrete:
-            found = self._class_neighbors.score(batch)
-        else:
-            places, order = self._spread(batch.values, batch.order, self._shuffled)
-            if self._target.kind == Kind.CONTINUOUS:
-                found = self._neighbors.of_ordered(places, order)
-            else:
-                found = self._class_neighbors.score(Batch(places, batch.kind, batch.nominal))
+        plane = not discrete and self._target.kind == Kind.CONTINUOUS
+        found = (self._neighbors if plane else self._class_neighbors).score(batch)
         few = np.flatnonzero(np.isnan(found.mi))
         if not len(few):
             return found

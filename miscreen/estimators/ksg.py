@@ -14,11 +14,12 @@ from miscreen.kernels.class_neighbors import class_feature_mi, class_target_mi
 from miscreen.kernels.digamma import digamma_table
 from miscreen.kernels.margins import RANK, RAW, STANDARD, rescale
 from miscreen.kernels.neighbors import neighbor_mi
-from miscreen.kernels.ranks import normal_score_table
+from miscreen.kernels.ranks import normal_score_table, spread_ties
 from miscreen.model import Batch, Floats, Kind, Scores, Target
 
 SCALES = {"raw": RAW, "standard": STANDARD, "rank": RANK}
 METHODS = ("ksg", "ross", "gao")  # by the kernels' codes
+TIED = 0.15  # share of the samples below which ties raise estimates more than telling them apart changes
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,10 @@ class Ksg(Estimator):
     ----------
     target : Target
     options : KsgOptions
+    untied : float
+        Share of the samples. Ties in a continuous column that are fewer are told apart at random, the same for all
+        features: a coordinate that is independent of everything leaves the information as it is, and ties raise
+        estimates. 0 leaves all together.
 
     Notes
     -----
@@ -123,8 +128,15 @@ class Ksg(Estimator):
 
     Options = KsgOptions
 
-    def __init__(self, target: Target, options: KsgOptions) -> None:
+    def __init__(self, target: Target, options: KsgOptions, untied: float = 0.0) -> None:
         n = len(target.values)
+        self._untied = untied
+        if untied:
+            random = np.random.default_rng(0)
+            self._shuffled = random.permutation(n)
+            if target.kind == Kind.CONTINUOUS:  # in another order than the features
+                places, _ = self._told_apart(target.values[np.newaxis], target.order[np.newaxis], random.permutation(n))
+                target = Target(target.name, places[0], target.kind, target.nominal, target.rows)
         self._target = target
         self._k = options.k
         self._scale = SCALES[options.scale]
@@ -141,26 +153,43 @@ class Ksg(Estimator):
 
     def score(self, batch: Batch) -> Scores:
         """Estimate the mutual information of each feature with the target, in nats."""
-        target = self._target
-        if batch.kind == Kind.DISCRETE and target.kind == Kind.DISCRETE:
-            return plugin_scores(target, batch)
-        if batch.kind == target.kind:
-            return self.of_ordered(batch.values, batch.order)
-        mi = np.empty(len(batch.values))
-        method = np.empty(len(batch.values), dtype=np.int64)
-        tail = (self._k, self._scale, self._psi, mi, method)
-        if target.kind == Kind.DISCRETE:
-            class_target_mi(batch.values, batch.order, target.codes, target.n_levels, *tail)
-        else:
-            class_feature_mi(batch.values, batch.order, self._ascending, target.order, *tail)
-        return Scores(mi, [METHODS[code] for code in method])
+        if batch.kind == self._target.kind == Kind.DISCRETE:
+            return plugin_scores(self._target, batch)
+        return self._found(batch, np.empty((len(batch.values), 0)))
 
-    def of_ordered(self, values: Floats, order: NDArray[np.intp]) -> Scores:
-        """The same for continuous features, given their values and order as in a `Batch`, with a continuous target."""
+    def local(self, batch: Batch) -> tuple[Floats, Floats]:
+        """The estimates, and what each sample adds to them: local terms, in nats. Not for two discrete columns.
+
+        Returns
+        -------
+        tuple of float64 arrays, shapes (n_features,) and (n_features, n_samples)
+            The mean of a feature's terms differs from its estimate by a constant. NaN where a sample is left out.
+        """
+        assert not batch.kind == self._target.kind == Kind.DISCRETE, "counts have no neighbours"
+        terms = np.full(batch.values.shape, np.nan)
+        return self._found(batch, terms).mi, terms
+
+    def _found(self, batch: Batch, terms: Floats) -> Scores:
+        target = self._target
+        values, order = batch.values, batch.order
+        if self._untied and batch.kind == Kind.CONTINUOUS:
+            values, order = self._told_apart(values, order, self._shuffled)
         mi = np.empty(len(values))
         method = np.empty(len(values), dtype=np.int64)
-        neighbor_mi(
-            values, order, self._ascending, self._target.order, self._scaled, self._weight, self._rank_table,
-            self._k, self._scale, self._psi, mi, method,
-        )  # fmt: skip
+        tail = (self._k, self._scale, self._psi, mi, method, terms)
+        if batch.kind == target.kind:
+            neighbor_mi(
+                values, order, self._ascending, target.order, self._scaled, self._weight, self._rank_table, *tail
+            )
+        elif target.kind == Kind.DISCRETE:
+            class_target_mi(values, order, target.codes, target.n_levels, *tail)
+        else:
+            class_feature_mi(values, order, self._ascending, target.order, *tail)
         return Scores(mi, [METHODS[code] for code in method])
+
+    def _told_apart(
+        self, values: Floats, order: NDArray[np.intp], shuffled: NDArray[np.intp]
+    ) -> tuple[Floats, NDArray[np.intp]]:
+        places, places_order = np.empty_like(values), np.empty_like(order)
+        spread_ties(values, order, shuffled, self._untied, places, places_order)
+        return places, places_order

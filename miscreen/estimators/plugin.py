@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from miscreen.kernels.counts import level_mi
-from miscreen.model import Batch, Scores, Target
+from miscreen.model import Batch, Floats, Scores, Target
 
 PLUG_IN = "plug-in"
 
@@ -46,3 +46,52 @@ def plugin_scores(target: Target, batch: Batch) -> Scores:
     mi = np.empty(len(batch.values))
     level_mi(batch.values, batch.order, target.codes, target.n_levels, mi)
     return Scores(mi, PLUG_IN)
+
+
+def plugin_errors(target: Target, batch: Batch) -> Floats:
+    """Standard errors of the plug-in estimates, in nats.
+
+    Parameters
+    ----------
+    target : Target
+        Discrete.
+    batch : Batch
+        Discrete features, values of shape (n_features, n_samples). NaN means missing: the pair is left out.
+
+    Returns
+    -------
+    float64 array, shape (n_features,)
+        NaN for fewer than two samples.
+
+    Notes
+    -----
+    The root of V / n, V the variance over samples of log(p / (p_x p_y)) of their cell: the delta method (Basharin 1959,
+    doi:10.1137/1104033). At least that of independent columns, (Kx - 1)(Ky - 1) / 2n^2, since 2 n times the estimate
+    is then chi-square distributed (Wilks 1938, doi:10.1214/aoms/1177732360). Up to 1.4 times too large there, and a
+    tenth too small for tables of a few samples a cell. O(n log n) a feature.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from miscreen.model import Kind
+    >>> y = np.repeat([0.0, 1.0], 50)
+    >>> target = Target("y", y, Kind.DISCRETE, False, np.arange(100))
+    >>> batch = Batch(np.tile([0.0, 1.0], 50)[np.newaxis], Kind.DISCRETE, np.zeros(1, dtype=bool))
+    >>> plugin_errors(target, batch).round(4)  # sqrt(1 / 2) / 100
+    array([0.0071])
+    """
+    errors = np.full(len(batch.values), np.nan)
+    for f, values in enumerate(batch.values):
+        present = ~np.isnan(values)
+        n = np.count_nonzero(present)
+        if n < 2:
+            continue
+        (_, rows), (_, columns) = (np.unique(of[present], return_inverse=True) for of in (values, target.codes))
+        shape = int(rows.max()) + 1, int(columns.max()) + 1
+        of_cells, of_rows, of_columns = (
+            np.bincount(of)[of].astype(np.float64) for of in (rows * shape[1] + columns, rows, columns)
+        )
+        ratios = np.log(of_cells * n / (of_rows * of_columns))
+        least = (shape[0] - 1) * (shape[1] - 1) / (2 * n)
+        errors[f] = np.sqrt(max(least, ratios.var(ddof=1)) / n)
+    return errors

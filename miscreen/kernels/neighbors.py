@@ -61,13 +61,16 @@ def duplicate_counts(xs, x_place, ys, y_order):
 
 
 @inner
-def count_neighbors(xs, x_order, x_weight, ys, y_order, y_weight, n_samples, k, mixed, marginals, nearest):
+def count_neighbors(
+    xs, x_order, x_weight, ys, y_order, y_weight, n_samples, k, mixed, psi, marginals, nearest, terms
+):  # fmt: skip
     """Count, for every sample, those nearer in x and in y than its k-th neighbour in the plane (max-norm).
 
     xs, ys: ascending; x_order, y_order: their samples, numbers below n_samples; x_weight, y_weight: what a
     difference of values is multiplied by to make a distance. marginals[m] is increased for every margin with
     m samples nearer, the sample itself among them, and nearest[k] for every sample. When `mixed` and the k-th
-    neighbour is at distance 0: for m samples at distance 0, and nearest[t] for t there in both.
+    neighbour is at distance 0: for m samples at distance 0, and nearest[t] for t there in both. Unless it is empty,
+    terms has psi[nearest] - psi[m] - psi[m'] for every sample.
     """
     n = len(xs)
     n_bins = max(1, int(math.sqrt(1.5 * n / k)))  # about two of them hold the neighbours
@@ -114,8 +117,9 @@ def count_neighbors(xs, x_order, x_weight, ys, y_order, y_weight, n_samples, k, 
     near = np.empty(k)
     for column in range(n_columns):
         for i in range(first_of[column], first_of[column + 1]):
+            within = k
             if mixed and duplicates[y_rank[i]] > k:
-                nearest[duplicates[y_rank[i]]] += 1
+                within = duplicates[y_rank[i]]
                 radius = np.nextafter(0.0, np.inf)  # closer than this is at distance 0
             else:
                 radius = np.inf
@@ -150,13 +154,17 @@ def count_neighbors(xs, x_order, x_weight, ys, y_order, y_weight, n_samples, k, 
                     first, last = first_of[visited], first_of[visited + 1]
                     upper = entry[bin_of[i], visited]
                     lower = upper - 1
-                nearest[k] += 1
-            marginals[count_within(x_padded, x_rank[i], x_weight, radius) + 1] += 1
-            marginals[count_within(y_padded, y_rank[i], y_weight, radius) + 1] += 1
+            nearest[within] += 1
+            n_x = count_within(x_padded, x_rank[i], x_weight, radius) + 1
+            n_y = count_within(y_padded, y_rank[i], y_weight, radius) + 1
+            marginals[n_x] += 1
+            marginals[n_y] += 1
+            if len(terms):
+                terms[y_order[y_rank[i]]] = psi[within] - psi[n_x] - psi[n_y]
 
 
 @inner
-def pair_mi(xs, x_order, x_weight, ys, y_order, y_weight, n_samples, k, mixed, psi):
+def pair_mi(xs, x_order, x_weight, ys, y_order, y_weight, n_samples, k, mixed, psi, terms):
     """Mutual information, in nats, of two ascending columns: Kraskov's first, or Gao's when `mixed`.
 
     O(n sqrt k) after sorting while neighbours are spread evenly, O(n sqrt n) at worst. Scratch about 100 n bytes.
@@ -169,20 +177,22 @@ def pair_mi(xs, x_order, x_weight, ys, y_order, y_weight, n_samples, k, mixed, p
     nearest = np.zeros(n, np.int64)
     if mixed and distinct_count(ys) < distinct_count(xs):  # columns of many ties are searched fastest
         xs, x_order, x_weight, ys, y_order, y_weight = ys, y_order, y_weight, xs, x_order, x_weight
-    count_neighbors(xs, x_order, x_weight, ys, y_order, y_weight, n_samples, k, mixed, marginals, nearest)
+    count_neighbors(
+        xs, x_order, x_weight, ys, y_order, y_weight, n_samples, k, mixed, psi, marginals, nearest, terms
+    )  # fmt: skip
     return (math.log(n) if mixed else psi[n]) + (weigh(nearest, psi) - weigh(marginals, psi)) / n
 
 
 @kernel
 def neighbor_mi(
-    values, order, target, target_order, scaled_target, target_weight, rank_table, k, scale, psi, mi, method
+    values, order, target, target_order, scaled_target, target_weight, rank_table, k, scale, psi, mi, method, terms
 ):  # fmt: skip
     """Mutual information, in nats, of each feature with a target that has an order, from k nearest neighbours.
 
     values: float64 (n_features, n), NaN = missing; order: argsort, NaN last; target: float64, finite, ascending
     along target_order; scaled_target, target_weight: the same after `rescale`; rank_table: `normal_score_table` of the
-    samples, read if the scale is RANK; psi: table to n. Writes mi, method.
-    Kraskov (2004) eq. 8 when neither margin is tied, else Gao (2017).
+    samples, read if the scale is RANK; psi: table to n. Writes mi, method, and into terms (n_features, n or 0) what
+    each sample adds to n mi, up to a constant. Kraskov (2004) eq. 8 when neither margin is tied, else Gao (2017).
     """
     n_samples = len(target)
     target_tied = is_tied(target)
@@ -212,5 +222,5 @@ def neighbor_mi(
             ys, y_order = kept[:n], kept_order[:n]
             mixed = mixed or is_tied(ys)
             y_weight = rescale(ys, scale)
-        mi[f] = pair_mi(xs, order[f], x_weight, ys, y_order, y_weight, n_samples, k, mixed, psi)
+        mi[f] = pair_mi(xs, order[f], x_weight, ys, y_order, y_weight, n_samples, k, mixed, psi, terms[f])
         method[f] = GAO if mixed else KSG
