@@ -339,6 +339,10 @@ def test_where_no_cluster_is(source: Path, tmp_path: Path, monkeypatch: pytest.M
             rank(source, "y", "pearson", dask=where)
     with pytest.raises(InputError, match=r"no scheduler file"):
         rank(source, "y", "pearson", dask=str(tmp_path / "none.json"))
+    for content in ("", "{}", "[1]", '{"address": 3}'):
+        (tmp_path / "odd.json").write_text(content)
+        with pytest.raises((InputError, ResourceError), match=r"is no scheduler file|no Dask scheduler answers"):
+            rank(source, "y", "pearson", dask=str(tmp_path / "odd.json"))
     with pytest.raises(InputError, match=r"leads to no Dask cluster"):
         rank(source, "y", "pearson", dask="everywhere")
     with pytest.raises(InputError, match=r"--workers goes with"):
@@ -349,3 +353,16 @@ def test_where_no_cluster_is(source: Path, tmp_path: Path, monkeypatch: pytest.M
     text.write_text("y,x\n1,2\n")
     with pytest.raises(InputError, match=r"is text, which every worker would parse"):
         rank(text, "y", "pearson", dask="local")
+
+
+def test_a_slurm_that_takes_no_workers(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("dask_jobqueue", reason="dask-jobqueue is not installed")
+    with pytest.raises(InputError, match="asks for as many jobs as there are workers"):
+        rank(source, "y", "pearson", dask="slurm")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ResourceError, match="there is no sbatch here"):
+        rank(source, "y", "pearson", dask="slurm", workers=1)
+    (tmp_path / "sbatch").write_text("#!/bin/sh\necho sbatch: error: invalid account >&2\nexit 1\n")
+    (tmp_path / "sbatch").chmod(0o755)
+    with pytest.raises(ResourceError, match="Slurm does not take the workers: sbatch: error: invalid account"):
+        rank(source, "y", "pearson", dask="slurm", workers=2)

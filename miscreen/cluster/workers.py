@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
+import shutil
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -177,7 +180,7 @@ def _connected(where: str, workers: int | None, resources: Resources) -> Iterato
     from concurrent.futures import CancelledError
 
     for name in list(logging.root.manager.loggerDict):
-        if name.split(".")[0] == "distributed":
+        if name.split(".")[0] in ("distributed", "tornado"):
             logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters is told in our words
     with ExitStack() as stack:
         memory_bytes = None
@@ -191,7 +194,7 @@ def _connected(where: str, workers: int | None, resources: Resources) -> Iterato
         else:
             address = _address(where)
             try:
-                client = stack.enter_context(Client(timeout=CONNECT_SECONDS, **address))
+                client = stack.enter_context(Client(address, timeout=CONNECT_SECONDS))
             # A server of something else sends words that Dask takes for a size in memory.
             except (OSError, TimeoutError, ValueError, MemoryError) as error:
                 raise ResourceError(
@@ -222,16 +225,21 @@ def _connected(where: str, workers: int | None, resources: Resources) -> Iterato
             ) from error
 
 
-def _address(where: str) -> dict[str, str]:
-    """Keywords for Dask's client."""
+def _address(where: str) -> str:
+    """Where the scheduler listens."""
     if "://" in where:
-        return {"address": where}
+        return where
     if Path(where).is_file():
-        return {"scheduler_file": where}
+        try:
+            return str(json.loads(Path(where).read_bytes())["address"])
+        except (ValueError, LookupError, TypeError) as error:
+            raise InputError(
+                f"{where!r} is no scheduler file", "Give the one that was named to dask scheduler --scheduler-file"
+            ) from error
     if where.endswith(".json"):
         raise InputError(f"there is no scheduler file {where!r}", "Start one: dask scheduler --scheduler-file FILE")
     if re.fullmatch(r"[\w.-]+:\d+", where):
-        return {"address": f"tcp://{where}"}
+        return f"tcp://{where}"
     raise InputError(
         f"{where!r} leads to no Dask cluster",
         "Give local, slurm, an address such as tcp://head:8786, or a scheduler file",
@@ -278,11 +286,22 @@ def _slurm_cluster(workers: int | None, resources: Resources) -> Iterator[Any]:
         from dask_jobqueue.slurm import SLURMCluster
     except ImportError as error:
         raise InputError("dask-jobqueue is not installed", "pip install 'miscreen[slurm]'") from error
+    if shutil.which("sbatch") is None:
+        raise ResourceError("there is no sbatch here", "Run this where Slurm is")
     given: dict[str, Any] = {}
     if not dask.config.get("jobqueue.slurm.cores", None):
         given["cores"] = resources.threads
     if not dask.config.get("jobqueue.slurm.memory", None):
         given["memory"] = f"{2 * resources.threads}GiB"
     with SLURMCluster(processes=1, python=sys.executable, silence_logs="error", **given) as cluster:
+        # Asked ahead: the cluster keeps to itself that a job was refused, and submits it again and again.
+        asked = subprocess.run(
+            ["sbatch", "--test-only"], input=cluster.job_script(), capture_output=True, text=True, check=False
+        )
+        if asked.returncode:
+            raise ResourceError(
+                f"Slurm does not take the workers: {asked.stderr.strip()}",
+                "Set account, partition and the like in ~/.config/dask/jobqueue.yaml",
+            )
         cluster.adapt(minimum=workers, maximum=workers)  # replaces those that are lost
         yield cluster
