@@ -23,7 +23,7 @@ from miscreen.errors import DataError
 from miscreen.kernels import thrift as kernels
 from miscreen.resources import Resources
 from miscreen.tables import flatbuffers, open_table, parquet, thrift
-from miscreen.tables.encoding import encode, schema_types, widest_value
+from miscreen.tables.encoding import column_types, encode, widest_value
 from miscreen.tables.parquet import ParquetSource
 
 ODD_NAMES = ["a.b", "a", "a.b.c", 'say "hi"', "", " ", "é", "列.元素", "line\nend", "nul\0", "x" * 300, "schema"]
@@ -110,8 +110,8 @@ def test_any_columns_are_those_that_arrow_reads(
     with open_table(tmp_path / "t.parquet", resources=resources) as table:
         assert list(table.names) == expected.column_names
         assert table.n_samples == len(expected)
-        np.testing.assert_array_equal(table.types, schema_types(expected.schema))
-        assert table.value_bytes == widest_value(expected.schema)
+        np.testing.assert_array_equal(table.types, column_types(expected.schema.types))
+        assert table.value_bytes == widest_value(expected.schema.types)
         rng = np.random.default_rng(1)
         wanted = [np.arange(n), rng.permutation(n)[:9], np.arange(n)[::3], np.array([n - 1, 0, n - 1])]
         wanted += [np.array([c]) for c in range(n)]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from miscreen.errors import DataError, MiscreenError, ResourceError
 from miscreen.tables import Opening
-from miscreen.tables.encoding import check_names, encode, schema_types, widest_value
+from miscreen.tables.encoding import check_names, column_types, encode, widest_value
 from miscreen.tables.flatbuffers import follow, table_field
 from miscreen.tables.source import TableSource
 
@@ -39,27 +39,27 @@ class ArrowSource(TableSource):
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             file.close()  # the mapping lives on
             self._buffer = pa.py_buffer(self._map)
-            schema = self._open(None).schema
+            reader = self._open(None)
+            schema, arrow_types = reader.schema, reader.schema.types
             self.names = schema.names
             lengths, compressed = self._survey()
             self.n_samples = sum(lengths)
             if compressed:
                 self.grain_bytes = 16 << 20  # each call looks at the whole schema
-            self._table = None if compressed else pa.Table.from_batches(self._batches(None), schema)
+            self._table = None if compressed else pa.Table.from_batches(self._batches(reader), schema)
             if self._table is not None:
                 self._check_rows(self._table)
         except (pa.ArrowException, OSError, ValueError, IndexError, struct.error) as error:
             raise self._damaged(error) from error
-        self.types = schema_types(schema)
-        self.value_bytes = widest_value(schema)
+        self.types = column_types(arrow_types)
+        self.value_bytes = widest_value(arrow_types)
         check_names(self.names, label)
 
     def _open(self, columns: list[int] | None) -> Any:
         options = pa.ipc.IpcReadOptions(included_fields=columns)
         return (pa.ipc.open_stream if self._stream else pa.ipc.open_file)(self._buffer, options=options)
 
-    def _batches(self, columns: list[int] | None) -> Iterator[pa.RecordBatch]:
-        reader = self._open(columns)
+    def _batches(self, reader: Any) -> Iterator[pa.RecordBatch]:
         if self._stream:
             yield from reader
         else:
@@ -111,12 +111,13 @@ class ArrowSource(TableSource):
             if self._table is not None:
                 read = self._table.select(chosen.tolist())
             else:
-                read = pa.Table.from_batches(self._batches(chosen.tolist()), self._open(chosen.tolist()).schema)
+                reader = self._open(chosen.tolist())
+                read = pa.Table.from_batches(self._batches(reader), reader.schema)
                 self._check_rows(read)
             read.validate(full=True)  # offsets and indices that lead astray would be followed
         except (pa.ArrowException, OSError, ValueError) as error:
             raise self._damaged(error) from error
-        return read.select(places.tolist())
+        return read if np.array_equal(chosen, columns) else read.select(places.tolist())
 
     def _check_rows(self, table: pa.Table) -> None:
         if len(table) != self.n_samples:

@@ -15,7 +15,7 @@ from miscreen.kernels.pages import CHUNK_FIELDS, read_chunks
 from miscreen.kernels.thrift import BINARY, I32, I64, LIST
 from miscreen.model import codes_by_appearance
 from miscreen.tables import thrift
-from miscreen.tables.encoding import schema_types, widest_value
+from miscreen.tables.encoding import column_types, widest_value
 from miscreen.tables.flatbuffers import SerializedSchema
 from miscreen.tables.spans import ReadAt, read_spans
 
@@ -184,8 +184,8 @@ class Footer:
                 self._restore(doubtful, original)
                 examples = np.unique(self._classes, return_index=True)[1]
                 schema = self.schema(examples)
-        self.types = schema_types(schema)[self._classes]
-        widths = [widest_value(pa.schema([field])) for field in schema]
+        self.types = column_types(schema.types)[self._classes]
+        widths = [widest_value([arrow_type]) for arrow_type in schema.types]
         self.wide = (np.array(widths, dtype=np.int64) > 4)[self._classes]
         leaves = pq.ParquetFile(pa.BufferReader(self._excerpt(examples, []))).schema
         n_leaves = (self._columns[examples + 1] - self._columns[examples])[:, 2]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from miscreen.errors import DataError, InputError
 from miscreen.model import ColumnType
-from miscreen.tables.encoding import check_names, encode, schema_types, widest_value
+from miscreen.tables.encoding import check_names, column_types, encode, widest_value
 from miscreen.tables.source import TableSource
 
 
@@ -22,8 +22,9 @@ class ArrowTableSource(TableSource):
         self.label = label
         self.n_samples = len(table)
         self.names = table.column_names
-        self.types = schema_types(table.schema)
-        self.value_bytes = widest_value(table.schema)
+        arrow_types = table.schema.types
+        self.types = column_types(arrow_types)
+        self.value_bytes = widest_value(arrow_types)
         self._table = table
         check_names(self.names, label)
 
@@ -100,7 +101,9 @@ def open_object(data: Any, names: Sequence[str] | None) -> TableSource:
             return ArrowTableSource(pa.Table.from_batches([data]))
         if type(data).__module__.partition(".")[0] == "pandas":  # the index is no feature
             return ArrowTableSource(pa.Table.from_pandas(data, preserve_index=False))
-        if isinstance(data, pa.Table) or hasattr(data, "__arrow_c_stream__"):
+        if isinstance(data, pa.Table):
+            return ArrowTableSource(data)
+        if hasattr(data, "__arrow_c_stream__"):
             return ArrowTableSource(pa.table(data))
     except (pa.ArrowException, ValueError, TypeError) as error:
         raise DataError(f"the table cannot be read as Arrow data: {error}", "Give each column a single type") from error
