@@ -13,7 +13,8 @@ from sklearn.feature_selection._mutual_info import _compute_mi_cc, _compute_mi_c
 
 from miscreen.errors import InputError
 from miscreen.estimators.ksg import Ksg, KsgOptions
-from miscreen.kernels.neighbors import count_neighbors
+from miscreen.kernels.margins import count_within, index_margin
+from miscreen.kernels.neighbors import count_neighbors, lay_columns
 from miscreen.kernels.ranks import normal_score_table
 from miscreen.model import Batch, Kind, Target
 
@@ -321,12 +322,28 @@ def test_the_search_ends_whatever_the_distances(weight):
     rng = np.random.default_rng(0)
     xs, ys = np.sort(1.7e308 * rng.uniform(-1, 1, n)), np.sort(rng.normal(size=n))
     order = rng.permutation(n)
-    for mixed in (False, True):
+    columns = lay_columns(xs, np.arange(n), ys, order, n, k)
+    margins = (columns, xs, index_margin(xs), weight, index_margin(ys), order, weight)
+    no_duplicates, psi, no_terms = np.empty(0, np.intp), np.zeros(n + 1), np.empty(0)
+    for none, many in (((-np.inf, np.inf, np.inf, np.inf), np.empty(0)), ((np.inf,), np.empty(k))):
         marginals, nearest = np.zeros(n + 1, np.int64), np.zeros(n, np.int64)
-        psi, terms = np.zeros(n + 1), np.empty(0)
-        count_neighbors(xs, np.arange(n), weight, ys, order, weight, n, k, mixed, psi, marginals, nearest, terms)
+        count_neighbors(*margins, k, no_duplicates, psi, marginals, nearest, no_terms, none, many)
         assert marginals.sum() == 2 * n
         assert nearest.sum() == nearest[k] == n
+
+
+def test_values_within_a_distance_are_counted_wherever_they_are_looked_up():
+    rng = np.random.default_rng(5)
+    normal = rng.standard_normal(300)
+    weight = 0.3
+    for values in (normal, np.exp(6 * normal), np.round(normal), np.where(normal > -2, 0.0, normal), normal[:3]):
+        ascending = np.sort(values)
+        margin = index_margin(ascending)
+        distances = abs(ascending[:, None] - ascending) * weight
+        for radius in [*rng.choice(distances[distances > 0], 20), 5e-324, 1e300]:
+            for position in range(0, len(ascending), 7):
+                found = count_within(margin, position, weight, radius / weight, radius)
+                assert found == np.sum(distances[position] < radius) - 1
 
 
 def local_of(x, y, x_kind, y_kind, k):

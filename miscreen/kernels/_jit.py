@@ -150,7 +150,7 @@ def inner(function: _F) -> _F:
 
 
 def inlined(function: _F) -> _F:
-    """Like `inner`, but inlined whatever its size: for the one long piece that a loop calls per element."""
+    """Like `inner`, but inlined whatever its size, to be called per element or made for what it is called with."""
     compiled: Any = numba.njit(nogil=True, error_model="numpy", forceinline=True)(function)
     return compiled
 
@@ -178,6 +178,25 @@ def float_of(typing_context: Any, bits: Any) -> Any:
         return builder.bitcast(arguments[0], ir.DoubleType())
 
     return numba.float64(numba.int64), reinterpret
+
+
+@_instruction
+def keep_least(typing_context: Any, least: Any, number: Any) -> Any:
+    """The least numbers so far, an ascending tuple of float64 that stays in registers, once another is entered.
+
+    Without branches, which would be guessed wrong.
+    """
+
+    def keep(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kept, number = arguments
+        for place in range(signature.return_type.count):
+            other = builder.extract_value(kept, place)
+            smaller = builder.fcmp_ordered("<", number, other)
+            kept = builder.insert_value(kept, builder.select(smaller, number, other), place)
+            number = builder.select(smaller, other, number)
+        return kept
+
+    return least(least, number), keep
 
 
 @_instruction

@@ -14,7 +14,8 @@ from miscreen.kernels._jit import inner, kernel
 from miscreen.kernels.ranks import normal_score_table
 
 RAW, STANDARD, RANK = 0, 1, 2
-PAD = 16  # values compared at once
+PAD = 16  # values compared at once by strides
+LOOK = 8  # values compared at once where an edge should be; less than PAD
 FEW = 16  # strides before galloping
 
 
@@ -89,11 +90,10 @@ def leap(padded, at, sign, stride, value, weight, radius):
 
 
 @inner
-def count_within(padded, position, weight, radius):
-    """How many other values lie closer than `radius` to the one at `position` of a `pad`ded ascending array.
+def _count_by_strides(padded, position, weight, radius):
+    """What `count_within` counts, by strides of PAD values and one vector comparison. O(log count).
 
-    A distance is a difference times `weight`. Strides of PAD, then one vector comparison: faster than
-    bisection, which mispredicts. O(log count); a sample's own place among its ties does not matter.
+    Faster than bisection, which mispredicts.
     """
     value = padded[position + PAD]
     high = low = position + PAD
@@ -128,6 +128,57 @@ def pad(ascending):
     for i in range(n):
         padded[PAD + i] = ascending[i]
     return padded
+
+
+@inner
+def index_margin(ascending):
+    """Prepare an ascending float64 array for `count_within`. O(n).
+
+    Cells of equal width cut up its middle, so that what lies far out makes them no wider: two for each value.
+    """
+    n = len(ascending)
+    low, high = (ascending[n // 64], ascending[n - 1 - n // 64]) if n > 0 else (0.0, 0.0)
+    scale = 2.0 * n / (high - low) if high > low else 0.0
+    if not scale < np.inf:
+        scale = 0.0
+    firsts = np.zeros(2 * n + 2, np.uint32)  # where the look into a cell begins: one place before its first value
+    for value in ascending:
+        firsts[_cell(value, low, scale, 2 * n) + np.uint64(1)] += np.uint32(1)
+    before = np.uint32(PAD - 1)
+    for cell in range(len(firsts)):
+        before += firsts[cell]
+        firsts[cell] = before
+    return pad(ascending), firsts, low, scale
+
+
+@inner
+def _cell(value, low, scale, last):
+    """The cell of a value, from 0 to `last`, and 0 of NaN. O(1)."""
+    at = (value - low) * scale
+    at = at if at > 0.0 else 0.0
+    return np.uint64(np.int64(at if at < last else float(last)))
+
+
+@inner
+def count_within(margin, position, weight, reach, radius):
+    """How many other values lie closer than `radius` to the one at `position` of an array, given its `index_margin`.
+
+    A distance is a difference times `weight`; reach: radius / weight, be it rounded. Looked up where the edges should
+    be and compared there. O(1), O(log count) far out; a sample's own place among its ties does not matter.
+    """
+    padded, firsts, low, scale = margin
+    value = padded[np.uint64(position + PAD)]
+    last = len(firsts) - 2
+    up = firsts[_cell(value + reach, low, scale, last)]
+    down = firsts[_cell(value - reach, low, scale, last)]
+    above, below = 0, 0
+    for i in range(LOOK):
+        above += (padded[np.uint64(up) + np.uint64(i)] - value) * weight < radius
+    for i in range(LOOK):
+        below += (value - padded[np.uint64(down) + np.uint64(i)]) * weight < radius
+    if 0 < above < LOOK and 0 < below < LOOK:
+        return np.int64(up) + above - (np.int64(down) + LOOK - below) - 1
+    return _count_by_strides(padded, position, weight, radius)
 
 
 @inner

@@ -6,11 +6,12 @@ import math
 
 import numpy as np
 
-from miscreen.kernels._jit import inner, kernel
-from miscreen.kernels.margins import RANK, count_within, has_extent, is_tied, pad, rescale, score_ranks, weigh
+from miscreen.kernels._jit import inlined, inner, keep_least, kernel
+from miscreen.kernels.margins import RANK, count_within, has_extent, index_margin, is_tied, rescale, score_ranks, weigh
 from miscreen.kernels.ranks import present_count
 
 KSG, GAO = 0, 2
+REGISTERS = 6  # neighbours that are kept in registers
 
 
 @inner
@@ -61,19 +62,14 @@ def duplicate_counts(xs, x_place, ys, y_order):
 
 
 @inner
-def count_neighbors(
-    xs, x_order, x_weight, ys, y_order, y_weight, n_samples, k, mixed, psi, marginals, nearest, terms
-):  # fmt: skip
-    """Count, for every sample, those nearer in x and in y than its k-th neighbour in the plane (max-norm).
+def lay_columns(xs, x_order, ys, y_order, n_samples, k):
+    """Lay samples out in columns of neighbouring x, in each by ascending y, and find the way into them. O(n).
 
-    xs, ys: ascending; x_order, y_order: their samples, numbers below n_samples; x_weight, y_weight: what a
-    difference of values is multiplied by to make a distance. marginals[m] is increased for every margin with
-    m samples nearer, the sample itself among them, and nearest[k] for every sample. When `mixed` and the k-th
-    neighbour is at distance 0: for m samples at distance 0, and nearest[t] for t there in both. Unless it is empty,
-    terms has psi[nearest] - psi[m] - psi[m'] for every sample.
+    xs, ys: ascending; x_order, y_order: their samples, numbers below n_samples. Returns where columns begin, where in
+    each column the bins of the order of y begin, and in the new order x, y, their places and the bin.
     """
     n = len(xs)
-    n_bins = max(1, int(math.sqrt(1.5 * n / k)))  # about two of them hold the neighbours
+    n_bins = max(1, int(math.sqrt(n / k)))  # a few of them hold the neighbours
     # Equal x share a column: a search among them would visit many columns for a few samples each.
     column_of = np.empty(n_samples, np.intp)
     x_place = np.empty(n_samples, np.intp)
@@ -92,7 +88,6 @@ def count_neighbors(
         column_of[x_order[i]] = n_columns - 1
         x_place[x_order[i]] = i
     first_of[n_columns] = n
-    # Samples ascend in y within a column; entry[b, c] is where bin b of the order of y begins in column c.
     filled = first_of.copy()
     entry = np.empty((n_bins, n_columns), np.intp)
     x, y = np.empty(n), np.empty(n)
@@ -112,9 +107,36 @@ def count_neighbors(
         x_rank[i] = x_place[sample]
         y_rank[i] = j
         bin_of[i] = y_bin
-    duplicates = duplicate_counts(xs, x_place, ys, y_order) if mixed else y_rank
-    x_padded, y_padded = pad(xs), pad(ys)
-    near = np.empty(k)
+    return first_of[: n_columns + 1], entry, x, y, x_rank, y_rank, bin_of
+
+
+@inner
+def _keep(near, many, dx, dy):
+    """Enter the larger of two distances among the smallest so far; return these and the last. O(k)."""
+    if len(many) > 0:
+        return near, keep_near(many, dx, dy)
+    near = keep_least(near, dx if dx > dy else dy)
+    return near, near[-1]
+
+
+@inlined
+def count_neighbors(
+    columns, xs, x_margin, x_weight, y_margin, y_order, y_weight, k, duplicates, psi, marginals, nearest, terms,
+    none, many,
+):  # fmt: skip
+    """Count, for every sample, those nearer in x and in y than its k-th neighbour in the plane (max-norm).
+
+    columns: by `lay_columns`; xs: ascending; x_margin, y_margin: by `index_margin`; y_order: their samples; x_weight,
+    y_weight: what a difference of values is multiplied by to make a distance. marginals[m] is increased for every
+    margin with m samples nearer, the sample itself among them, and nearest[k] for every sample. Where `duplicates` are
+    given and the k-th neighbour is at distance 0: for m samples at distance 0, and nearest[t] for t there in both.
+    Unless it is empty, terms has psi[nearest] - psi[m] - psi[m'] for every sample. The nearest are kept in a tuple like
+    `none`, of k times infinity after minus infinity, or in `many`, k long; inlined for either apart.
+    """
+    first_of, entry, x, y, x_rank, y_rank, bin_of = columns
+    n_columns = len(first_of) - 1
+    mixed = len(duplicates) > 0
+    x_unit, y_unit = 1.0 / x_weight, 1.0 / y_weight
     for column in range(n_columns):
         for i in range(first_of[column], first_of[column + 1]):
             within = k
@@ -123,8 +145,8 @@ def count_neighbors(
                 radius = np.nextafter(0.0, np.inf)  # closer than this is at distance 0
             else:
                 radius = np.inf
-                for m in range(k):
-                    near[m] = np.inf
+                near = none
+                many[:] = np.inf
                 x_i, y_i = x[i], y[i]
                 first, last = first_of[column], first_of[column + 1]
                 upper, lower = i + 1, i - 1
@@ -132,15 +154,15 @@ def count_neighbors(
                 while True:
                     # One column, up and down in y, only as far as the k-th distance reaches.
                     for j in range(upper, last):
-                        dy = (y[j] - y_i) * y_weight
+                        dy = (y[np.uint64(j)] - y_i) * y_weight
                         if dy >= radius:
                             break
-                        radius = keep_near(near, abs(x[j] - x_i) * x_weight, abs(dy))
+                        near, radius = _keep(near, many, abs(x[np.uint64(j)] - x_i) * x_weight, abs(dy))
                     for j in range(lower, first - 1, -1):
-                        dy = (y_i - y[j]) * y_weight
+                        dy = (y_i - y[np.uint64(j)]) * y_weight
                         if dy >= radius:
                             break
-                        radius = keep_near(near, abs(x[j] - x_i) * x_weight, abs(dy))
+                        near, radius = _keep(near, many, abs(x[np.uint64(j)] - x_i) * x_weight, abs(dy))
                     left_gap = (x_i - xs[first_of[left + 1] - 1]) * x_weight if left >= 0 else np.inf
                     right_gap = (xs[first_of[right]] - x_i) * x_weight if right < n_columns else np.inf
                     if min(left_gap, right_gap) >= radius or (left < 0 and right == n_columns):
@@ -155,8 +177,8 @@ def count_neighbors(
                     upper = entry[bin_of[i], visited]
                     lower = upper - 1
             nearest[within] += 1
-            n_x = count_within(x_padded, x_rank[i], x_weight, radius) + 1
-            n_y = count_within(y_padded, y_rank[i], y_weight, radius) + 1
+            n_x = count_within(x_margin, x_rank[i], x_weight, radius * x_unit, radius) + 1
+            n_y = count_within(y_margin, y_rank[i], y_weight, radius * y_unit, radius) + 1
             marginals[n_x] += 1
             marginals[n_y] += 1
             if len(terms):
@@ -164,22 +186,39 @@ def count_neighbors(
 
 
 @inner
-def pair_mi(xs, x_order, x_weight, ys, y_order, y_weight, n_samples, k, mixed, psi, terms):
+def pair_mi(xs, x_order, x_margin, x_weight, ys, y_order, y_margin, y_weight, n_samples, k, mixed, psi, terms):
     """Mutual information, in nats, of two ascending columns: Kraskov's first, or Gao's when `mixed`.
 
-    O(n sqrt k) after sorting while neighbours are spread evenly, O(n sqrt n) at worst. Scratch about 100 n bytes.
-    NaN where a margin is constant or its distances overflow, or n <= k. Arguments are those of `count_neighbors`.
+    O(n sqrt k) after sorting while neighbours are spread evenly, O(n sqrt n) at worst. Scratch about 120 n bytes.
+    NaN where a margin is constant or its distances overflow, or n <= k. Arguments are those of `lay_columns` and
+    `count_neighbors`.
     """
     n = len(xs)
     if n <= k or not (has_extent(xs, x_weight) and has_extent(ys, y_weight)):
         return np.nan
     marginals = np.zeros(n + 1, np.int64)
     nearest = np.zeros(n, np.int64)
+    duplicates = np.empty(0, np.intp)
     if mixed and distinct_count(ys) < distinct_count(xs):  # columns of many ties are searched fastest
-        xs, x_order, x_weight, ys, y_order, y_weight = ys, y_order, y_weight, xs, x_order, x_weight
-    count_neighbors(
-        xs, x_order, x_weight, ys, y_order, y_weight, n_samples, k, mixed, psi, marginals, nearest, terms
-    )  # fmt: skip
+        xs, x_order, x_margin, x_weight, ys, y_order, y_margin, y_weight = (
+            ys, y_order, y_margin, y_weight, xs, x_order, x_margin, x_weight
+        )  # fmt: skip
+    columns = lay_columns(xs, x_order, ys, y_order, n_samples, k)
+    if mixed:
+        x_place = np.empty(n_samples, np.intp)
+        for i in range(n):
+            x_place[x_order[i]] = i
+        duplicates = duplicate_counts(xs, x_place, ys, y_order)
+    margins = (columns, xs, x_margin, x_weight, y_margin, y_order, y_weight)
+    tail = (k, duplicates, psi, marginals, nearest, terms)
+    if k > REGISTERS:
+        count_neighbors(*margins, *tail, (np.inf,), np.empty(k))
+    else:
+        none = (
+            np.inf if k > 5 else -np.inf, np.inf if k > 4 else -np.inf, np.inf if k > 3 else -np.inf,
+            np.inf if k > 2 else -np.inf, np.inf if k > 1 else -np.inf, np.inf,
+        )  # fmt: skip
+        count_neighbors(*margins, *tail, none, np.empty(0))
     return (math.log(n) if mixed else psi[n]) + (weigh(nearest, psi) - weigh(marginals, psi)) / n
 
 
@@ -196,6 +235,7 @@ def neighbor_mi(
     """
     n_samples = len(target)
     target_tied = is_tied(target)
+    target_margin = index_margin(scaled_target)
     kept = np.empty(n_samples)
     kept_order = np.empty(n_samples, np.intp)
     for f in range(len(values)):
@@ -211,7 +251,7 @@ def neighbor_mi(
             x_weight = rescale(xs, scale)
         if n == n_samples:
             mixed = mixed or target_tied
-            ys, y_order, y_weight = scaled_target, target_order, target_weight
+            ys, y_order, y_margin, y_weight = scaled_target, target_order, target_margin, target_weight
         else:
             place = 0
             for i in range(n_samples):
@@ -222,5 +262,9 @@ def neighbor_mi(
             ys, y_order = kept[:n], kept_order[:n]
             mixed = mixed or is_tied(ys)
             y_weight = rescale(ys, scale)
-        mi[f] = pair_mi(xs, order[f], x_weight, ys, y_order, y_weight, n_samples, k, mixed, psi, terms[f])
+            y_margin = index_margin(ys)
+        x_margin = index_margin(xs)
+        mi[f] = pair_mi(
+            xs, order[f], x_margin, x_weight, ys, y_order, y_margin, y_weight, n_samples, k, mixed, psi, terms[f]
+        )  # fmt: skip
         method[f] = GAO if mixed else KSG
