@@ -26,8 +26,8 @@ def _sort_key(value):
 
 
 @inner
-def _range(row):
-    """The least and the largest value, NaN apart; four of each at a time, since every look waits for the last. O(n)."""
+def extremes(row):
+    """The least and the largest float64 value, NaN apart; four at a time, since each look waits for the last. O(n)."""
     low = low1 = low2 = low3 = np.inf
     high = high1 = high2 = high3 = -np.inf
     whole = len(row) - len(row) % 4
@@ -66,7 +66,7 @@ def _order_by_place(row, words, spare, width, lower, upper, order):
     beside a range that is far wider. O(n + 2^width).
     """
     n = len(row)
-    low, high = _range(row)
+    low, high = extremes(row)
     scale = _LAST / (high - low) if high > low else 0.0
     if not (high - low < np.inf and scale < np.inf):
         return False
