@@ -243,6 +243,33 @@ def half_word_at(typing_context: Any, address: Any) -> Any:
 
 
 @_instruction
+def add_products(typing_context: Any, into: Any, factors: Any, addresses: Any) -> Any:
+    """Add to four float64 at an address those at four others, each four times its factor: (0 + 1) + (2 + 3).
+
+    In vectors, which LLVM makes of no loop as short as this.
+    """
+
+    def add(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        four = ir.VectorType(ir.DoubleType(), 4)
+        into, factors, addresses = arguments
+        terms = []
+        for place in range(4):
+            lanes = ir.Constant(four, ir.Undefined)
+            for lane in range(4):
+                factor = builder.extract_value(factors, place)
+                lanes = builder.insert_element(lanes, factor, ir.Constant(ir.IntType(32), lane))
+            pointer = builder.inttoptr(builder.extract_value(addresses, place), four.as_pointer())
+            terms.append(builder.fmul(lanes, builder.load(pointer, align=8)))
+        added = builder.fadd(builder.fadd(terms[0], terms[1]), builder.fadd(terms[2], terms[3]))
+        pointer = builder.inttoptr(into, four.as_pointer())
+        builder.store(builder.fadd(builder.load(pointer, align=8), added), pointer, align=8)
+        return context.get_dummy_value()
+
+    floats, integers = numba.types.UniTuple(numba.float64, 4), numba.types.UniTuple(numba.int64, 4)
+    return numba.void(numba.int64, floats, integers), add
+
+
+@_instruction
 def copy_bytes(typing_context: Any, into: Any, address: Any, size: Any) -> Any:
     """Copy so many bytes from one address to another; the two do not overlap."""
 

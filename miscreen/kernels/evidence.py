@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from miscreen.kernels._jit import inner, kernel
+from miscreen.kernels._jit import add_products, inner, kernel
 from miscreen.kernels.counts import level_codes
 from miscreen.kernels.ranks import compact, compact_target, normal_quantile
 
@@ -183,14 +183,18 @@ def _ordered_pair(table, x, y, priors, variance):
     n = len(x_places)
     products = np.zeros((FUNCTIONS, FUNCTIONS))
     whole = n - n % 4
+    row = 8 * FUNCTIONS
+    first, into = table.ctypes.data, products.ctypes.data
     for i in range(0, whole, 4):
-        y0, y1 = table[y_places[i]], table[y_places[i + 1]]
-        y2, y3 = table[y_places[i + 2]], table[y_places[i + 3]]
+        y0, y1 = first + row * y_places[i], first + row * y_places[i + 1]
+        y2, y3 = first + row * y_places[i + 2], first + row * y_places[i + 3]
         for j in range(FUNCTIONS):
-            x0, x1 = table[x_places[i], j], table[x_places[i + 1], j]
-            x2, x3 = table[x_places[i + 2], j], table[x_places[i + 3], j]
-            for k in range(FUNCTIONS):
-                products[j, k] += (x0 * y0[k] + x1 * y1[k]) + (x2 * y2[k] + x3 * y3[k])
+            xs = (
+                table[x_places[i], j], table[x_places[i + 1], j],
+                table[x_places[i + 2], j], table[x_places[i + 3], j],
+            )  # fmt: skip
+            for k in range(0, row, 32):
+                add_products(into + row * j + k, xs, (y0 + k, y1 + k, y2 + k, y3 + k))
     for i in range(whole, n):
         for j in range(FUNCTIONS):
             for k in range(FUNCTIONS):
