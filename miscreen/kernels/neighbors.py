@@ -71,8 +71,8 @@ def lay_columns(xs, x_order, ys, y_order, n_samples, k):
     n = len(xs)
     n_bins = max(1, int(math.sqrt(n / k)))  # a few of them hold the neighbours
     # Equal x share a column: a search among them would visit many columns for a few samples each.
-    column_of = np.empty(n_samples, np.intp)
-    x_place = np.empty(n_samples, np.intp)
+    column_of = np.empty(n_samples, np.int32)
+    x_place = np.empty(n_samples, np.int32)
     first_of = np.empty(n_bins + 1, np.intp)
     n_columns = 0
     group = 0
@@ -89,15 +89,15 @@ def lay_columns(xs, x_order, ys, y_order, n_samples, k):
         x_place[x_order[i]] = i
     first_of[n_columns] = n
     filled = first_of.copy()
-    entry = np.empty((n_bins, n_columns), np.intp)
+    entry = np.empty((n_columns, n_bins), np.intp)
     x, y = np.empty(n), np.empty(n)
-    x_rank, y_rank, bin_of = np.empty(n, np.intp), np.empty(n, np.intp), np.empty(n, np.intp)
+    x_rank, y_rank, bin_of = np.empty(n, np.int32), np.empty(n, np.int32), np.empty(n, np.int32)
     y_bin = -1
     for j in range(n):
         while (y_bin + 1) * n <= j * n_bins and y_bin + 1 < n_bins:
             y_bin += 1
             for c in range(n_columns):
-                entry[y_bin, c] = filled[c]
+                entry[c, y_bin] = filled[c]
         sample = y_order[j]
         column = column_of[sample]
         i = filled[column]
@@ -174,7 +174,7 @@ def count_neighbors(
                         visited = right
                         right += 1
                     first, last = first_of[visited], first_of[visited + 1]
-                    upper = entry[bin_of[i], visited]
+                    upper = entry[visited, bin_of[i]]
                     lower = upper - 1
             nearest[within] += 1
             n_x = count_within(x_margin, x_rank[i], x_weight, radius * x_unit, radius) + 1
