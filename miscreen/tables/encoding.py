@@ -107,7 +107,8 @@ def _encode(table: pa.Table) -> NDArray[Any]:
     values = None
     for arrow_type, members in groups.items():
         part = table if whole else table.select(members)
-        if (pt.is_integer(arrow_type) or pt.is_floating(arrow_type)) and len(table):
+        # Before version 25 Arrow makes tensors of half floats with zeros where they are missing.
+        if (pt.is_integer(arrow_type) or pt.is_floating(arrow_type)) and not pt.is_float16(arrow_type) and len(table):
             rows = _numeric_rows(part)
         else:
             rows = np.stack([_encode_column(column, arrow_type) for column in part.columns])
