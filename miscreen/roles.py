@@ -165,8 +165,8 @@ def decide_kinds(
     """
     from miscreen.kernels.survey import count_levels
 
-    discrete = (types == ColumnType.TEXT) | (types == ColumnType.BOOLEAN)
-    for i in np.flatnonzero((types == ColumnType.INTEGER) & (forced < 0)):
+    discrete = (types == ColumnType.TEXT.value) | (types == ColumnType.BOOLEAN.value)
+    for i in np.flatnonzero((types == ColumnType.INTEGER.value) & (forced < 0)):
         most: int = min(max_levels, int(np.count_nonzero(~np.isnan(values[i]))) // 2)
         discrete[i] = count_levels(values[i], most) <= most
     return np.where(forced >= 0, forced, discrete).astype(np.uint8)
