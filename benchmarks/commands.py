@@ -230,6 +230,39 @@ def select(*, quick: bool) -> Part:
     return part
 
 
+def significance(*, quick: bool) -> Part:
+    """What p-values and intervals add to a ranking of columns without ties."""
+    columns = 10_000 if quick else 150_000
+    path = table(1050, columns, ".arrow")
+    part = Part(
+        "Significance, whole command",
+        f"`miscreen rank` on `{path.name}`, whose columns have no ties, with `--p-values` or `--ci 0.95` beside the "
+        f"same without, two threads. The null is drawn once, so that more columns lower the ratio. {CACHED}",
+    )
+    methods = {"auto": ("auto",), "auto --no-mi": ("auto", "--no-mi"), "kde": ("kde",), "bin": ("bin",)}
+    for name, (method, *options) in methods.items():
+        commands = {"plain": rank(path, method, *options), "p": rank(path, method, *options, "--p-values")}
+        if name == "auto":
+            commands["ci"] = rank(path, method, *options, "--ci", "0.95")
+        run(commands["p"])
+        runs = take_turns(commands, 1 if quick else 2)
+        for asked, reach in (("p", None if quick else 1.3), ("ci", None)):
+            if asked in runs:
+                part.add(
+                    compared(
+                        f"rank --method {name} {'--p-values' if asked == 'p' else '--ci 0.95'}",
+                        "without",
+                        times(runs[asked]),
+                        times(runs["plain"]),
+                        reach=reach,
+                        sense="most",
+                        per="command",
+                        rival=False,
+                    )
+                )
+    return part
+
+
 def start(*, quick: bool) -> Part:
     """How long the command takes before there is any work to speak of."""
     part = Part(

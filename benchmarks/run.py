@@ -31,6 +31,7 @@ PARTS = {
     "wide": ("commands:wide_csv", 2),
     "tall": ("commands:tall_parquet", 2),
     "select": ("commands:select", 2),
+    "significance": ("commands:significance", 2),
 }
 POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "POLARS_MAX_THREADS")
 
