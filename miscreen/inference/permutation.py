@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +19,8 @@ Rows = NDArray[np.intp]
 FEW = 100  # a tie among so many samples changes no null that could be told from its own
 
 
-def hardly_tied(n_samples: int, n_levels: int) -> bool:
-    """Whether ties are as rare as they are by chance among numbers of single precision.
+def hardly_tied(n_samples: int, n_levels: Any) -> Any:
+    """Whether ties are as rare as they are by chance among numbers of single precision; one or an array of `n_levels`.
 
     Examples
     --------

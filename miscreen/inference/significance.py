@@ -96,7 +96,7 @@ class Significance:
         n_present, n_levels = np.empty((2, len(batch.values)), dtype=np.int64)
         count_present(batch.values, batch.order, n_present, n_levels)
         n = batch.values.shape[1]
-        return np.array([m == n and hardly_tied(n, k) for m, k in zip(n_present, n_levels, strict=True)], dtype=bool)
+        return (n_present == n) & hardly_tied(n, n_levels)
 
     def _null(self, values: Floats, kind: Kind, nominal: bool) -> Null:
         pattern = self._permuter.pattern(values, kind, nominal)

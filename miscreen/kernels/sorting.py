@@ -170,15 +170,11 @@ def count_present(values, order, n_present, n_levels):
     """
     for f in range(len(values)):
         row = values[f]
-        last = np.nan
-        present, levels = 0, 0
-        for i in range(len(row)):
-            value = row[order[f, i]]
-            if np.isnan(value):
-                break
-            present += 1
-            if value != last:
-                levels += 1
-                last = value
+        present = len(row)
+        while present > 0 and np.isnan(row[order[f, present - 1]]):
+            present -= 1
+        levels = min(present, 1)
+        for i in range(1, present):
+            levels += row[order[f, i]] != row[order[f, i - 1]]
         n_present[f] = present
         n_levels[f] = levels
