@@ -311,7 +311,7 @@ def intervals(*, quick: bool) -> dict[str, Any]:
     from miscreen.inference.intervals import Intervals
     from miscreen.model import Batch, Kind, Target, codes_by_appearance
 
-    repeats = 20 if quick else 200
+    repeats = 20 if quick else 500
     rows = []
     for name, case in SHAPES.items():
         row: dict[str, Any] = {"case": name, "mi": case.mi, "repeats": repeats}

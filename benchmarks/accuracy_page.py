@@ -239,6 +239,7 @@ def intervals_section(part: Mapping[str, Any]) -> tuple[str, list[list[str]]]:
         for r in rows
     ]  # fmt: skip
     real = [r for r in rows if r["mi"] >= 0.05]
+    error = 100 * (0.95 * 0.05 / rows[0]["repeats"]) ** 0.5
     outside = [
         f"{r['case']} ({100 * r['ksg']['covered']:.1f})" for r in real if not 0.92 <= r["ksg"]["covered"] <= 0.98
     ]
@@ -246,13 +247,13 @@ def intervals_section(part: Mapping[str, Any]) -> tuple[str, list[list[str]]]:
         "## Intervals\n",
         f"`--ci 0.95` at 1,000 samples, {rows[0]['repeats']} times: per cent of the intervals that cover the truth, "
         "lie below it, and above it, and their mean width in nats. The interval is the same for auto, kde, bin and "
-        "ksg. The standard error of a share is about 1.3. The last column is for copula, whose interval is for a "
-        "Gaussian pair and right for nothing else.\n",
+        f"ksg. The standard error of a share is about {error:.1f}. The last column is for copula, whose interval is "
+        "for a Gaussian pair and right for nothing else.\n",
         table(["distribution", "truth", "covered", "below", "above", "width", "copula"], lines),
         f"\nOutside 92 to 98 per cent, with 0.05 nats and more: {', '.join(outside) or 'none'}. Intervals that cover "
-        "too often are too wide: the jackknife of nearest neighbours overstates the error where noise, and not the "
-        "samples' own information, makes most of it. They cover too rarely where edges are so sharp that even the "
-        "nearest neighbours lie across them.\n",
+        "too often are too wide: what the samples add is taken to be correlated by as much for all distributions, and "
+        "is less so for columns of many zeros. They cover too rarely where nearest neighbours lie across sharp edges "
+        "or the folds of a wave.\n",
     ]
     inside = len(real) - len(outside)
     aims = [
