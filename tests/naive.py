@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
 from fractions import Fraction
@@ -410,36 +411,35 @@ def cover_select(columns, y, count, given=()):
     return steps, gains
 
 
-def _described(values: list[float], labels: bool) -> list[list[float]]:
-    """Orthonormal functions of a column, one a row: of its average ranks, or its classes."""
+def _described(values: list[float], labels: bool, cosines: bool) -> dict[int, list[list[float]]]:
+    """Orthonormal functions of a column's average ranks by their order, or of order 1 the indicators of its classes."""
     n = len(values)
     if labels:
-        return [
-            [(1.0 if v == level else 0.0) / math.sqrt(values.count(level) / n) for v in values]
-            for level in sorted(set(values))
-        ]
+        shares = {level: values.count(level) / n for level in sorted(set(values))}
+        return {1: [[(v == level) / math.sqrt(share) for v in values] for level, share in shares.items()]}
     below = [sum(w < v for w in values) for v in values]
     through = [sum(w <= v for w in values) for v in values]
     scores = [NormalDist().inv_cdf((b + t + 1) / (2 * (n + 1))) for b, t in zip(below, through, strict=True)]
     middles = [(b + t) / (2 * n) for b, t in zip(below, through, strict=True)]
-    raw = [scores, [s * s for s in scores], *([math.cos(math.pi * j * u) for u in middles] for j in range(3, 13))]
+    waves = [[math.cos(math.pi * j * u) for u in middles] for j in range(1, 13)]
+    raw = waves if cosines else [scores, [s * s for s in scores], *waves[2:]]
     commonest = max(values.count(v) for v in values)
     most = min(len(set(values)) - 1, max(1, (n - commonest) // 10))
-    found: list[list[float]] = []
-    for function in raw:
+    found: dict[int, list[list[float]]] = {}
+    for order, function in enumerate(raw, start=1):
         rest = [f - sum(function) / n for f in function]
         whole = sum(r * r for r in rest)
-        for other in found * 2:  # twice, for what rounding leaves
+        for (other,) in [*found.values()] * 2:  # twice, for what rounding leaves
             share = sum(r * o for r, o in zip(rest, other, strict=True)) / n
             rest = [r - share * o for r, o in zip(rest, other, strict=True)]
         size = sum(r * r for r in rest)
-        if len(found) < most and size > 1e-8 * whole:
-            found.append([r / math.sqrt(size / n) for r in rest])
+        if len(found) < most and size > 1e-4 * whole:
+            found[order] = [[r / math.sqrt(size / n) for r in rest]]
     return found
 
 
 def evidence(x: list[float], y: list[float], x_labels: bool, y_labels: bool, variance: float = 4.0) -> float:
-    """Log Bayes factor, in nats, for dependence: every pair of functions with a prior of its own."""
+    """Log Bayes factor, in nats, for dependence: of few functions, each pair with a prior of its own, or of all."""
     n = len(x)
 
     def skew(function: list[float]) -> float:
@@ -459,15 +459,17 @@ def evidence(x: list[float], y: list[float], x_labels: bool, y_labels: bool, var
             z = min(size, 6 / lean * ((1 + lean * size / 2) ** (1 / 3) - 1) + lean / 6)
         return z, spread
 
-    x_functions, y_functions = _described(x, x_labels), _described(y, y_labels)
-    groups: dict[tuple[int, int], list[tuple[float, float]]] = {}
-    for j, f in enumerate(x_functions):
-        for k, g in enumerate(y_functions):
-            groups.setdefault((1 if x_labels else j + 1, 1 if y_labels else k + 1), []).append(deviate(f, g))
-    degrees = (len(x_functions) - 1 if x_labels else 1) * (len(y_functions) - 1 if y_labels else 1)
-    total = 0.0
-    for (j, k), parts in groups.items():
-        q = sum(spread * z * z for z, spread in parts)
-        factor = (1 + variance) ** (-degrees / 2) * math.exp(q * variance / (2 * (1 + variance)))
-        total += math.log(1 + 0.3 * (0.3 ** (j + k - 2) + 0.1 / (j * k) ** 2) * (factor - 1))
-    return total
+    logs = []
+    for cosines in (False, True):
+        x_functions, y_functions = _described(x, x_labels, cosines), _described(y, y_labels, cosines)
+        total = 0.0
+        for (j, fs), (k, gs) in itertools.product(x_functions.items(), y_functions.items()):
+            degrees = (len(fs) - 1 if x_labels else 1) * (len(gs) - 1 if y_labels else 1)
+            q = sum(spread * z * z for f in fs for g in gs for z, spread in [deviate(f, g)])
+            v = 0.8 ** (j + k - 2) if cosines else variance
+            prior = 1.0 if cosines else 0.3 * (0.3 ** (j + k - 2) + 0.1 / (j * k) ** 2)
+            total += math.log(1 + prior * ((1 + v) ** (-degrees / 2) * math.exp(q * v / (2 * (1 + v))) - 1))
+        logs.append(total)
+    if x_labels and y_labels:
+        return logs[0]
+    return math.log(0.95 * math.exp(logs[0]) + 0.05 * math.exp(logs[1]))

@@ -16,6 +16,8 @@ from miscreen.kernels.evidence import FUNCTIONS, evidence, function_table, score
 from miscreen.model import Batch, Floats, Kind, Scores, Target
 
 VARIANCE = 4.0  # of a correlation that is not 0, in units of the variance that chance gives it
+MANY = 0.05  # probability that a dependent column is so in all functions at once
+FALL = 0.8  # of their variance from one order to the next
 NEIGHBORS = 6  # of two continuous columns, for the information
 CLASS_NEIGHBORS = 10  # of a continuous column within a class
 CELL = 5  # samples for every bin and class, at least
@@ -47,6 +49,12 @@ def priors() -> Floats:
     return 0.3 * (0.3 ** (np.add.outer(order, order) - 2.0) + 0.1 / np.outer(order, order) ** 2)
 
 
+def variances() -> Floats:
+    """Variance of the correlation of function j of one margin with function k of the other, when all are correlated."""
+    order = np.arange(FUNCTIONS)
+    return FALL ** np.add.outer(order, order)
+
+
 class Auto(Estimator):
     """Evidence of dependence of any shape, in nats, by which to rank; beside it the mutual information.
 
@@ -69,7 +77,10 @@ class Auto(Estimator):
     chi-squared; the class of labels and one function give a sum of such. With z a correlation so scaled, the Bayes
     factor of an effect of variance v = 4 against none is B = (1 + v)^(-d/2) exp(z^2 v / (2 (1 + v))), d the degrees
     of freedom, and the score is the sum of ln(1 + p (B - 1)) over all pairs, with the probability p of `priors`: a
-    spike-and-slab prior of independent effects (George & McCulloch 1993, doi:10.1080/01621459.1993.10476353).
+    spike-and-slab prior of independent effects (George & McCulloch 1993, doi:10.1080/01621459.1993.10476353). That is
+    how few effects show. Many small ones at once, as of several clusters or modes, are the other hypothesis, with
+    prior probability 0.05: the cosines of order 1 to 12 are all correlated, the variance v falling by 0.8 from order to
+    order of either margin (`variances`). The Bayes factor is the mean of the two so weighted.
 
     The mean of exp(score) is 1 under independence, so that P(score > t) < exp(-t) for columns of all kinds, as far
     as z is normal. Where few samples decide it is skewed, and drawn in by the cube root of Wilson & Hilferty; a
@@ -90,7 +101,7 @@ class Auto(Estimator):
     Where too few samples are left for neighbours, ``bin`` again. With 1,000 samples the mean is within 0.003 of 0 for
     independent columns; bias down to -0.08 where a density has sharp edges.
 
-    O(n log n + 144 n) a feature, and that of `Ksg` for the information. Blind to what no function of order 12 sees,
+    O(n log n + 196 n) a feature, and that of `Ksg` for the information. Blind to what no function of order 12 sees,
     such as a sine of seven periods. The score is no p-value, since correlations of a column with one's target are not
     normal in the far tail, nor is it an estimate of mutual information.
 
@@ -102,7 +113,7 @@ class Auto(Estimator):
     >>> features = np.stack([y**2 + rng.standard_normal(500), rng.standard_normal(500)])
     >>> batch = Batch(features, Kind.CONTINUOUS, np.zeros(2, bool))
     >>> Auto(target, AutoOptions()).statistic(batch).round(1)
-    array([109.3,  -0.4])
+    array([109.2,  -0.4])
     """
 
     Options = AutoOptions
@@ -116,6 +127,7 @@ class Auto(Estimator):
         self._target_margin = self._margin(target.values, target.order)
         self._rank_margin = self._margin(np.arange(float(n)), np.arange(n))
         self._priors = priors()
+        self._variances = variances()
         self._neighbors = Ksg(target, KsgOptions(k=NEIGHBORS, scale="rank"), TIED)
         self._class_neighbors = Ksg(target, KsgOptions(k=CLASS_NEIGHBORS, scale="rank"), TIED)
         self._bins = Binning(target, BinningOptions(bins="rice"))
@@ -127,16 +139,18 @@ class Auto(Estimator):
 
     def _margin(self, values: Floats, order: Any) -> Any:
         places = np.empty(len(values), np.int64)
-        means, factor, skews = np.empty(FUNCTIONS), np.empty((FUNCTIONS, FUNCTIONS)), np.empty(FUNCTIONS)
-        score_functions(values, order, self._table, places, means, factor, skews)
-        return places, means, factor, skews
+        means = np.empty(self._table.shape[1])
+        factors, skews = np.empty((2, FUNCTIONS, FUNCTIONS)), np.empty((2, FUNCTIONS))
+        score_functions(values, order, self._table, places, means, factors, skews)
+        return places, means, factors, skews
 
     def statistic(self, batch: Batch) -> Floats:
         target = self._target
         scores = np.empty(len(batch.values))
         evidence(
             batch.values, batch.order, batch.nominal, target.values, target.order, self._labels, self._table,
-            self._target_margin, self._rank_margin, self._priors, VARIANCE, scores,
+            self._target_margin, self._rank_margin, self._priors, VARIANCE,
+            self._variances, MANY, scores,
         )  # fmt: skip
         return scores
 

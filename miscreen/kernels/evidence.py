@@ -1,8 +1,9 @@
 """Evidence of dependence: correlations of score functions of two margins, each weighed against chance.
 
-A margin with an order is described by functions of its ranks, orthonormal under its own ties; one of labels by its
-classes. Under independence (n - 1) times a squared correlation of two such functions has mean 1 exactly, whatever
-the ties, and about a chi-squared distribution; so columns of every kind are compared on one scale.
+A margin with an order is described by functions of its ranks, orthonormal under its own ties, of two families that
+share most of them; one of labels by its classes. Under independence (n - 1) times a squared correlation of two such
+functions has mean 1 exactly, whatever the ties, and about a chi-squared distribution; so columns of every kind are
+compared on one scale.
 """
 
 from __future__ import annotations
@@ -15,36 +16,48 @@ from miscreen.kernels._jit import add_products, inner, kernel
 from miscreen.kernels.counts import level_codes
 from miscreen.kernels.ranks import compact, compact_target, normal_quantile
 
-FUNCTIONS = 12  # of a margin; a multiple of 4
+FUNCTIONS = 12  # of a margin, in each family
+_SCORES, _COSINES = 0, 1  # the families, which differ in their first two functions
+_COLUMNS = FUNCTIONS + 2  # of the table: the first family, then what is the second's alone
+_WIDTH = 16  # of its rows, whole vectors; the rest is 0
 _SAMPLES_EACH = 10  # outside of the commonest value, for every function
-_DEPENDENT = 1e-8  # share of a function's variance below which the others are taken to hold it already
+_DEPENDENT = 1e-4  # share of a function's variance below which the others are taken to hold it: less is rounding
 
 
 @inner
 def _function_values(below, through, n, row):
     """Write the functions of samples tied at the places `below` to `through` - 1 of n, ascending. O(functions).
 
-    The normal score and its square, by which Gaussian columns depend; then cosines of the rank, which are bounded.
+    The normal score and its square, by which Gaussian columns depend; then cosines of the rank, which are bounded;
+    at the end the two cosines that the first two stand for.
     """
     score = normal_quantile((below + through + 1) / (2.0 * (n + 1)))
     row[0] = score
     row[1] = score * score
     step = 2.0 * math.cos(math.pi * (below + through) / (2.0 * n))
     before, now = 1.0, 0.5 * step
-    for j in range(2, len(row) + 1):
+    row[FUNCTIONS] = now
+    row[FUNCTIONS + 1] = step * now - before
+    for j in range(2, FUNCTIONS + 1):
         before, now = now, step * now - before
         if j > 2:
             row[j - 1] = now
 
 
+@inner
+def _column(family, j):
+    """Where a function of a family stands in the table. O(1)."""
+    return FUNCTIONS + j if family == _COSINES and j < 2 else j
+
+
 @kernel
 def function_table(n):
-    """Functions of the ranks 1, 1.5, 2, ..., n: float64 (2n - 1, FUNCTIONS), read at 2 rank - 2. O(n)."""
-    table = np.empty((2 * n - 1, FUNCTIONS))
+    """Functions of the ranks 1, 1.5, 2, ..., n: float64 (2n - 1, _WIDTH), read at 2 rank - 2. O(n)."""
+    table = np.zeros((2 * n - 1, _WIDTH))
     for i in range(n):
         low, high = table[i], table[2 * n - 2 - i]
         _function_values(i // 2, (i + 1) // 2 + 1, n, low)
-        for j in range(FUNCTIONS):
+        for j in range(_COLUMNS):
             high[j] = low[j] if j % 2 == 1 else -low[j]
     return table
 
@@ -58,15 +71,12 @@ def _untied(values, order):
 
 
 @inner
-def _whiten(means, factor, most):
-    """From means of products in `factor` (FUNCTIONS, FUNCTIONS), and means, to a Cholesky factor of rank `most`.
+def _whiten(factor, most):
+    """From a covariance in `factor` (FUNCTIONS, FUNCTIONS) to its Cholesky factor, of rank `most`, in place.
 
     A function that the ones before it hold already gets a 0 on the diagonal. O(FUNCTIONS^3).
     """
     rank = 0
-    for j in range(FUNCTIONS):
-        for k in range(j, FUNCTIONS):
-            factor[k, j] -= means[k] * means[j]
     for j in range(FUNCTIONS):
         whole = factor[j, j]
         rest = whole
@@ -86,16 +96,16 @@ def _whiten(means, factor, most):
 
 
 @kernel
-def score_functions(values, order, table, places, means, factor, skews):
+def score_functions(values, order, table, places, means, factors, skews):
     """Describe an ordered margin without missing values: where it reads `function_table`, and its own moments.
 
-    values: float64; order: its argsort; places: int64, one a sample; means: float64 (FUNCTIONS,); factor: float64
-    (FUNCTIONS, FUNCTIONS), lower, Cholesky of the covariance; skews: float64 (FUNCTIONS,), of the functions once
-    they are orthonormal. O(n FUNCTIONS^2).
+    values: float64; order: its argsort; places: int64, one a sample; means: float64 (_WIDTH,); of each family,
+    factors: float64 (2, FUNCTIONS, FUNCTIONS), lower, Cholesky of the covariance, and skews: float64 (2, FUNCTIONS),
+    of the functions once they are orthonormal. O(n FUNCTIONS^2).
     """
     n = len(values)
     means[:] = 0.0
-    factor[:] = 0.0
+    products = np.zeros((_COLUMNS, _COLUMNS))
     start, levels, commonest = 0, 0, 0
     while start < n:
         value = values[order[start]]
@@ -106,15 +116,28 @@ def score_functions(values, order, table, places, means, factor, skews):
         for i in range(start, stop):
             places[order[i]] = place
         share = (stop - start) / n
-        for j in range(FUNCTIONS):
+        for j in range(_COLUMNS):
             weighted = share * table[place, j]
             means[j] += weighted
-            for k in range(FUNCTIONS):
-                factor[j, k] += weighted * table[place, k]
+            for k in range(_COLUMNS):
+                products[j, k] += weighted * table[place, k]
         levels += 1
         commonest = max(commonest, stop - start)
         start = stop
-    _whiten(means, factor, min(levels - 1, max(1, (n - commonest) // _SAMPLES_EACH)))
+    most = min(levels - 1, max(1, (n - commonest) // _SAMPLES_EACH))
+    for family in range(2):
+        for j in range(FUNCTIONS):
+            for k in range(FUNCTIONS):
+                a, b = _column(family, j), _column(family, k)
+                factors[family, j, k] = products[a, b] - means[a] * means[b]
+        _whiten(factors[family], most)
+        _skewness(order, table, places, means, factors[family], family, skews[family])
+
+
+@inner
+def _skewness(order, table, places, means, factor, family, skews):
+    """Write the third moments of a family's functions once they are orthonormal. O(n FUNCTIONS^2)."""
+    n = len(places)
     function = np.empty(FUNCTIONS)
     skews[:] = 0.0
     start = 0
@@ -126,7 +149,8 @@ def score_functions(values, order, table, places, means, factor, skews):
         for j in range(FUNCTIONS):
             function[j] = 0.0
             if factor[j, j] > 0.0:
-                rest = table[places[order[start]], j] - means[j]
+                a = _column(family, j)
+                rest = table[places[order[start]], a] - means[a]
                 for m in range(j):
                     rest -= factor[j, m] * function[m]
                 function[j] = rest / factor[j, j]
@@ -176,19 +200,26 @@ def _weigh(q, degrees, prior, variance):
 
 
 @inner
-def _ordered_pair(table, x, y, priors, variance):
+def _mix(few, many, share):
+    """Log of the mean of two Bayes factors given as logs, the second of which has that share. O(1)."""
+    most = max(few, many)
+    return most + math.log((1.0 - share) * math.exp(few - most) + share * math.exp(many - most))
+
+
+@inner
+def _ordered_pair(table, x, y, priors, variance, variances, share):
     """Evidence between two margins with an order. O(n FUNCTIONS^2)."""
-    x_places, x_means, x_factor, x_skews = x
-    y_places, y_means, y_factor, y_skews = y
+    x_places, x_means, x_factors, x_skews = x
+    y_places, y_means, y_factors, y_skews = y
     n = len(x_places)
-    products = np.zeros((FUNCTIONS, FUNCTIONS))
+    products = np.zeros((_COLUMNS, _WIDTH))
     whole = n - n % 4
-    row = 8 * FUNCTIONS
+    row = 8 * _WIDTH
     first, into = table.ctypes.data, products.ctypes.data
     for i in range(0, whole, 4):
         y0, y1 = first + row * y_places[i], first + row * y_places[i + 1]
         y2, y3 = first + row * y_places[i + 2], first + row * y_places[i + 3]
-        for j in range(FUNCTIONS):
+        for j in range(_COLUMNS):
             xs = (
                 table[x_places[i], j], table[x_places[i + 1], j],
                 table[x_places[i + 2], j], table[x_places[i + 3], j],
@@ -196,53 +227,64 @@ def _ordered_pair(table, x, y, priors, variance):
             for k in range(0, row, 32):
                 add_products(into + row * j + k, xs, (y0 + k, y1 + k, y2 + k, y3 + k))
     for i in range(whole, n):
+        for j in range(_COLUMNS):
+            for k in range(_COLUMNS):
+                products[j, k] += table[x_places[i], j] * table[y_places[i], k]
+    covariance, turned = np.empty((FUNCTIONS, FUNCTIONS)), np.empty((FUNCTIONS, FUNCTIONS))
+    totals = np.zeros(2)
+    for family in range(2):
         for j in range(FUNCTIONS):
             for k in range(FUNCTIONS):
-                products[j, k] += table[x_places[i], j] * table[y_places[i], k]
-    turned = np.empty((FUNCTIONS, FUNCTIONS))
-    for j in range(FUNCTIONS):
-        for k in range(FUNCTIONS):
-            products[j, k] = products[j, k] / n - x_means[j] * y_means[k]
-    _solve(x_factor, products)
-    for j in range(FUNCTIONS):
-        for k in range(FUNCTIONS):
-            turned[k, j] = products[j, k]
-    _solve(y_factor, turned)
-    total = 0.0
-    for j in range(FUNCTIONS):
-        for k in range(FUNCTIONS):
-            if x_factor[j, j] > 0.0 and y_factor[k, k] > 0.0:
-                z = _normalised(math.sqrt(n - 1.0) * turned[k, j], x_skews[j] * y_skews[k] / math.sqrt(n))
-                total += _weigh(z * z, 1, priors[j, k], variance)
-    return total
+                a, b = _column(family, j), _column(family, k)
+                covariance[j, k] = products[a, b] / n - x_means[a] * y_means[b]
+        _solve(x_factors[family], covariance)
+        for j in range(FUNCTIONS):
+            for k in range(FUNCTIONS):
+                turned[k, j] = covariance[j, k]
+        _solve(y_factors[family], turned)
+        for j in range(FUNCTIONS):
+            for k in range(FUNCTIONS):
+                if x_factors[family, j, j] > 0.0 and y_factors[family, k, k] > 0.0:
+                    skew = x_skews[family, j] * y_skews[family, k] / math.sqrt(n)
+                    z = _normalised(math.sqrt(n - 1.0) * turned[k, j], skew)
+                    if family == _SCORES:
+                        totals[family] += _weigh(z * z, 1, priors[j, k], variance)
+                    else:
+                        totals[family] += _weigh(z * z, 1, 1.0, variances[j, k])
+    return _mix(totals[_SCORES], totals[_COSINES], share)
 
 
 @inner
-def _labelled_pair(table, margin, codes, n_classes, priors, variance):
+def _labelled_pair(table, margin, codes, n_classes, priors, variance, variances, share):
     """Evidence between a margin with an order and one of classes. O(n FUNCTIONS)."""
-    places, means, factor, skews = margin
+    places, means, factors, skews = margin
     n = len(places)
-    sums = np.zeros((n_classes, FUNCTIONS))
+    sums = np.zeros((n_classes, _COLUMNS))
     sizes = np.zeros(n_classes)
     for i in range(n):
         sizes[codes[i]] += 1.0
-        for j in range(FUNCTIONS):
+        for j in range(_COLUMNS):
             sums[codes[i], j] += table[places[i], j]
     scaled = np.empty((FUNCTIONS, n_classes))
-    for c in range(n_classes):
+    totals = np.zeros(2)
+    for family in range(2):
+        for c in range(n_classes):
+            for j in range(FUNCTIONS):
+                a = _column(family, j)
+                scaled[j, c] = (sums[c, a] - sizes[c] * means[a]) / math.sqrt(sizes[c] * n)
+        _solve(factors[family], scaled)
         for j in range(FUNCTIONS):
-            scaled[j, c] = (sums[c, j] - sizes[c] * means[j]) / math.sqrt(sizes[c] * n)
-    _solve(factor, scaled)
-    total = 0.0
-    for j in range(FUNCTIONS):
-        if factor[j, j] > 0.0:
-            q = 0.0
-            for c in range(n_classes):
-                rest = 1.0 - sizes[c] / n
-                skew = skews[j] * _indicator_skew(sizes[c] / n) / math.sqrt(n)
-                q += rest * _normalised(scaled[j, c] * math.sqrt((n - 1.0) / rest), skew) ** 2
-            total += _weigh(q, n_classes - 1, priors[j, 0], variance)
-    return total
+            if factors[family, j, j] > 0.0:
+                q = 0.0
+                for c in range(n_classes):
+                    rest = 1.0 - sizes[c] / n
+                    skew = skews[family, j] * _indicator_skew(sizes[c] / n) / math.sqrt(n)
+                    q += rest * _normalised(scaled[j, c] * math.sqrt((n - 1.0) / rest), skew) ** 2
+                if family == _SCORES:
+                    totals[family] += _weigh(q, n_classes - 1, priors[j, 0], variance)
+                else:
+                    totals[family] += _weigh(q, n_classes - 1, 1.0, variances[j, 0])
+    return _mix(totals[_SCORES], totals[_COSINES], share)
 
 
 @inner
@@ -268,23 +310,24 @@ def _classes_pair(x_codes, kx, y_codes, ky, priors, variance):
 @kernel
 def evidence(
     values, order, labels, target, target_order, target_labels, table, target_margin, rank_margin, priors, variance,
-    scores,
+    variances, share, scores,
 ):  # fmt: skip
     """Log of the Bayes factor, in nats, for dependence of each feature on the target.
 
     values: float64 (n_features, n_samples), NaN = missing; order: its argsort; labels: bool (n_features,), and
     target_labels: bool, where there is no order; table: `function_table` of the samples; target_margin, rank_margin:
-    places, means, factor and skews by `score_functions`, of the target and of untied ranks; priors: float64 (FUNCTIONS,
-    FUNCTIONS); scores: float64 (n_features,). NaN where either side is constant. O(n FUNCTIONS^2) each.
+    places, means, factors and skews by `score_functions`, of the target and of untied ranks; priors, variances: float64
+    (FUNCTIONS, FUNCTIONS), of few effects and of many, the latter with prior probability `share`; scores: float64
+    (n_features,). NaN where either side is constant. O(n FUNCTIONS^2) each.
     """
     full = len(target)
     x, y = np.empty(full), np.empty(full)
     x_order, y_order = np.empty(full, np.intp), np.empty(full, np.intp)
     x_places, y_places = np.empty(full, np.int64), np.empty(full, np.int64)
-    x_means, x_factor, x_skews = np.empty(FUNCTIONS), np.empty((FUNCTIONS, FUNCTIONS)), np.empty(FUNCTIONS)
-    y_means, y_factor, y_skews = np.empty(FUNCTIONS), np.empty((FUNCTIONS, FUNCTIONS)), np.empty(FUNCTIONS)
+    x_means, x_factors, x_skews = np.empty(_WIDTH), np.empty((2, FUNCTIONS, FUNCTIONS)), np.empty((2, FUNCTIONS))
+    y_means, y_factors, y_skews = np.empty(_WIDTH), np.empty((2, FUNCTIONS, FUNCTIONS)), np.empty((2, FUNCTIONS))
     untied_places = np.empty(full, np.int64)
-    untied_means, untied_factor, untied_skews = rank_margin[1].copy(), rank_margin[2].copy(), rank_margin[3].copy()
+    untied_means, untied_factors, untied_skews = rank_margin[1].copy(), rank_margin[2].copy(), rank_margin[3].copy()
     in_order = np.arange(full)
     ranks = table
     for f in range(len(values)):
@@ -297,36 +340,36 @@ def evidence(
             ranks = table if n == full else function_table(n)
             score_functions(
                 in_order[:n].astype(np.float64), in_order[:n], ranks, untied_places[:n],
-                untied_means, untied_factor, untied_skews,
+                untied_means, untied_factors, untied_skews,
             )  # fmt: skip
         kx, ky = 0, 0
         if labels[f]:
             kx = level_codes(x[:n], x_order[:n], x_places[:n])
-            x_margin = (x_places[:n], x_means, x_factor, x_skews)
+            x_margin = (x_places[:n], x_means, x_factors, x_skews)
         elif _untied(x, x_order[:n]):
             for i in range(n):
                 x_places[x_order[i]] = 2 * i
-            x_margin = (x_places[:n], untied_means, untied_factor, untied_skews)
+            x_margin = (x_places[:n], untied_means, untied_factors, untied_skews)
         else:
-            score_functions(x[:n], x_order[:n], ranks, x_places[:n], x_means, x_factor, x_skews)
-            x_margin = (x_places[:n], x_means, x_factor, x_skews)
+            score_functions(x[:n], x_order[:n], ranks, x_places[:n], x_means, x_factors, x_skews)
+            x_margin = (x_places[:n], x_means, x_factors, x_skews)
         if target_labels:
             ky = level_codes(y[:n], y_order[:n], y_places[:n])
-            y_margin = (y_places[:n], y_means, y_factor, y_skews)
+            y_margin = (y_places[:n], y_means, y_factors, y_skews)
         elif n == full:
             y_margin = target_margin
         elif _untied(y, y_order[:n]):
             for i in range(n):
                 y_places[y_order[i]] = 2 * i
-            y_margin = (y_places[:n], untied_means, untied_factor, untied_skews)
+            y_margin = (y_places[:n], untied_means, untied_factors, untied_skews)
         else:
-            score_functions(y[:n], y_order[:n], ranks, y_places[:n], y_means, y_factor, y_skews)
-            y_margin = (y_places[:n], y_means, y_factor, y_skews)
+            score_functions(y[:n], y_order[:n], ranks, y_places[:n], y_means, y_factors, y_skews)
+            y_margin = (y_places[:n], y_means, y_factors, y_skews)
         if kx > 0 and ky > 0:
             scores[f] = _classes_pair(x_places[:n], kx, y_places[:n], ky, priors, variance)
         elif kx > 0:
-            scores[f] = _labelled_pair(ranks, y_margin, x_places[:n], kx, priors, variance)
+            scores[f] = _labelled_pair(ranks, y_margin, x_places[:n], kx, priors, variance, variances, share)
         elif ky > 0:
-            scores[f] = _labelled_pair(ranks, x_margin, y_places[:n], ky, priors, variance)
+            scores[f] = _labelled_pair(ranks, x_margin, y_places[:n], ky, priors, variance, variances, share)
         else:
-            scores[f] = _ordered_pair(ranks, x_margin, y_margin, priors, variance)
+            scores[f] = _ordered_pair(ranks, x_margin, y_margin, priors, variance, variances, share)
