@@ -64,7 +64,7 @@ class ColumnStore:
     --------
     >>> store = ColumnStore(3, memory_bytes=40, scratch_dir=Path(tempfile.gettempdir()))
     >>> for row in ([1.0, 2.0, 3.0], [4.0, 5.0, 6.0]):
-    ...     store.append(np.array(row).reshape(3, 1))
+    ...     kept = store.append(np.array(row).reshape(3, 1))
     >>> store.read(np.array([2, 0]))
     array([[3., 6.], [1., 4.]])
     >>> store.held_bytes, store.scratch_bytes
