@@ -157,12 +157,11 @@ class DelimitedSource(TableSource):
         block_bytes: int | None = None,
     ) -> None:
         self.label = label
-        # The share must take the tasks in flight (one a thread and one being stored) at their densest, and the
-        # buffer being filled.
+        # The share must take two tasks at their densest, one parsed and one being stored, and the buffer being
+        # filled. Of others the loader keeps as many in flight as it has threads for and as fit.
         share = resources.memory_bytes // _READING_SHARE
         if block_bytes is None:
-            dense = _BYTES_PER_BYTE * (resources.threads + 1) + 1
-            block_bytes = max(1, min(_BLOCK_BYTES, share // dense))
+            block_bytes = max(1, min(_BLOCK_BYTES, share // (2 * _BYTES_PER_BYTE + 1)))
 
         def report(n_read: int) -> None:
             if on_progress is not None:
