@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from miscreen.kernels._jit import inner, kernel
+from miscreen.kernels._jit import bits_of, inner, kernel
 
 _M1 = np.uint64(0x9E3779B97F4A7C15)
 _M2 = np.uint64(0xC2B2AE3D27D4EB4F)
@@ -17,9 +17,14 @@ _SHIFT = np.uint64(29)
 
 
 @inner
-def _mix(state: Any, bits: Any) -> Any:
+def _stir(state: Any, bits: Any) -> Any:
     state = (state ^ bits) * _M1
     return state ^ (state >> _SHIFT)
+
+
+@inner
+def _mix(state: Any, value: float) -> Any:
+    return _stir(state, np.uint64(bits_of(value)) if value == value else _NAN)
 
 
 @kernel
@@ -29,18 +34,16 @@ def fingerprints(values: NDArray[np.float64], out: NDArray[np.uint64]) -> None:
     Every NaN counts as the same; four interleaved chains hide the latency of the multiplication.
     """
     n_features, n = values.shape
-    bits = values.view(np.uint64)
     for f in range(n_features):
         a, b, c, d = _M1, _M2, ~_M1, ~_M2
         for i in range(0, n - 3, 4):
-            row = bits[f]
-            a = _mix(a, row[i] if values[f, i] == values[f, i] else _NAN)
-            b = _mix(b, row[i + 1] if values[f, i + 1] == values[f, i + 1] else _NAN)
-            c = _mix(c, row[i + 2] if values[f, i + 2] == values[f, i + 2] else _NAN)
-            d = _mix(d, row[i + 3] if values[f, i + 3] == values[f, i + 3] else _NAN)
+            a = _mix(a, values[f, i])
+            b = _mix(b, values[f, i + 1])
+            c = _mix(c, values[f, i + 2])
+            d = _mix(d, values[f, i + 3])
         for i in range(n - n % 4, n):
-            a = _mix(a, bits[f, i] if values[f, i] == values[f, i] else _NAN)
-        out[f] = _mix(_mix(_mix(_mix(_M2, a), b), c), d)
+            a = _mix(a, values[f, i])
+        out[f] = _stir(_stir(_stir(_stir(_M2, a), b), c), d)
 
 
 # What follows counts what it looks for, since sums of whole numbers are what LLVM vectorises, and then looks closer.
