@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Estimate = Callable[[Floats, Floats, bool, bool], float]
+EXACT = 200  # times that exact tests are imitated
 SIZES = {200: (40, 8), 1000: (30, 6), 5000: (6, 2)}  # samples: repeats in the full and the quick form
 
 
@@ -233,21 +235,54 @@ def null_table(kind: str, count: int, n: int, rng: np.random.Generator) -> tuple
 
 def uniformity(kind: str, method: str, count: int, n: int = 200) -> dict[str, Any]:
     """Distance of p-values of null columns from the uniform distribution."""
-    import scipy.stats
-
     import miscreen
 
     table, more = null_table(kind, count, n, np.random.default_rng(5))
     names = [*(f"x{i}" for i in range(count)), *(["site"] if "strata" in more else []), "y"]
     ranking = miscreen.rank(table, "y", method, names=names, p_values=True, threads=1, **more)
     p = ranking.to_polars()["p_value"].drop_nulls().to_numpy()
-    distance, too_small = (
-        scipy.stats.kstest(p, "uniform", alternative=side).statistic for side in ("two-sided", "greater")
-    )
+    found = distances(p)
+    alike = sharing(kind, table[:, :count])
+    exact = np.array([distances(exact_p_values(alike, np.random.default_rng(i))) for i in range(EXACT)])
+    as_large = (1 + np.count_nonzero(exact >= found, axis=0)) / (1 + EXACT)
     return {
-        "kind": kind, "method": method, "count": len(p), "distance": distance, "excess": too_small,
+        "kind": kind, "method": method, "count": len(p), "distance": found[0], "excess": found[1],
+        "p": as_large[0], "p, too small": as_large[1],
         **{f"below {a}": float(np.mean(p <= a)) for a in (0.05, 0.01, 0.001)},
     }  # fmt: skip
+
+
+def distances(p: Floats) -> tuple[float, float]:
+    """Kolmogorov-Smirnov distance from the uniform distribution: two-sided, and where p-values are too small."""
+    p = np.sort(p)
+    above = np.max(np.arange(1, len(p) + 1) / len(p) - p)
+    return max(above, np.max(p - np.arange(len(p)) / len(p))), above
+
+
+def sharing(kind: str, features: Floats) -> list[int]:
+    """How many features have each null, and hence the same draws: those that are tied alike."""
+    if kind == "strata":
+        return [1] * features.shape[1]
+    ties = (np.unique(x[~np.isnan(x)], return_counts=True)[1].tobytes() for x in features.T)
+    return list(Counter(ties).values())
+
+
+def exact_p_values(sharing: list[int], rng: np.random.Generator) -> Floats:
+    """p-values of our rules and numbers of draws, but of a statistic that is uniform under independence."""
+    from miscreen.inference.null import OWN, SHARED
+
+    if len(sharing) == 1:
+        u, draws = rng.random(sharing[0]), np.sort(rng.random(SHARED.draws))
+        reached = np.searchsorted(draws, u, side="right")
+        return np.where(reached < SHARED.enough, u, (reached + 1) / (SHARED.draws + 1))
+    u = rng.random(sharing.count(1))
+    found = [(u, OWN.enough + rng.negative_binomial(OWN.enough, u))]  # the draw that settles it
+    for count in sharing:
+        if count > 1:
+            u, draws = rng.random(count), rng.random(OWN.draws)
+            reached = np.cumsum(draws <= u[:, np.newaxis], axis=1, dtype=np.uint16)
+            found.append((u, 1 + np.count_nonzero(reached < OWN.enough, axis=1)))
+    return np.concatenate([np.where(last > OWN.draws, u, OWN.enough / last) for u, last in found])
 
 
 def discoveries(method: str, screens: int, n: int = 120, count: int = 400, true: int = 40) -> dict[str, Any]:

@@ -26,7 +26,6 @@ fastHDMI's density estimate is defined for two continuous columns; for all other
 """
 KINDS = ("continuous pairs", "class targets", "class features", "two discrete columns")
 GROUPS = {("continuous", "continuous"): 0, ("continuous", "discrete"): 1, ("discrete", "continuous"): 2}
-SHARED_DRAWS = 10_000  # of the null that columns without ties share
 OURS = ("auto", "ksg", "kde", "bin", "copula")
 FAMILIES = ("scikit-learn", "ennemi")
 
@@ -142,8 +141,9 @@ def power_section(part: Mapping[str, Any]) -> tuple[str, list[list[str]]]:
         "paper (correlated columns, of which 40, 80 or 120 make up the target), then designs that were held out while "
         f"`auto` was settled: the mean of {part['tables']} tables, all true columns and {part['others']} others "
         f"of each. A value has a standard error of about {0.03 / part['tables'] ** 0.5:.3f}, but differences between "
-        "methods, on the same columns, have less. fastHDMI's KDE "
-        "on 64 x 64 points, since 300 x 300 takes twelve times as long.\n",
+        "methods, on the same columns, have less. fastHDMI's KDE on 64 x 64 points, since 300 x 300 takes twelve times "
+        "as long. Of the held-out designs the first twelve had been measured once before many small effects were added "
+        "to `auto` as a second hypothesis; the last six were not looked at before `auto` was as it is.\n",
     ]
     for title, held in (("The paper's simulation", False), ("Held-out designs", True)):
         chosen = [r for r in rows if r["held_out"] == held]
@@ -171,39 +171,27 @@ def power_section(part: Mapping[str, Any]) -> tuple[str, list[list[str]]]:
     return "\n".join(text), aims
 
 
-def kolmogorov(row: Mapping[str, Any], distance: str) -> float:
-    """p-value of a distance from the uniform distribution, two-sided or on the side of p-values that are too small.
-
-    A shared null is itself a sample, so that the distance is one between two samples.
-    """
-    import scipy.stats
-
-    size = row["count"]
-    if row["kind"] in ("continuous", "class target"):
-        size = 1 / (1 / size + 1 / SHARED_DRAWS)
-    law = scipy.stats.kstwo if distance == "distance" else scipy.stats.ksone
-    return float(law.sf(row[distance], round(size)))
-
-
 def p_values_section(part: Mapping[str, Any]) -> tuple[str, list[list[str]]]:
     uniform, screens = part["uniform"], part["screens"]
     lines = [
         [
-            r["kind"], r["method"], f"{r['count']:,}", f"{r['distance']:.4f}", f"{kolmogorov(r, 'distance'):.3f}",
-            f"{kolmogorov(r, 'excess'):.3f}", *(f"{r[f'below {a}']:.4f}" for a in (0.05, 0.01, 0.001)),
+            r["kind"], r["method"], f"{r['count']:,}", f"{r['distance']:.4f}", f"{r['p']:.3f}",
+            f"{r['excess']:.4f}", f"{r['p, too small']:.3f}", *(f"{r[f'below {a}']:.4f}" for a in (0.05, 0.01, 0.001)),
         ]
         for r in uniform
     ]  # fmt: skip
     text = [
         "## p-values\n",
         f"Columns that have nothing to do with the target, 200 samples, {sum(r['count'] for r in uniform):,} in all. "
-        "Kolmogorov-Smirnov distance of their p-values from the uniform distribution, the p-value of that distance, "
-        "and of the distance on the side of p-values that are too small; then the share of p-values up to a level. "
-        f"Columns without ties share a null of {SHARED_DRAWS:,} draws, whose error the test allows for. Where columns "
-        "are judged one by one, those that are clearly null get few draws, and counts in bins take few values: such "
-        "p-values are coarse, at a distance from the uniform distribution, but not too small.\n",
+        "Kolmogorov-Smirnov distance of their p-values from the uniform distribution, and its largest part on the side "
+        "of p-values that are too small, each with a p-value of its own; then the share of p-values up to a level. "
+        "What comes from a null's being drawn is allowed for: columns without ties share 10,000 draws, and those that "
+        "are judged one by one get few if they are clearly null, which features that are tied alike share. So the "
+        "distances are compared with those of as many uniform statistics that are judged by the same rules with as "
+        "many draws, 200 times. What is left where p is small and p-values are not too small comes from counts in "
+        "bins, which take few values.\n",
         table(
-            ["columns", "method", "number", "distance", "p", "p, too small", "up to 0.05", "0.01", "0.001"], lines
+            ["columns", "method", "number", "distance", "p", "too small by", "p", "up to 0.05", "0.01", "0.001"], lines
         ),
         "\nFalse discoveries and power at q <= 0.05, 120 samples, 360 null columns and 40 of a linear-Gaussian target, "
         "beside SciPy's exact test with Benjamini and Hochberg's procedure:\n",
@@ -220,8 +208,8 @@ def p_values_section(part: Mapping[str, Any]) -> tuple[str, list[list[str]]]:
         "",
     ]  # fmt: skip
     aims = [
-        verdict("p-values too small: least p of the test among the kinds",
-                min(kolmogorov(r, "excess") for r in uniform), 0.001, least=True),
+        verdict("p-values too small: least p of the test, times the number of tests",
+                min(1.0, len(uniform) * min(r["p, too small"] for r in uniform)), 0.05, least=True),
         *(verdict(f"{s['method']}: false discovery rate", s["fdr"], 0.05 + 2 * s["fdr_error"]) for s in screens),
         verdict("copula: power over that of the exact test", screens[0]["power"] / screens[0]["exact_power"], 0.95,
                 least=True),
