@@ -143,7 +143,7 @@ def power_section(part: Mapping[str, Any]) -> tuple[str, list[list[str]]]:
         f"of each. A value has a standard error of about {0.03 / part['tables'] ** 0.5:.3f}, but differences between "
         "methods, on the same columns, have less. fastHDMI's KDE on 64 x 64 points, since 300 x 300 takes twelve times "
         "as long. Of the held-out designs the first twelve had been measured once before many small effects were added "
-        "to `auto` as a second hypothesis; the last six were not looked at before `auto` was as it is.\n",
+        "to `auto` as a second hypothesis; the last six were first measured afterwards.\n",
     ]
     for title, held in (("The paper's simulation", False), ("Held-out designs", True)):
         chosen = [r for r in rows if r["held_out"] == held]

@@ -2,8 +2,8 @@
 
 The numbers of true columns, samples and the strengths are such that no method finds all of them. Where the shape
 allows, a column is drawn given the target, with a strength of its own, so that true columns depend on one another
-through the target alone. Some designs are held out: `auto` was settled without looking at them. The last six
-of these were written by someone who did not know how it works, and sized by other methods' scores alone.
+through the target alone. Some designs are held out: `auto` was settled without looking at them. The last six of
+these, sized by other methods' scores alone, were first measured when it was as it is.
 """
 
 from __future__ import annotations
