@@ -9,7 +9,8 @@ import numpy as np
 from miscreen.kernels._jit import inner, kernel
 from miscreen.kernels.counts import level_codes
 from miscreen.kernels.logarithm import xlogx
-from miscreen.kernels.ranks import normal_score_table, normal_scores, present_count
+from miscreen.kernels.margins import score_ranks
+from miscreen.kernels.ranks import normal_score_table, present_count
 from miscreen.kernels.spread import spread
 
 KERNELS = ("gaussian", "exponential", "box", "tri", "epa", "biweight", "triweight", "tricube", "cosine")
@@ -150,7 +151,6 @@ def class_kde(
     By `class_mi`: O(n + classes points^2) each.
     """
     full = len(target)
-    identity = np.arange(full)
     table = full_table
     codes = np.empty(full, np.int64)
     masked = np.empty(full)
@@ -180,5 +180,5 @@ def class_kde(
         if len(full_table) > 0:
             if len(table) != 2 * n - 1:
                 table = full_table if n == full else normal_score_table(n)
-            normal_scores(ascending, identity, n, table, ascending)
+            score_ranks(ascending, table)
         mi[f] = class_mi(ascending, classes, n_classes, bandwidths[f], factor, multiplier, shape, points)

@@ -21,17 +21,21 @@ FEW = 16  # strides before galloping
 
 @kernel
 def is_tied(ascending):
-    """Whether any two neighbours in an ascending float array are equal. O(n)."""
+    """Whether any two neighbours in an ascending float array are equal. O(n), in vectors."""
+    ties = 0
     for i in range(1, len(ascending)):
-        if ascending[i] == ascending[i - 1]:
-            return True
-    return False
+        ties += ascending[i] == ascending[i - 1]
+    return ties > 0
 
 
 @inner
 def score_ranks(ascending, table):
     """Replace an ascending float64 array by normal scores, ties sharing one; table: its `normal_score_table`. O(n)."""
     n = len(ascending)
+    if not is_tied(ascending):
+        for i in range(n):
+            ascending[i] = table[2 * i]
+        return
     start = 0
     while start < n:
         value = ascending[start]
