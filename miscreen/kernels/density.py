@@ -114,14 +114,14 @@ def class_mi(ascending, codes, n_classes, bandwidth, factor, multiplier, shape, 
         if size == 0:
             continue
         histogram[:] = 0.0
-        first, last = points - 1, 0
-        for i in range(starts[c], starts[c + 1]):
-            position = (grouped[i] - low) / step
-            cell = min(int(position), points - 2)
-            histogram[cell] += 1.0 - (position - cell)
-            histogram[cell + 1] += position - cell
-            first = min(first, cell)
-            last = max(last, cell + 1)
+        places = grouped[starts[c] : starts[c + 1]]
+        for i in range(size):
+            places[i] = (places[i] - low) / step  # a loop of its own, for vectors
+        for place in places:
+            cell = min(int(place), points - 2)
+            histogram[cell] += 1.0 - (place - cell)
+            histogram[cell + 1] += place - cell
+        first, last = min(int(places[0]), points - 2), min(int(places[size - 1]), points - 2) + 1
         if width > 0.0:
             _smooth(histogram, first, last, mirrored, density)
         else:
@@ -154,29 +154,32 @@ def class_kde(
     table = full_table
     codes = np.empty(full, np.int64)
     masked = np.empty(full)
+    n_levels = 0
+    for code in target_codes:
+        n_levels = max(n_levels, code + 1)
     for f in range(len(values)):
         n = present_count(values[f], order[f])
         if features_are_classes:
             n_classes = level_codes(values[f], order[f], codes)
-        elif n == full:
-            for i in range(len(codes)):
-                codes[i] = target_codes[i]
-            n_classes = 0
-            for code in target_codes:
-                n_classes = max(n_classes, code + 1)
-        else:
+        elif n < full:
             for i in range(full):
                 masked[i] = np.nan if np.isnan(values[f, i]) else target[i]
             n_classes = level_codes(masked, target_order, codes)
         ascending = np.empty(n)
         classes = np.empty(n, np.int64)
-        place = 0
-        for i in range(full):
-            sample = target_order[i] if features_are_classes else order[f, i]
-            if codes[sample] >= 0:
-                ascending[place] = target[sample] if features_are_classes else values[f, sample]
-                classes[place] = codes[sample]
-                place += 1
+        if n == full and not features_are_classes:
+            n_classes = n_levels
+            for i in range(n):
+                ascending[i] = values[f, order[f, i]]
+                classes[i] = target_codes[order[f, i]]
+        else:
+            place = 0
+            for i in range(full):
+                sample = target_order[i] if features_are_classes else order[f, i]
+                if codes[sample] >= 0:
+                    ascending[place] = target[sample] if features_are_classes else values[f, sample]
+                    classes[place] = codes[sample]
+                    place += 1
         if len(full_table) > 0:
             if len(table) != 2 * n - 1:
                 table = full_table if n == full else normal_score_table(n)
