@@ -130,6 +130,16 @@ def normal_scores(values, order, n, table, scores):
 
 
 @kernel
+def any_ties(values, order):
+    """Whether any feature (n_features, n), float and NaN = missing, has equal values; order: its argsort. O(n) each."""
+    ties = 0
+    for f in range(len(values)):
+        for i in range(1, values.shape[1]):
+            ties += values[f, order[f, i]] == values[f, order[f, i - 1]]
+    return ties > 0
+
+
+@kernel
 def spread_ties(values, order, shuffled, share, places, places_order):
     """Replace features (n_features, n) by places in their order, where only large groups of ties stay together.
 
@@ -165,6 +175,15 @@ def spread_ties(values, order, shuffled, share, places, places_order):
             places[f, places_order[f, i]] = i if few else start
 
 
+@inner
+def _complete(values):
+    """Whether none of the values is NaN. O(n), in vectors."""
+    present = 0
+    for value in values:
+        present += value == value
+    return present == len(values)
+
+
 @kernel
 def compact(values, order, kept, kept_order):
     """Drop missing samples: write the present values, and their order renumbered; return how many they are.
@@ -173,6 +192,11 @@ def compact(values, order, kept, kept_order):
     O(n); an order of ties is kept as it is.
     """
     n = len(values)
+    if _complete(values):
+        for i in range(n):
+            kept[i] = values[i]
+            kept_order[i] = order[i]
+        return n
     position = np.empty(n, np.intp)
     count = 0
     for i in range(n):
@@ -193,6 +217,11 @@ def compact_target(values, target, target_order, kept, kept_order):
     as long. O(n): the target's order is walked, not sorted again.
     """
     n = len(values)
+    if _complete(values):
+        for i in range(n):
+            kept[i] = target[i]
+            kept_order[i] = target_order[i]
+        return n
     position = np.empty(n, np.intp)
     count = 0
     for i in range(n):
