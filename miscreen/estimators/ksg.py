@@ -14,7 +14,8 @@ from miscreen.kernels.class_neighbors import class_feature_mi, class_target_mi
 from miscreen.kernels.digamma import digamma_table
 from miscreen.kernels.margins import RANK, RAW, STANDARD, rescale
 from miscreen.kernels.neighbors import neighbor_mi
-from miscreen.kernels.ranks import any_ties, normal_score_table, spread_ties
+from miscreen.kernels.ranks import normal_score_table, spread_ties
+from miscreen.kernels.sorting import count_present
 from miscreen.model import Batch, Floats, Kind, Scores, Target
 
 SCALES = {"raw": RAW, "standard": STANDARD, "rank": RANK}
@@ -190,7 +191,9 @@ class Ksg(Estimator):
     def _told_apart(
         self, values: Floats, order: NDArray[np.intp], shuffled: NDArray[np.intp]
     ) -> tuple[Floats, NDArray[np.intp]]:
-        if not any_ties(values, order):
+        present, levels = np.empty(len(values), np.int64), np.empty(len(values), np.int64)
+        count_present(values, order, present, levels)
+        if (levels == present).all():
             return values, order
         places, places_order = np.empty_like(values), np.empty_like(order)
         spread_ties(values, order, shuffled, self._untied, places, places_order)

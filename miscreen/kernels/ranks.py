@@ -130,16 +130,6 @@ def normal_scores(values, order, n, table, scores):
 
 
 @kernel
-def any_ties(values, order):
-    """Whether any feature (n_features, n), float and NaN = missing, has equal values; order: its argsort. O(n) each."""
-    ties = 0
-    for f in range(len(values)):
-        for i in range(1, values.shape[1]):
-            ties += values[f, order[f, i]] == values[f, order[f, i - 1]]
-    return ties > 0
-
-
-@kernel
 def spread_ties(values, order, shuffled, share, places, places_order):
     """Replace features (n_features, n) by places in their order, where only large groups of ties stay together.
 
