@@ -24,6 +24,7 @@ import pytest
 import typer
 
 from miscreen.cli import application
+from miscreen.cli.progress import TOLD
 from miscreen.estimators import ESTIMATORS
 
 ROOT = Path(__file__).parent.parent
@@ -63,9 +64,9 @@ def run_on_terminal(command: str, directory: Path) -> str:
         written += piece
     os.close(master)
     code = process.wait()
-    progress = re.compile(
-        r"^((scored|coded|read|fitted) \d|note: compiling ).*\n", re.MULTILINE
-    )  # while kernels are compiled
+    progress = re.compile(  # while kernels are compiled, or others use the machine
+        rf"^(({'|'.join(told for told, _ in TOLD.values())}) \d|note: compiling ).*\n", re.MULTILINE
+    )
     shown = written.decode().replace("\r\n", "\n") + progress.sub("", errors.read_text())
     assert code == 0, f"{command}\nended with {code}:\n{shown}"
     return shown

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 BAR_AFTER = 0.5  # seconds; a run that is over by then needs no bar
 LINE_EVERY = 10.0  # seconds
-_TOLD = {  # of each phase: what was done to what
+TOLD = {  # of each phase: what was done to what
     "read": ("read", ""),
     "score": ("scored", " columns"),
     "code": ("coded", " columns"),
@@ -43,7 +43,7 @@ class Progress:
         self._bar: Bar | None = None
 
     def __call__(self, phase: str, done: int, total: int | None) -> None:
-        """Take note of `done` of `total` bytes (phase ``read``) or of what `_TOLD` says."""
+        """Take note of `done` of `total` bytes (phase ``read``) or of what `TOLD` says."""
         now = time.monotonic()
         if phase != self._phase:  # speed is counted from its first news, when kernels are compiled
             self._phase, self._began, self._first = phase, now, done
@@ -98,7 +98,7 @@ def describe(phase: str, done: int, total: int | None, rate: float) -> str:
     def amount(number: float) -> str:
         return format_bytes(number) if phase == "read" else f"{number:,.0f}"
 
-    verb, things = _TOLD.get(phase, (phase, ""))
+    verb, things = TOLD.get(phase, (phase, ""))
     text = f"{verb} {amount(done)}"
     if total is not None:
         text += f" of {amount(total)}"

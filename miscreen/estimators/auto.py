@@ -55,6 +55,11 @@ def variances() -> Floats:
     return FALL ** np.add.outer(order, order)
 
 
+def _weights(variance: Floats) -> Floats:
+    """What the log of a Bayes factor takes of the variance of an effect, by the last axis."""
+    return np.stack((variance / (1 + variance), np.log1p(variance)), axis=-1)
+
+
 class Auto(Estimator):
     """Evidence of dependence of any shape, in nats, by which to rank; beside it the mutual information.
 
@@ -127,7 +132,7 @@ class Auto(Estimator):
         self._target_margin = self._margin(target.values, target.order)
         self._rank_margin = self._margin(np.arange(float(n)), np.arange(n))
         self._priors = priors()
-        self._variances = variances()
+        self._effect, self._effects = _weights(np.array(VARIANCE)), _weights(variances())
         self._neighbors = Ksg(target, KsgOptions(k=NEIGHBORS, scale="rank"), TIED)
         self._class_neighbors = Ksg(target, KsgOptions(k=CLASS_NEIGHBORS, scale="rank"), TIED)
         self._bins = Binning(target, BinningOptions(bins="rice"))
@@ -149,8 +154,8 @@ class Auto(Estimator):
         scores = np.empty(len(batch.values))
         evidence(
             batch.values, batch.order, batch.nominal, target.values, target.order, self._labels, self._table,
-            self._target_margin, self._rank_margin, self._priors, VARIANCE,
-            self._variances, MANY, scores,
+            self._target_margin, self._rank_margin, self._priors, self._effect,
+            self._effects, MANY, scores,
         )  # fmt: skip
         return scores
 

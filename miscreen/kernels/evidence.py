@@ -191,9 +191,14 @@ def _indicator_skew(share):
 
 
 @inner
-def _weigh(q, degrees, prior, variance):
-    """Log of 1 + prior (B - 1), B the Bayes factor of effects of that variance against none. O(1)."""
-    log_factor = 0.5 * (q * variance / (1.0 + variance) - degrees * math.log1p(variance))
+def _log_factor(q, degrees, effect):
+    """Log of the Bayes factor of an effect against none; `effect` holds v / (1 + v) and ln (1 + v), v its variance."""
+    return 0.5 * (q * effect[0] - degrees * effect[1])
+
+
+@inner
+def _weigh(log_factor, prior):
+    """Log of 1 + prior (B - 1) from the log of B. O(1)."""
     if log_factor > 36.0:
         return log_factor + math.log(prior)
     return math.log1p(prior * math.expm1(log_factor))
@@ -207,7 +212,7 @@ def _mix(few, many, share):
 
 
 @inner
-def _ordered_pair(table, x, y, priors, variance, variances, share):
+def _ordered_pair(table, x, y, priors, effect, effects, share):
     """Evidence between two margins with an order. O(n FUNCTIONS^2)."""
     x_places, x_means, x_factors, x_skews = x
     y_places, y_means, y_factors, y_skews = y
@@ -248,14 +253,14 @@ def _ordered_pair(table, x, y, priors, variance, variances, share):
                     skew = x_skews[family, j] * y_skews[family, k] / math.sqrt(n)
                     z = _normalised(math.sqrt(n - 1.0) * turned[k, j], skew)
                     if family == _SCORES:
-                        totals[family] += _weigh(z * z, 1, priors[j, k], variance)
+                        totals[family] += _weigh(_log_factor(z * z, 1, effect), priors[j, k])
                     else:
-                        totals[family] += _weigh(z * z, 1, 1.0, variances[j, k])
+                        totals[family] += _log_factor(z * z, 1, effects[j, k])
     return _mix(totals[_SCORES], totals[_COSINES], share)
 
 
 @inner
-def _labelled_pair(table, margin, codes, n_classes, priors, variance, variances, share):
+def _labelled_pair(table, margin, codes, n_classes, priors, effect, effects, share):
     """Evidence between a margin with an order and one of classes. O(n FUNCTIONS)."""
     places, means, factors, skews = margin
     n = len(places)
@@ -281,14 +286,14 @@ def _labelled_pair(table, margin, codes, n_classes, priors, variance, variances,
                     skew = skews[family, j] * _indicator_skew(sizes[c] / n) / math.sqrt(n)
                     q += rest * _normalised(scaled[j, c] * math.sqrt((n - 1.0) / rest), skew) ** 2
                 if family == _SCORES:
-                    totals[family] += _weigh(q, n_classes - 1, priors[j, 0], variance)
+                    totals[family] += _weigh(_log_factor(q, n_classes - 1, effect), priors[j, 0])
                 else:
-                    totals[family] += _weigh(q, n_classes - 1, 1.0, variances[j, 0])
+                    totals[family] += _log_factor(q, n_classes - 1, effects[j, 0])
     return _mix(totals[_SCORES], totals[_COSINES], share)
 
 
 @inner
-def _classes_pair(x_codes, kx, y_codes, ky, priors, variance):
+def _classes_pair(x_codes, kx, y_codes, ky, priors, effect):
     """Evidence between two margins of classes: Pearson's chi-squared, cell by cell. O(n + kx ky)."""
     n = len(x_codes)
     counts, xs, ys = np.zeros((kx, ky)), np.zeros(kx), np.zeros(ky)
@@ -304,21 +309,22 @@ def _classes_pair(x_codes, kx, y_codes, ky, priors, variance):
             skew = _indicator_skew(xs[a] / n) * _indicator_skew(ys[b] / n) / math.sqrt(n)
             z = (counts[a, b] - expected) * math.sqrt((n - 1.0) / (n * expected * rest))
             q += rest * _normalised(z, skew) ** 2
-    return _weigh(q, (kx - 1) * (ky - 1), priors[0, 0], variance)
+    return _weigh(_log_factor(q, (kx - 1) * (ky - 1), effect), priors[0, 0])
 
 
 @kernel
 def evidence(
-    values, order, labels, target, target_order, target_labels, table, target_margin, rank_margin, priors, variance,
-    variances, share, scores,
+    values, order, labels, target, target_order, target_labels, table, target_margin, rank_margin, priors, effect,
+    effects, share, scores,
 ):  # fmt: skip
     """Log of the Bayes factor, in nats, for dependence of each feature on the target.
 
     values: float64 (n_features, n_samples), NaN = missing; order: its argsort; labels: bool (n_features,), and
     target_labels: bool, where there is no order; table: `function_table` of the samples; target_margin, rank_margin:
-    places, means, factors and skews by `score_functions`, of the target and of untied ranks; priors, variances: float64
-    (FUNCTIONS, FUNCTIONS), of few effects and of many, the latter with prior probability `share`; scores: float64
-    (n_features,). NaN where either side is constant. O(n FUNCTIONS^2) each.
+    places, means, factors and skews by `score_functions`, of the target and of untied ranks; priors: float64
+    (FUNCTIONS, FUNCTIONS), of few effects, whose variance v is given as effect: float64 (2,), v / (1 + v) and
+    ln (1 + v), and so are effects: float64 (FUNCTIONS, FUNCTIONS, 2), of many, with prior probability `share`; scores:
+    float64 (n_features,). NaN where either side is constant. O(n FUNCTIONS^2) each.
     """
     full = len(target)
     x, y = np.empty(full), np.empty(full)
@@ -366,10 +372,10 @@ def evidence(
             score_functions(y[:n], y_order[:n], ranks, y_places[:n], y_means, y_factors, y_skews)
             y_margin = (y_places[:n], y_means, y_factors, y_skews)
         if kx > 0 and ky > 0:
-            scores[f] = _classes_pair(x_places[:n], kx, y_places[:n], ky, priors, variance)
+            scores[f] = _classes_pair(x_places[:n], kx, y_places[:n], ky, priors, effect)
         elif kx > 0:
-            scores[f] = _labelled_pair(ranks, y_margin, x_places[:n], kx, priors, variance, variances, share)
+            scores[f] = _labelled_pair(ranks, y_margin, x_places[:n], kx, priors, effect, effects, share)
         elif ky > 0:
-            scores[f] = _labelled_pair(ranks, x_margin, y_places[:n], ky, priors, variance, variances, share)
+            scores[f] = _labelled_pair(ranks, x_margin, y_places[:n], ky, priors, effect, effects, share)
         else:
-            scores[f] = _ordered_pair(ranks, x_margin, y_margin, priors, variance, variances, share)
+            scores[f] = _ordered_pair(ranks, x_margin, y_margin, priors, effect, effects, share)
