@@ -17,10 +17,7 @@ from miscreen.pipeline import SLICE_BYTES
 
 COLUMNS = ("ci_low", "ci_high")
 PLANE, LINE = (4, 16), (8, 32)  # neighbours near and far, for two continuous columns and for one
-SHARED = {
-    PLANE: 1.6,
-    LINE: 1.35,
-}  # variance of a mean of local terms, in units of what it were if they were independent
+SHARED = {PLANE: 1.6, LINE: 1.35}  # variance of a mean of local terms, over that of independent ones
 
 
 class Intervals:
