@@ -418,7 +418,7 @@ class Running:
         return {"threads": self.threads, "memory": self.memory, "scratch_dir": self.scratch}
 
     def note_compilation(self) -> None:
-        """Tell that kernels will be compiled, which takes some seconds, if there is no machine code yet.
+        """Tell that kernels will be compiled, which takes about twenty seconds, if there is no machine code yet.
 
         Imports Numba, so it comes after `start`.
         """
