@@ -5,13 +5,10 @@ from __future__ import annotations
 import io
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from miscreen.errors import InputError
 from miscreen.result import Result
-
-if TYPE_CHECKING:
-    pass
 
 PLOTS = (".svg", ".png", ".pdf")
 _LABELS = {"r2": "R-squared", "roc_auc": "area under the ROC curve"}

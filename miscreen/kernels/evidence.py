@@ -14,7 +14,7 @@ import numpy as np
 
 from miscreen.kernels._jit import add_products, inner, kernel
 from miscreen.kernels.counts import level_codes
-from miscreen.kernels.ranks import compact, compact_target, normal_quantile
+from miscreen.kernels.ranks import compact, compact_target, normal_quantile, untied
 
 FUNCTIONS = 12  # of a margin, in each family
 _SCORES, _COSINES = 0, 1  # the families, which differ in their first two functions
@@ -60,14 +60,6 @@ def function_table(n):
         for j in range(_COLUMNS):
             high[j] = low[j] if j % 2 == 1 else -low[j]
     return table
-
-
-@inner
-def _untied(values, order):
-    for i in range(1, len(order)):
-        if values[order[i]] == values[order[i - 1]]:
-            return False
-    return True
 
 
 @inner
@@ -156,6 +148,17 @@ def _skewness(order, table, places, means, factor, family, skews):
                 function[j] = rest / factor[j, j]
                 skews[j] += share * function[j] ** 3
         start = stop
+
+
+@inner
+def _ordered_margin(values, order, table, places, moments, untied_moments):
+    """A margin as `score_functions` describes it, with the moments of untied ranks where it has no ties. O(n) then."""
+    if not untied(values, order):
+        score_functions(values, order, table, places, moments[0], moments[1], moments[2])
+        return places, moments[0], moments[1], moments[2]
+    for i in range(len(order)):
+        places[order[i]] = 2 * i
+    return places, untied_moments[0], untied_moments[1], untied_moments[2]
 
 
 @inner
@@ -330,10 +333,10 @@ def evidence(
     x, y = np.empty(full), np.empty(full)
     x_order, y_order = np.empty(full, np.intp), np.empty(full, np.intp)
     x_places, y_places = np.empty(full, np.int64), np.empty(full, np.int64)
-    x_means, x_factors, x_skews = np.empty(_WIDTH), np.empty((2, FUNCTIONS, FUNCTIONS)), np.empty((2, FUNCTIONS))
-    y_means, y_factors, y_skews = np.empty(_WIDTH), np.empty((2, FUNCTIONS, FUNCTIONS)), np.empty((2, FUNCTIONS))
+    x_moments = np.empty(_WIDTH), np.empty((2, FUNCTIONS, FUNCTIONS)), np.empty((2, FUNCTIONS))
+    y_moments = np.empty(_WIDTH), np.empty((2, FUNCTIONS, FUNCTIONS)), np.empty((2, FUNCTIONS))
     untied_places = np.empty(full, np.int64)
-    untied_means, untied_factors, untied_skews = rank_margin[1].copy(), rank_margin[2].copy(), rank_margin[3].copy()
+    untied_moments = rank_margin[1].copy(), rank_margin[2].copy(), rank_margin[3].copy()
     in_order = np.arange(full)
     ranks = table
     for f in range(len(values)):
@@ -346,31 +349,21 @@ def evidence(
             ranks = table if n == full else function_table(n)
             score_functions(
                 in_order[:n].astype(np.float64), in_order[:n], ranks, untied_places[:n],
-                untied_means, untied_factors, untied_skews,
+                untied_moments[0], untied_moments[1], untied_moments[2],
             )  # fmt: skip
         kx, ky = 0, 0
         if labels[f]:
             kx = level_codes(x[:n], x_order[:n], x_places[:n])
-            x_margin = (x_places[:n], x_means, x_factors, x_skews)
-        elif _untied(x, x_order[:n]):
-            for i in range(n):
-                x_places[x_order[i]] = 2 * i
-            x_margin = (x_places[:n], untied_means, untied_factors, untied_skews)
+            x_margin = (x_places[:n], x_moments[0], x_moments[1], x_moments[2])
         else:
-            score_functions(x[:n], x_order[:n], ranks, x_places[:n], x_means, x_factors, x_skews)
-            x_margin = (x_places[:n], x_means, x_factors, x_skews)
+            x_margin = _ordered_margin(x[:n], x_order[:n], ranks, x_places[:n], x_moments, untied_moments)
         if target_labels:
             ky = level_codes(y[:n], y_order[:n], y_places[:n])
-            y_margin = (y_places[:n], y_means, y_factors, y_skews)
+            y_margin = (y_places[:n], y_moments[0], y_moments[1], y_moments[2])
         elif n == full:
             y_margin = target_margin
-        elif _untied(y, y_order[:n]):
-            for i in range(n):
-                y_places[y_order[i]] = 2 * i
-            y_margin = (y_places[:n], untied_means, untied_factors, untied_skews)
         else:
-            score_functions(y[:n], y_order[:n], ranks, y_places[:n], y_means, y_factors, y_skews)
-            y_margin = (y_places[:n], y_means, y_factors, y_skews)
+            y_margin = _ordered_margin(y[:n], y_order[:n], ranks, y_places[:n], y_moments, untied_moments)
         if kx > 0 and ky > 0:
             scores[f] = _classes_pair(x_places[:n], kx, y_places[:n], ky, priors, effect)
         elif kx > 0:

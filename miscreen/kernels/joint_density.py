@@ -13,7 +13,7 @@ import numpy as np
 from miscreen.kernels._jit import inner, kernel
 from miscreen.kernels.density import EDGE, kernel_shape, sum_xlogx
 from miscreen.kernels.logarithm import logarithm, xlogx
-from miscreen.kernels.ranks import compact, compact_target, normal_score_table, normal_scores, present_count
+from miscreen.kernels.ranks import compact, compact_target, normal_score_table, normal_scores, present_count, untied
 from miscreen.kernels.spread import spread
 
 
@@ -166,14 +166,6 @@ def scored(values, order, table):
     return scores, ascending
 
 
-@inner
-def _untied(values, order):
-    for i in range(1, len(order)):
-        if values[order[i]] == values[order[i - 1]]:
-            return False
-    return True
-
-
 @kernel
 def joint_kde(
     values, order, target, target_order, full_table, target_margin, rank_margin, bandwidths, multiplier, shape, grid, mi
@@ -197,7 +189,7 @@ def joint_kde(
     for f in range(len(values)):
         n = present_count(values[f], order[f])
         y = target_margin
-        if n == full and on_ranks and _untied(values[f], order[f]):
+        if n == full and on_ranks and untied(values[f], order[f]):
             for i in range(n):
                 cells[order[f, i]] = rank_margin[0][i]
                 weights[order[f, i]] = rank_margin[1][i]

@@ -129,6 +129,15 @@ def normal_scores(values, order, n, table, scores):
         start = stop
 
 
+@inner
+def untied(values, order):
+    """Whether no two neighbours in an order of values are equal. O(n), less where two are."""
+    for i in range(1, len(order)):
+        if values[order[i]] == values[order[i - 1]]:
+            return False
+    return True
+
+
 @kernel
 def spread_ties(values, order, shuffled, share, places, places_order):
     """Replace features (n_features, n) by places in their order, where only large groups of ties stay together.

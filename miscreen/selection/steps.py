@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from miscreen.errors import DataError
 from miscreen.result import Result
-
-if TYPE_CHECKING:
-    pass
 
 
 class Steps(Result):
