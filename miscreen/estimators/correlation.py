@@ -14,9 +14,10 @@ from miscreen.kernels.moments import (
     SCORES,
     VALUES,
     center,
+    center_ranks,
     label_correlations,
     rank_correlations,
-    to_stage,
+    stage_table,
     value_correlations,
 )
 from miscreen.model import Batch, Scores, Target
@@ -31,10 +32,13 @@ class _Correlation(Estimator):
 
     def __init__(self, target: Target, options: NoOptions) -> None:
         self._target = target
-        staged = np.empty(len(target.values))
-        to_stage(target.values, target.order, self._stage, staged)
-        self._centered = np.empty(len(staged))
-        self._rest, self._squares = center(staged, self._centered)
+        values = target.values
+        self._centered = np.empty(len(values))
+        if self._stage == VALUES:
+            self._rest, self._squares = center(values, self._centered)
+        else:
+            self._table = stage_table(len(values), self._stage)
+            center_ranks(values, target.order, self._table, np.empty(len(values)), self._centered)
 
     @property
     def margin_free(self) -> bool:
@@ -64,11 +68,12 @@ class _Correlation(Estimator):
         out = np.empty((3, len(values)))
         mi, r, linfoot = out
         target = self._target
-        prepared = (self._centered, self._rest, self._squares)
         if order is None:
-            value_correlations(values, target.values, *prepared, mi, r, linfoot)
+            value_correlations(values, target.values, self._centered, self._rest, self._squares, mi, r, linfoot)
         else:
-            rank_correlations(values, order, target.values, target.order, *prepared, self._stage, mi, r, linfoot)
+            rank_correlations(
+                values, order, target.values, target.order, self._table, self._centered, self._stage, mi, r, linfoot
+            )
         return out
 
     def _labels(

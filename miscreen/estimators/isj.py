@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from miscreen.kernels.joint_density import scored
+from miscreen.kernels.joint_density import ascending_scores
 from miscreen.kernels.ranks import normal_score_table
 from miscreen.model import Batch, Floats, Kind, Target
 
@@ -66,6 +66,6 @@ def isj_bandwidths(batch: Batch, target: Target, *, on_ranks: bool) -> Floats:
         for side, kind in ((values, batch.kind), (target.values, target.kind)):
             if kind == Kind.CONTINUOUS:
                 kept = side[present]
-                row.append(isj_bandwidth(scored(kept, np.argsort(kept), table)[1]))
+                row.append(isj_bandwidth(ascending_scores(kept, np.argsort(kept), table)))
         found.append(row)
     return np.array(found)

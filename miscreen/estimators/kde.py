@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from miscreen.errors import InputError
 from miscreen.estimators.estimator import Estimator, settle_number
 from miscreen.estimators.isj import isj_bandwidth, isj_bandwidths
 from miscreen.estimators.plugin import plugin_scores
 from miscreen.kernels.density import KERNELS, class_kde
-from miscreen.kernels.joint_density import joint_kde, margin, scored
+from miscreen.kernels.joint_density import ascending_scores, joint_kde, margin, margin_by_sample
 from miscreen.kernels.ranks import normal_score_table
 from miscreen.model import Batch, Floats, Kind, Scores, Target
 
@@ -120,8 +119,15 @@ class Kde(Estimator):
         self._given = np.nan if isinstance(given, str) else given
         if target.kind == Kind.CONTINUOUS:
             n = len(target.values)
-            self._target_margin = self._margin(target.values, target.order)
-            self._rank_margin = self._margin(np.arange(float(n)), np.arange(n))
+            laying = (options.bandwidth_multiplier, self._shape, options.grid)
+            scores = ascending_scores(target.values, target.order, self._table)
+            self._target_positions = np.empty(n)
+            self._target_margin = margin_by_sample(
+                scores, target.order, self._bandwidth(scores), *laying, self._target_positions
+            )
+            scores = ascending_scores(np.arange(float(n)), np.arange(n), self._table)
+            self._rank_positions = np.empty(n)
+            self._rank_margin = margin(scores, self._bandwidth(scores), *laying, self._rank_positions)
 
     @property
     def margin_free(self) -> bool:
@@ -154,8 +160,8 @@ class Kde(Estimator):
             method = "kde"
             joint_kde(
                 batch.values, batch.order, target.values, target.order, self._table,
-                self._target_margin, self._rank_margin, bandwidths, options.bandwidth_multiplier,
-                self._shape, options.grid, mi,
+                self._target_margin, self._target_positions, self._rank_margin, self._rank_positions,
+                bandwidths, options.bandwidth_multiplier, self._shape, options.grid, mi,
             )  # fmt: skip
         else:
             method = "kde per class"
@@ -170,8 +176,5 @@ class Kde(Estimator):
             return Scores(mi, method)
         return Scores(mi, [f"{method} (silverman)" if np.isnan(b).any() else method for b in bandwidths])
 
-    def _margin(self, values: Floats, order: NDArray[np.intp]) -> Any:
-        options = self._options
-        scores, ascending = scored(values, order, self._table)
-        given = isj_bandwidth(ascending) if options.bandwidth == "isj" else self._given
-        return margin(scores, ascending, given, options.bandwidth_multiplier, self._shape, options.grid)
+    def _bandwidth(self, ascending: Floats) -> float:
+        return isj_bandwidth(ascending) if self._options.bandwidth == "isj" else self._given

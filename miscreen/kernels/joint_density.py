@@ -13,37 +13,31 @@ import numpy as np
 from miscreen.kernels._jit import inner, kernel
 from miscreen.kernels.density import EDGE, kernel_shape, sum_xlogx
 from miscreen.kernels.logarithm import logarithm, xlogx
-from miscreen.kernels.ranks import compact, compact_target, normal_score_table, normal_scores, present_count, untied
+from miscreen.kernels.margins import is_tied, score_ranks
+from miscreen.kernels.ranks import normal_score_table, present_count
 from miscreen.kernels.spread import spread
 
 
 @kernel
-def margin(scores, ascending, given, multiplier, shape, grid):
+def margin(ascending, given, multiplier, shape, grid, positions):
     """Lay one axis of a joint density: where its samples fall, and the folded smoothing matrices.
 
-    scores, ascending: float64, the same values by sample and sorted; given: a bandwidth, NaN = the reference
-    rule sigma n^(-1/6). Returns cells, weights of the next cell, even and odd matrix, first occupied cell, and
-    whether the axis can be laid at all. O(n + grid^2).
+    ascending: float64; given: a bandwidth, NaN = the reference rule sigma n^(-1/6); positions: float64, as long, are
+    written: cells, and how far on to the next. Returns even and odd matrix, first occupied cell, and whether the axis
+    can be laid at all. O(n + grid^2).
     """
-    n = len(scores)
+    n = len(ascending)
     half = grid // 2
-    cells = np.empty(n, np.int64)
-    weights = np.empty(n)
     even = np.empty((half, half))
     odd = np.empty((half, half))
     bandwidth = multiplier * (spread(ascending) * n ** (-1.0 / 6.0) if np.isnan(given) else given)
     low = ascending[0] - EDGE * bandwidth
     step = (ascending[n - 1] + EDGE * bandwidth - low) / (grid - 1)
     if not (bandwidth > 0.0 and 0.0 < step < np.inf and ascending[0] < ascending[n - 1]):
-        return cells, weights, even, odd, 0, False
-    first, last = half, half
+        return even, odd, 0, False
     for i in range(n):
-        position = (scores[i] - low) / step
-        cell = min(int(position), grid - 2)
-        cells[i] = cell
-        weights[i] = position - cell
-        first = min(first, cell)
-        last = max(last, cell + 1)
+        positions[i] = (ascending[i] - low) / step
+    first, last = _cell(positions[0], grid), _cell(positions[n - 1], grid) + np.uint64(1)
     taps = np.empty(grid)
     for i in range(grid):
         taps[i] = kernel_shape(shape, i * (step / bandwidth))
@@ -51,7 +45,23 @@ def margin(scores, ascending, given, multiplier, shape, grid):
         for j in range(half):
             even[i, j] = taps[abs(i - j)] + taps[grid - 1 - i - j]
             odd[i, j] = taps[abs(i - j)] - taps[grid - 1 - i - j]
-    return cells, weights, even, odd, min(first, grid - 1 - last), True
+    return even, odd, min(np.int64(first), grid - 1 - np.int64(last), half), True
+
+
+@inner
+def _cell(position, grid):
+    """The cell of a position on an axis: its whole part, but for the end. O(1)."""
+    return np.uint64(min(np.int64(position), grid - 2))
+
+
+@kernel
+def margin_by_sample(ascending, order, given, multiplier, shape, grid, by_sample):
+    """A `margin` whose positions are written by sample, float64, for those that an order lists. O(n + grid^2)."""
+    positions = np.empty(len(order))
+    laid = margin(ascending, given, multiplier, shape, grid, positions)
+    for i in range(len(order)):
+        by_sample[np.uint64(order[i])] = positions[i]
+    return laid
 
 
 @inner
@@ -112,27 +122,39 @@ def _folded_mi(products, margins, scratch):
     return (joint - sum_xlogx(fx, terms) - sum_xlogx(fy, terms)) / total + logarithm(total)
 
 
-@kernel
-def joint_mi(x, y, counts, folded, smoothed, sides, products):
-    """Mutual information, in nats, of the smoothed density of two margins laid by `margin`.
+@inner
+def _share_out(x, y, order, counts):
+    """Share out samples linearly among the points of a grid: counts, float64 (grid, grid).
 
-    Scratch, float64: counts (grid, grid), folded and smoothed (2, half, grid), sides and products (2, grid,
-    half). With S the sum of v ln v over cells that add up to G: (S(f) - S(fx) - S(fy)) / G + ln G.
-    O(n + grid^3 / 2).
+    x: positions along the first axis, in an order of the samples; y: along the second, by sample. As x ascends, so do
+    the rows of the grid, and only y is looked up far apart. O(n + grid^2).
     """
-    x_cells, x_weights, x_even, x_odd, x_first, x_laid = x
-    y_cells, y_weights, y_even, y_odd, y_first, y_laid = y
-    if not (x_laid and y_laid):
-        return np.nan
+    grid = len(counts)
+    counts[:] = 0.0
+    for k in range(len(x)):
+        i = _cell(x[k], grid)
+        a = x[k] - np.float64(i)
+        position = y[np.uint64(order[k])]
+        j = _cell(position, grid)
+        b = position - np.float64(j)
+        near, far = counts[i], counts[i + np.uint64(1)]
+        near[j] += (1.0 - a) * (1.0 - b)
+        near[j + np.uint64(1)] += (1.0 - a) * b
+        far[j] += a * (1.0 - b)
+        far[j + np.uint64(1)] += a * b
+
+
+@inner
+def _joint_mi(counts, x, y, folded, smoothed, sides, products):
+    """Mutual information, in nats, of counts on a grid, smoothed along two axes as `margin` says.
+
+    Scratch, float64: folded and smoothed (2, half, grid), sides and products (2, grid, half). With S the sum of
+    v ln v over cells that add up to G: (S(f) - S(fx) - S(fy)) / G + ln G. O(grid^3 / 2).
+    """
+    x_even, x_odd, x_first, _ = x
+    y_even, y_odd, y_first, _ = y
     grid = len(counts)
     half = grid // 2
-    counts[:] = 0.0
-    for k in range(len(x_cells)):
-        i, j, a, b = x_cells[k], y_cells[k], x_weights[k], y_weights[k]
-        counts[i, j] += (1.0 - a) * (1.0 - b)
-        counts[i, j + 1] += (1.0 - a) * b
-        counts[i + 1, j] += a * (1.0 - b)
-        counts[i + 1, j + 1] += a * b
     for i in range(half):
         for c in range(grid):
             folded[0, i, c] = counts[i, c] + counts[grid - 1 - i, c]
@@ -151,31 +173,30 @@ def joint_mi(x, y, counts, folded, smoothed, sides, products):
 
 
 @kernel
-def scored(values, order, table):
-    """Values without missing ones (float64), by sample and ascending. O(n).
+def ascending_scores(values, order, table):
+    """Values (float64) in the order of the samples listed, none missing. O(n).
 
     As normal scores if `table` is the `normal_score_table` of their number, as they are if it is empty.
     """
-    n = len(values)
-    scores = values.copy()
-    ascending = np.empty(n)
+    ascending = np.empty(len(order))
+    for i in range(len(order)):
+        ascending[i] = values[np.uint64(order[i])]
     if len(table) > 0:
-        normal_scores(values, order, n, table, scores)
-    for i in range(n):
-        ascending[i] = scores[order[i]]
-    return scores, ascending
+        score_ranks(ascending, table)
+    return ascending
 
 
 @kernel
 def joint_kde(
-    values, order, target, target_order, full_table, target_margin, rank_margin, bandwidths, multiplier, shape, grid, mi
-):
-    """Mutual information, in nats, of continuous features with a continuous target, by `joint_mi`.
+    values, order, target, target_order, full_table, target_margin, target_positions, rank_margin, rank_positions,
+    bandwidths, multiplier, shape, grid, mi,
+):  # fmt: skip
+    """Mutual information, in nats, of continuous features with a continuous target: smoothed counts on a grid.
 
     values: float64 (n_features, n_samples), NaN = missing; order: its argsort; full_table: `normal_score_table`
-    of the samples, empty for the raw scale; target_margin, rank_margin: the `margin` of the whole target and of
-    untied ranks; bandwidths: float64 (n_features, 2), of feature and target, NaN = the reference rule; mi:
-    float64 (n_features,). O(n + grid^3 / 2) each.
+    of the samples, empty for the raw scale; target_margin, target_positions: `margin_by_sample` of the whole target;
+    rank_margin, rank_positions: `margin` of untied ranks; bandwidths: float64 (n_features, 2), of feature and target,
+    NaN = the reference rule; mi: float64 (n_features,). O(n + grid^3 / 2) each.
     """
     full = len(target)
     half = grid // 2
@@ -184,24 +205,33 @@ def joint_kde(
     counts = np.empty((grid, grid))
     folded, smoothed = np.empty((2, half, grid)), np.empty((2, half, grid))
     sides, products = np.empty((2, grid, half)), np.empty((2, grid, half))
-    kept, kept_order = np.empty(full), np.empty(full, np.intp)
-    cells, weights = np.empty(full, np.int64), np.empty(full)
+    ascending, kept_order, kept_positions = np.empty(full), np.empty(full, np.intp), np.empty(full)
     for f in range(len(values)):
         n = present_count(values[f], order[f])
-        y = target_margin
-        if n == full and on_ranks and untied(values[f], order[f]):
-            for i in range(n):
-                cells[order[f, i]] = rank_margin[0][i]
-                weights[order[f, i]] = rank_margin[1][i]
-            x = (cells, weights, rank_margin[2], rank_margin[3], rank_margin[4], rank_margin[5])
-        else:
-            if on_ranks and len(table) != 2 * n - 1:
-                table = full_table if n == full else normal_score_table(n)
-            compact(values[f], order[f], kept, kept_order)
-            scores, ascending = scored(kept[:n], kept_order[:n], table)
-            x = margin(scores, ascending, bandwidths[f, 0], multiplier, shape, grid)
-            if n < full:
-                compact_target(values[f], target, target_order, kept, kept_order)
-                scores, ascending = scored(kept[:n], kept_order[:n], table)
-                y = margin(scores, ascending, bandwidths[f, 1], multiplier, shape, grid)
-        mi[f] = joint_mi(x, y, counts, folded, smoothed, sides, products)
+        if on_ranks and len(table) != 2 * n - 1:
+            table = full_table if n == full else normal_score_table(n)
+        y, y_positions = target_margin, target_positions
+        if n < full:
+            place = 0
+            for sample in target_order:
+                if not np.isnan(values[f, sample]):
+                    kept_order[place] = sample
+                    place += 1
+            y = margin_by_sample(
+                ascending_scores(target, kept_order[:n], table), kept_order[:n],
+                bandwidths[f, 1], multiplier, shape, grid, kept_positions,
+            )  # fmt: skip
+            y_positions = kept_positions
+        for i in range(n):
+            ascending[i] = values[f, np.uint64(order[f, i])]
+        x, x_positions = rank_margin, rank_positions
+        if n < full or not on_ranks or is_tied(ascending):
+            if on_ranks:
+                score_ranks(ascending[:n], table)
+            x = margin(ascending[:n], bandwidths[f, 0], multiplier, shape, grid, ascending[:n])
+            x_positions = ascending
+        if not (x[3] and y[3]):
+            mi[f] = np.nan
+            continue
+        _share_out(x_positions[:n], y_positions, order[f], counts)
+        mi[f] = _joint_mi(counts, x, y, folded, smoothed, sides, products)

@@ -9,12 +9,11 @@ import numpy as np
 from miscreen.kernels._jit import inner, kernel
 from miscreen.kernels.counts import joint_counts, level_codes, miller_madow, plugin_mi
 from miscreen.kernels.digamma import digamma
+from miscreen.kernels.margins import score_ranks
 from miscreen.kernels.ranks import (
-    average_ranks,
     compact,
     compact_target,
     normal_score_table,
-    normal_scores,
     present_count,
 )
 
@@ -84,20 +83,25 @@ def center(values, centered):
 
 @inner
 def correlation(x, mean, y, y_rest, y_squares):
-    """Pearson's r of x, whose mean is given, with a `center`ed y; NaN when either is constant or overflows. O(n).
-
-    Two passes with what rounding left in the means put right: Chan, Golub & LeVeque (1983),
-    doi:10.1080/00031305.1983.10483115, eq. 1.7. Cut to [-1, 1], which rounding alone can leave.
-    """
+    """Pearson's r of x, whose mean is given, with a `center`ed y; NaN when either is constant or overflows. O(n)."""
     x_rest, x_squares, product = deviation_sums(x, mean, y)
     n = len(x)
-    x_squares -= x_rest * x_rest / n
+    return quotient(x_squares - x_rest * x_rest / n, y_squares, product - x_rest * y_rest / n)
+
+
+@inner
+def quotient(x_squares, y_squares, product):
+    """Pearson's r from sums of squares and products of deviations; NaN when a square is 0 or overflows. O(1).
+
+    Of two passes with what rounding left in the means put right: Chan, Golub & LeVeque (1983),
+    doi:10.1080/00031305.1983.10483115, eq. 1.7. Cut to [-1, 1], which rounding alone can leave.
+    """
     if not (0.0 < x_squares < np.inf and 0.0 < y_squares < np.inf):
         return np.nan
     size = math.sqrt(x_squares * y_squares)  # exact for a column and itself, which then have r = 1
     if not _SMALLEST < size < np.inf:  # for columns in units so far from 1 that the product leaves the numbers
         size = math.sqrt(x_squares) * math.sqrt(y_squares)
-    r = (product - x_rest * y_rest / n) / size
+    r = product / size
     return max(-1.0, min(1.0, r))
 
 
@@ -129,22 +133,6 @@ def report(f, n, r, stage, mi, correlations, linfoot):
 
 
 @kernel
-def to_stage(values, order, stage, staged):
-    """Write VALUES as they are, or their average RANKS, or the normal SCORES of these; none may be missing.
-
-    values, staged: float64 arrays; order: intp array, ascending. O(n).
-    """
-    n = len(values)
-    if stage == VALUES:
-        for i in range(n):
-            staged[i] = values[i]
-    elif stage == RANKS:
-        average_ranks(values, order, n, staged)
-    else:
-        normal_scores(values, order, n, normal_score_table(n), staged)
-
-
-@kernel
 def value_correlations(values, target, centered, rest, squares, mi, correlations, linfoot):
     """Pearson's r of each feature with the target, Gaussian mutual information in nats, Linfoot's coefficient.
 
@@ -170,45 +158,120 @@ def value_correlations(values, target, centered, rest, squares, mi, correlations
 
 
 @kernel
-def rank_correlations(values, order, target, target_order, centered, rest, squares, stage, mi, correlations, linfoot):
-    """Like `value_correlations`, of average RANKS or normal SCORES; centered is of the target's.
+def stage_table(n, stage):
+    """What `score_ranks` reads for n samples: their RANKS or normal SCORES; float64, empty for VALUES. O(n)."""
+    if stage == SCORES:
+        return normal_score_table(n)
+    table = np.empty(max(0, 2 * n - 1) if stage == RANKS else 0)
+    for i in range(len(table)):
+        table[i] = 0.5 * i + 1.0
+    return table
 
-    order: argsort of values, NaN last; target_order: that of the target.
+
+@inner
+def _deviate(values, order, table, deviations):
+    """Write deviations of ranks or scores from their mean, in the order of the samples listed. O(n).
+
+    The mean adds up first and last, second and last but one, so that in a decreasing relation it only changes sign.
+    """
+    n = len(order)
+    for i in range(n):
+        deviations[i] = values[np.uint64(order[i])]
+    score_ranks(deviations, table)
+    s0 = s1 = s2 = s3 = 0.0
+    half = n // 2
+    whole = half - half % 4
+    for i in range(0, whole, 4):
+        s0 += deviations[i] + deviations[n - 1 - i]
+        s1 += deviations[i + 1] + deviations[n - 2 - i]
+        s2 += deviations[i + 2] + deviations[n - 3 - i]
+        s3 += deviations[i + 3] + deviations[n - 4 - i]
+    for i in range(whole, half):
+        s0 += deviations[i] + deviations[n - 1 - i]
+    mean = ((s0 + s1) + (s2 + s3) + (deviations[half] if n % 2 == 1 else 0.0)) / n
+    for i in range(n):
+        deviations[i] -= mean
+
+
+@kernel
+def center_ranks(values, order, table, deviations, centered):
+    """Write the deviations of ranks or scores (`stage_table`) of the samples listed: in that order, and by sample.
+
+    values: float64; order: intp, ascending; deviations: float64, as long; centered: float64, others left alone. O(n).
+    """
+    _deviate(values, order, table, deviations)
+    for i in range(len(order)):
+        centered[np.uint64(order[i])] = deviations[i]
+
+
+@inner
+def _ordered_correlation(x, y, order):
+    """Pearson's r of deviations x in the order of the samples listed, and y by sample. O(n).
+
+    All sums are in that order: the samples may come in any without changing a bit, and y is all that is looked up.
+    """
+    x0 = x1 = y0 = y1 = xx0 = xx1 = yy0 = yy1 = xy0 = xy1 = 0.0
+    n = len(order)
+    for i in range(0, n - 1, 2):
+        a, b = x[i], x[i + 1]
+        c, d = y[np.uint64(order[i])], y[np.uint64(order[i + 1])]
+        x0 += a
+        x1 += b
+        y0 += c
+        y1 += d
+        xx0 += a * a
+        xx1 += b * b
+        yy0 += c * c
+        yy1 += d * d
+        xy0 += a * c
+        xy1 += b * d
+    if n % 2 == 1:
+        a, c = x[n - 1], y[np.uint64(order[n - 1])]
+        x0 += a
+        y0 += c
+        xx0 += a * a
+        yy0 += c * c
+        xy0 += a * c
+    x_rest, y_rest = x0 + x1, y0 + y1
+    return quotient(
+        (xx0 + xx1) - x_rest * x_rest / n, (yy0 + yy1) - y_rest * y_rest / n, (xy0 + xy1) - x_rest * y_rest / n
+    )
+
+
+@kernel
+def rank_correlations(values, order, target, target_order, full_table, centered, stage, mi, correlations, linfoot):
+    """Like `value_correlations`, of average RANKS or normal SCORES; centered: the target's, by `center_ranks`.
+
+    order: argsort of values, NaN last; target_order: that of the target; full_table: the samples' `stage_table`.
     O(n) a feature, also where values are missing.
     """
     n_samples = len(target)
-    x, y, staged, deviations = (
-        np.empty(n_samples),
-        np.empty(n_samples),
-        np.empty(n_samples),
-        np.empty(n_samples),
-    )
-    x_order, y_order = np.empty(n_samples, np.intp), np.empty(n_samples, np.intp)
-    table = normal_score_table(n_samples if stage == SCORES else 0)
+    x, y_order, y = np.empty(n_samples), np.empty(n_samples, np.intp), np.empty(n_samples)
+    table = full_table
     for f in range(len(values)):
         n = present_count(values[f], order[f])
-        if n == n_samples:
-            if stage == SCORES:
-                normal_scores(values[f], order[f], n, table, staged)
-            else:
-                average_ranks(values[f], order[f], n, staged)
-            r = correlation(staged, mean_of(staged), centered, rest, squares)
-        else:
-            compact(values[f], order[f], x, x_order)
-            compact_target(values[f], target, target_order, y, y_order)
-            to_stage(y[:n], y_order[:n], stage, staged[:n])
-            rest_n, squares_n = center(staged[:n], deviations[:n])
-            to_stage(x[:n], x_order[:n], stage, staged[:n])
-            r = correlation(staged[:n], mean_of(staged[:n]), deviations[:n], rest_n, squares_n)
+        if len(table) != 2 * n - 1:
+            table = full_table if n == n_samples else stage_table(n, stage)
+        if n < n_samples:
+            place = 0
+            for sample in target_order:
+                if not np.isnan(values[f, sample]):
+                    y_order[place] = sample
+                    place += 1
+            center_ranks(target, y_order[:n], table, x[:n], y)
+        _deviate(values[f], order[f, :n], table, x[:n])
+        r = _ordered_correlation(x[:n], centered if n == n_samples else y, order[f, :n])
         report(f, n, r, stage, mi, correlations, linfoot)
 
 
 @inner
-def correlation_ratio(centered, squares, classes, n_classes):
+def correlation_ratio(centered, classes, n_classes):
     """Squared correlation ratio: the share of the squares of a `center`ed array between classes. O(n).
 
     NaN when it is constant or overflows. Pearson (1905); cut to at most 1, which rounding alone can pass.
     """
+    rest, squares, _ = deviation_sums(centered, 0.0, centered)
+    squares -= rest * rest / len(centered)
     if not 0.0 < squares < np.inf:
         return np.nan
     sums, sizes = np.zeros(n_classes), np.zeros(n_classes)
@@ -250,13 +313,20 @@ def label_correlations(
     Writes method too: CORRELATION, RATIO or PLUG_IN. O(n + levels) a feature; 8 kx ky bytes for counts.
     """
     n_samples = len(target)
-    x, y, staged = np.empty(n_samples), np.empty(n_samples), np.empty(n_samples)
-    deviations = np.empty(n_samples)
+    x, y, deviations, centered = (
+        np.empty(n_samples),
+        np.empty(n_samples),
+        np.empty(n_samples),
+        np.empty(n_samples),
+    )
     x_order, y_order = np.empty(n_samples, np.intp), np.empty(n_samples, np.intp)
     x_codes, y_codes = np.empty(n_samples, np.int64), np.empty(n_samples, np.int64)
+    table = stage_table(n_samples, stage)
     for f in range(len(values)):
         n = compact(values[f], order[f], x, x_order)
         compact_target(values[f], target, target_order, y, y_order)
+        if stage != VALUES and len(table) != 2 * n - 1:
+            table = stage_table(n, stage)
         kx = number_levels(x[:n], x_order[:n], x_codes[:n]) if labels[f] else 0
         ky = number_levels(y[:n], y_order[:n], y_codes[:n]) if target_labels else 0
         if kx > 2 and ky > 2:
@@ -267,22 +337,25 @@ def label_correlations(
             method[f] = PLUG_IN
             continue
         if kx > 2 or ky > 2:
-            if kx > 2:
-                to_stage(y[:n], y_order[:n], stage, staged[:n])
+            numbers, ascending = (y[:n], y_order[:n]) if kx > 2 else (x[:n], x_order[:n])
+            if stage == VALUES:
+                center(numbers, centered[:n])
             else:
-                to_stage(x[:n], x_order[:n], stage, staged[:n])
-            _, squares = center(staged[:n], deviations[:n])
-            ratio = correlation_ratio(deviations[:n], squares, x_codes if kx > 2 else y_codes, max(kx, ky))
+                center_ranks(numbers, ascending, table, deviations[:n], centered)
+            ratio = correlation_ratio(centered[:n], x_codes if kx > 2 else y_codes, max(kx, ky))
             mi[f] = gaussian_mi(ratio)
             if stage == SCORES:
                 mi[f] -= gaussian_bias(n, max(kx, ky))
             correlations[f] = np.nan
             linfoot[f] = math.sqrt(ratio)
             method[f] = RATIO
+            continue
+        if stage == VALUES:
+            rest, squares = center(y[:n], centered[:n])
+            r = correlation(x[:n], mean_of(x[:n]), centered[:n], rest, squares)
         else:
-            to_stage(y[:n], y_order[:n], stage, staged[:n])
-            rest, squares = center(staged[:n], deviations[:n])
-            to_stage(x[:n], x_order[:n], stage, staged[:n])
-            r = correlation(staged[:n], mean_of(staged[:n]), deviations[:n], rest, squares)
-            report(f, n, r, stage, mi, correlations, linfoot)
-            method[f] = CORRELATION
+            center_ranks(y[:n], y_order[:n], table, deviations[:n], centered)
+            _deviate(x[:n], x_order[:n], table, deviations[:n])
+            r = _ordered_correlation(deviations[:n], centered, x_order[:n])
+        report(f, n, r, stage, mi, correlations, linfoot)
+        method[f] = CORRELATION

@@ -1,4 +1,4 @@
-"""Ranks with ties averaged, and the normal scores they map to."""
+"""Normal scores of ranks, ties that are told apart, and samples that are missing."""
 
 from __future__ import annotations
 
@@ -77,25 +77,6 @@ def present_count(values, order):
 
 
 @kernel
-def average_ranks(values, order, n, ranks):
-    """Write ranks 1 to n of the first n samples in ascending `order`, ties averaged; others are left alone.
-
-    values, ranks: float arrays over samples; order: intp array. O(n), without scratch.
-    Exact: ranks are multiples of one half, and don't depend on the order within ties.
-    """
-    start = 0
-    while start < n:
-        value = values[order[start]]
-        stop = start + 1
-        while stop < n and values[order[stop]] == value:
-            stop += 1
-        rank = 0.5 * (start + 1 + stop)
-        for i in range(start, stop):
-            ranks[order[i]] = rank
-        start = stop
-
-
-@kernel
 def normal_score_table(n):
     """Normal scores of the ranks 1, 1.5, 2, ..., n: a float64 array of 2n - 1 values, read at 2 rank - 2.
 
@@ -108,25 +89,6 @@ def normal_score_table(n):
     if n > 0:
         table[n - 1] = 0.0
     return table
-
-
-@kernel
-def normal_scores(values, order, n, table, scores):
-    """Write the normal scores of the average ranks of the first n samples in ascending `order`.
-
-    values, scores: float arrays over samples; table: `normal_score_table(n)`. O(n), without scratch.
-    Tied samples share the score of their average rank.
-    """
-    start = 0
-    while start < n:
-        value = values[order[start]]
-        stop = start + 1
-        while stop < n and values[order[stop]] == value:
-            stop += 1
-        score = table[start + stop - 1]
-        for i in range(start, stop):
-            scores[order[i]] = score
-        start = stop
 
 
 @inner

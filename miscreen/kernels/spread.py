@@ -20,15 +20,30 @@ def quartile(ascending, which):
 
 @inner
 def squared_deviations(values):
-    """Mean of the values (float64), and the sum of their squared deviations from it, in two passes. O(n)."""
-    mean = 0.0
-    for value in values:
-        mean += value
-    mean /= len(values)
-    squares = 0.0
-    for value in values:
-        squares += (value - mean) ** 2
-    return mean, squares
+    """Mean of the values (float64), and the sum of their squared deviations from it, in two passes. O(n).
+
+    Four sums each, since every addition waits for the one before.
+    """
+    n = len(values)
+    whole = n - n % 4
+    s0 = s1 = s2 = s3 = 0.0
+    for i in range(0, whole, 4):
+        s0 += values[i]
+        s1 += values[i + 1]
+        s2 += values[i + 2]
+        s3 += values[i + 3]
+    for i in range(whole, n):
+        s0 += values[i]
+    mean = ((s0 + s1) + (s2 + s3)) / n
+    s0 = s1 = s2 = s3 = 0.0
+    for i in range(0, whole, 4):
+        s0 += (values[i] - mean) ** 2
+        s1 += (values[i + 1] - mean) ** 2
+        s2 += (values[i + 2] - mean) ** 2
+        s3 += (values[i + 3] - mean) ** 2
+    for i in range(whole, n):
+        s0 += (values[i] - mean) ** 2
+    return mean, (s0 + s1) + (s2 + s3)
 
 
 @kernel
