@@ -125,10 +125,13 @@ class Request:
         )
 
     @contextmanager
-    def open(self, source: Any, kept: Callable[[str], bool] = lambda name: False) -> Iterator[TableSource]:
+    def open(
+        self, source: Any, kept: Callable[[str], bool] = lambda name: False, *, once: bool = False
+    ) -> Iterator[TableSource]:
         """The table, with the pools of all libraries held to the threads allowed.
 
-        Columns excluded are not read, but for the strata and those that `kept` names.
+        Columns excluded are not read, but for the strata and those that `kept` names. `once` promises that each
+        column is read once, and neighbours together.
         """
         excluded, strata = name_matcher(self.exclude), self.inference.strata
         with (
@@ -140,6 +143,7 @@ class Request:
                 read=self.read,
                 text_columns=name_matcher(self.spec.discrete),
                 ignored_columns=lambda name: excluded(name) and name != strata and not kept(name),
+                once=once,
                 on_progress=self.on_progress,
             ) as table,
         ):

@@ -43,7 +43,7 @@ def choose_columns(
                 f"column {source.names[clash[0]]!r} is named both discrete and continuous",
                 "Name it in one of them",
             )
-        text = chosen[source.types[chosen] == ColumnType.TEXT]
+        text = chosen[source.types_of(chosen) == ColumnType.TEXT]
         if kind == Kind.CONTINUOUS and len(text):
             raise DataError(
                 f"column {source.names[text[0]]!r} holds text, so it cannot be continuous",

@@ -182,7 +182,7 @@ def rank(
         from miscreen.cluster.run import rank_in_partitions
 
         return rank_in_partitions(source, request, checkpoints, dask, workers)
-    with request.open(source) as table:
+    with request.open(source, once=True) as table:
         return screen(table, request)
 
 
@@ -227,7 +227,7 @@ class Screen:
         for column in target_columns:
             raw = source.values(np.array([column]))[0].astype(np.float64)
             fingerprints.append(_fingerprint(raw))
-            name, held = source.names[column], ColumnType(source.types[column])
+            name, held = source.names[column], ColumnType(source.types_of(np.array([column]))[0])
             self._targets.append(read_target(name, raw, held, forced[column], spec))
         if "normalized" in request.extra and all(target.kind == Kind.CONTINUOUS for target in self._targets):
             raise DataError("no target is discrete, so normalized has no meaning", "Leave out --extra normalized")
@@ -235,7 +235,7 @@ class Screen:
         self._strata: list[NDArray[np.int64] | None] = [None] * len(self._targets)
         for column in grouping:
             raw = source.values(np.array([column]))[0].astype(np.float64)
-            held = ColumnType(source.types[column])
+            held = ColumnType(source.types_of(np.array([column]))[0])
             self._strata = [read_strata(source.names[column], raw, held, target) for target in self._targets]
         self._significance: list[Significance] = []  # for all partitions, since nulls take long to draw
         if request.inference.p_values:
@@ -367,7 +367,7 @@ class _Scorer:
         from miscreen.kernels.survey import fingerprints, mask_infinities, tame
 
         span = slice(block.first + start, block.first + stop)
-        values = block.values[start:stop].astype(np.float64)  # a copy: infinities are masked in it
+        values = block.values[start:stop].astype(np.float64, copy=False)  # ours: infinities are masked in it
         fingerprints(values, self._partition.fingerprints[span])
         mask_infinities(values, self._partition.n_infinite[span])
         tame(values)

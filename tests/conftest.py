@@ -15,7 +15,7 @@ from miscreen.estimators import ESTIMATORS
 from miscreen.estimators.estimator import Estimator
 from miscreen.model import Batch, Scores, Target
 from miscreen.resources import Resources
-from miscreen.tables import parquet
+from miscreen.tables import indexed, parquet
 
 collect_ignore = ["fuzz_guided.py"]  # a program that needs Atheris, which seldom installs
 
@@ -35,10 +35,12 @@ class Correlation(Estimator):
 
 
 @pytest.fixture(autouse=True, scope="session")
-def pages_whatever_the_size() -> Iterator[None]:
+def ways_of_large_tables() -> Iterator[None]:
     """Tables of tests are small, and are to take the way of large ones."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(parquet, "FEW_VALUES", 0)
+        patch.setattr(indexed, "LEAST_BYTES", 0)
+        patch.setattr(indexed, "LEAST_ROW_BYTES", 0)
         yield
 
 

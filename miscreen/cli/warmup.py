@@ -54,10 +54,21 @@ def warmup(quiet: Quiet = False) -> None:
                 for method in ESTIMATORS:  # whose options choose among no kernels
                     miscreen.rank(source, target, method, threads=1)
             miscreen.rank(source, "single", "pearson", features=["single with gaps"], threads=1)  # float32 alone
+        _index_text()
         for strategy in ("mrmr", "cmim"):  # pairs, and pairs with the target
             miscreen.select(_table(), "number", strategy=strategy, top=2, threads=1)
     if not quiet:
         say("done", f"{kept_kernels()} kernels in {time.monotonic() - began:.1f} s -> {CACHE_DIR}")
+
+
+def _index_text() -> None:
+    """What only large files of text need."""
+    import numpy as np
+
+    from miscreen.kernels.delimited import index_cells
+
+    text = np.frombuffer(bytearray(b"1\n"), dtype=np.uint8)
+    index_cells(text, np.zeros(1, dtype=np.int64), ord(","), 1, 1, np.empty((1, 2), dtype=np.uint32))
 
 
 def _sources(directory: Path) -> Iterator[Any]:

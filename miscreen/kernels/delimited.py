@@ -36,7 +36,8 @@ MAX_PACKED = 7  # longest label that can be packed, bytes
 _U_LENGTH_BITS = np.uint64(LENGTH_BITS)
 _LF, _CR, _SPACE, _TAB = 10, 13, 32, 9
 _STRIDE = 64  # bytes looked at together
-_EIGHT_LF, _EIGHT_1, _EIGHT_128 = (np.uint64(k * 0x0101010101010101) for k in (_LF, 1, 128))
+_EIGHT_LF, _EIGHT_1, _EIGHT_127, _EIGHT_128 = (np.uint64(k * 0x0101010101010101) for k in (_LF, 1, 127, 128))
+_U7, _U56 = np.uint64(7), np.uint64(56)
 _GROUP_ROWS = 64  # rows taken apart side by side; a run of a column is then whole cache lines
 _TILE_CELLS = 4096  # 32 KB of results: a tile stays in the first-level cache
 
@@ -103,6 +104,58 @@ def row_starts(text: NDArray[np.uint8], delimiter: int, quote: int, quotes: bool
                     n_rows += 1
                 start = k + 1
     return n_rows
+
+
+@kernel
+def index_cells(
+    text: NDArray[np.uint8],
+    starts: NDArray[np.int64],
+    delimiter: int,
+    n_columns: int,
+    every: int,
+    places: NDArray[np.uint32],
+) -> int:
+    """Note in `places`, shape (n_rows, parts + 1), where in its row each `every`-th cell starts, last where one would.
+
+    No quote counts. Returns the first row that has not `n_columns` cells, or -1; later rows are unfinished. O(bytes).
+    """
+    base, n_rows, most = text.ctypes.data, len(starts), n_columns - 1
+    pattern = np.uint64(delimiter) * _EIGHT_1
+    for row in range(n_rows):
+        start = starts[row]
+        p = base + start
+        stop = base + (starts[row + 1] if row + 1 < n_rows else len(text))
+        places[row, 0] = 0
+        part = 1
+        count: Any = 0
+        while count < most:
+            wanted = min(part * every, most)
+            while p + _STRIDE <= stop:
+                tally = np.uint64(0)  # of each byte of eight words
+                for k in range(p, p + _STRIDE, 8):
+                    word = word_at(k) ^ pattern  # a byte of it is 0 where the text has a delimiter
+                    other = ((word & _EIGHT_127) + _EIGHT_127) | word
+                    tally += (~other & _EIGHT_128) >> _U7
+                found = np.int64((tally * _EIGHT_1) >> _U56)
+                if count + found >= wanted:
+                    break
+                count += found
+                p += _STRIDE
+            while p < stop and count < wanted:
+                count += byte_at(p) == delimiter
+                p += 1
+            if count < wanted:
+                return row
+            if count == part * every:
+                places[row, part] = p - base - start
+                part += 1
+        while p < stop and byte_at(p) != _LF and byte_at(p) != delimiter:
+            p += 1
+        if p >= stop or byte_at(p) == delimiter:
+            return row
+        end = p - base - start
+        places[row, part] = end + 1 - (end > 0 and byte_at(p - 1) == _CR)
+    return -1
 
 
 # Below, positions are addresses: an array handed to a callee costs it counted references at every cell.

@@ -43,6 +43,8 @@ class Opening:
         ``gzip`` or ``zstd``.
     size : int, optional
         Bytes of the file, when that is known.
+    once : bool
+        Whether each column is read once, neighbours together, so that text need not be kept parsed.
     """
 
     file: BinaryIO
@@ -54,6 +56,7 @@ class Opening:
     resources: Resources
     text_columns: Callable[[str], bool]
     ignored_columns: Callable[[str], bool]
+    once: bool
     on_progress: Progress | None
 
 
@@ -114,6 +117,7 @@ def open_table(
     read: ReadOptions | None = None,
     text_columns: Callable[[str], bool] = lambda name: False,
     ignored_columns: Callable[[str], bool] = lambda name: False,
+    once: bool = False,
     on_progress: Progress | None = None,
 ) -> TableSource:
     """Open a table of any supported kind.
@@ -132,6 +136,8 @@ def open_table(
         Tells of a column's name whether delimited text is to be taken as labels even if it looks like numbers.
     ignored_columns : callable
         Tells of a column's name whether it will not be read, so that what is wrong with its cells is no error.
+    once : bool
+        Promises that each column will be read once, and neighbours together: wide text is then parsed in parts.
     on_progress : callable, optional
         Called with ("read", bytes done, bytes in all or None) while text is parsed.
 
@@ -153,6 +159,7 @@ def open_table(
         "resources": resources,
         "text_columns": text_columns,
         "ignored_columns": ignored_columns,
+        "once": once,
         "on_progress": on_progress,
     }
     if str(source) == "-":
@@ -168,7 +175,7 @@ def open_table(
     opened: list[TableSource] = []
     try:
         for path in paths:
-            opened.append(_open_path(path, {**settings, "resources": share}))  # noqa: PERF401  (closed on error)
+            opened.append(_open_path(path, {**settings, "resources": share, "once": False}))  # noqa: PERF401  (closed on error)
         return join_sources(opened, str(source))
     except BaseException:
         for table in opened:

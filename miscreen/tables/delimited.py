@@ -31,7 +31,7 @@ _LOG = logging.getLogger("miscreen")
 _LONGEST_NULL = 254  # bytes
 _BLOCK_BYTES = 8 << 20  # larger blocks are no faster
 _BYTES_PER_BYTE = 13  # text, row positions and results of the densest table: two empty cells a row
-_READING_SHARE = 4  # of the memory, one part is for what is being read; the rest holds the table
+READING_SHARE = 4  # of the memory, one part is for what is being read; the rest holds the table
 
 
 @dataclass(frozen=True)
@@ -159,16 +159,15 @@ class DelimitedSource(TableSource):
         self.label = label
         # The share must take two tasks at their densest, one parsed and one being stored, and the buffer being
         # filled. Of others the loader keeps as many in flight as it has threads for and as fit.
-        share = resources.memory_bytes // _READING_SHARE
-        if block_bytes is None:
-            block_bytes = max(1, min(_BLOCK_BYTES, share // (2 * _BYTES_PER_BYTE + 1)))
+        share = resources.memory_bytes // READING_SHARE
+        block_bytes = block_bytes or block_size(share)
 
         def report(n_read: int) -> None:
             if on_progress is not None:
                 on_progress(where() if where else n_read, total_bytes)
 
         records = Records(stream, label, options.quote, block_bytes, min(share // 2, MAX_TEXT), report)
-        first = self._read_header(records, options, share)
+        self.names, first = read_header(records, options, share)
         captured = np.fromiter(map(text_columns, self.names), np.bool_, len(self.names))
         ignored = np.fromiter(map(ignored_columns, self.names), np.bool_, len(self.names))
         self._store = ColumnStore(len(self.names), resources.memory_bytes - share, resources.scratch_dir)
@@ -204,30 +203,6 @@ class DelimitedSource(TableSource):
                 more,
             )
 
-    def _read_header(self, records: Records, options: ReadOptions, share: int) -> bytes:
-        """Find delimiter and names; the first row of data."""
-        records.delimiter = ord(options.delimiter) if options.delimiter else records.sniff()
-        header = records.first()
-        if not header:
-            raise DataError(f"{self.label} is empty", "Give a table with a header and at least one row")
-        cells = records.split(header)
-        if options.header:
-            self.names = [name or f"column_{i}" for i, name in enumerate(cells, start=1)]
-            check_names(self.names, self.label)
-            records.line += header.count(b"\n")
-        else:
-            self.names = [f"column_{i}" for i in range(1, len(cells) + 1)]
-        if len(header) + 8 * len(cells) > share:
-            raise ResourceError(
-                f"{self.label}: one row of {len(cells):,} columns takes {format_bytes(len(header) + 8 * len(cells))}, "
-                f"and {format_bytes(share)} are for it",
-                "Give more --memory",
-            )
-        first = records.first() if options.header else header
-        if not first:
-            raise DataError(f"{self.label} has a header and no rows", "Give a table with at least one row")
-        return first
-
     def values(self, columns: NDArray[np.intp]) -> Floats:
         """See `TableSource.values`."""
         out = self._store.read(columns)
@@ -257,27 +232,69 @@ class DelimitedSource(TableSource):
         self._store.close()
 
 
-def open_delimited(opening: Opening) -> DelimitedSource:
+def block_size(share: int) -> int:
+    """Bytes of text that a thread takes at a time, when so many are for what is being read."""
+    return max(1, min(_BLOCK_BYTES, share // (2 * _BYTES_PER_BYTE + 1)))
+
+
+def read_header(records: Records, options: ReadOptions, share: int) -> tuple[list[str], bytes]:
+    """Find delimiter and names; the names, and the first row of data."""
+    label = records.label
+    records.delimiter = ord(options.delimiter) if options.delimiter else records.sniff()
+    header = records.first()
+    if not header:
+        raise DataError(f"{label} is empty", "Give a table with a header and at least one row")
+    cells = records.split(header)
+    if options.header:
+        names = [name or f"column_{i}" for i, name in enumerate(cells, start=1)]
+        check_names(names, label)
+        records.line += header.count(b"\n")
+    else:
+        names = [f"column_{i}" for i in range(1, len(cells) + 1)]
+    if len(header) + 8 * len(cells) > share:
+        raise ResourceError(
+            f"{label}: one row of {len(cells):,} columns takes {format_bytes(len(header) + 8 * len(cells))}, "
+            f"and {format_bytes(share)} are for it",
+            "Give more --memory",
+        )
+    first = records.first() if options.header else header
+    if not first:
+        raise DataError(f"{label} has a header and no rows", "Give a table with at least one row")
+    return names, first
+
+
+def open_delimited(opening: Opening) -> TableSource:
     """Parse the delimited text of an input; a name that ends in .tsv or .tab means tabs unless told otherwise."""
     options = opening.read or ReadOptions()
     if options.delimiter is None and opening.suffix in (".tsv", ".tab"):
         options = replace(options, delimiter="\t")
-    stream = opening.file
-    if opening.compression is not None:
-        stream = pa.CompressedInputStream(pa.PythonFile(opening.file, "r"), opening.compression)
-    progress = opening.on_progress
     try:
-        return DelimitedSource(
-            stream,
-            opening.label,
-            options,
-            opening.resources,
-            opening.text_columns,
-            opening.ignored_columns,
-            (lambda done, total: progress("read", done, total)) if progress is not None else None,
-            opening.size,
-            opening.file.tell if opening.size is not None else None,
-        )
+        if opening.once and opening.size is not None and opening.compression is None:
+            from miscreen.tables.indexed import open_indexed
+
+            indexed = open_indexed(opening, options)
+            if indexed is not None:
+                return indexed
+        return parse(opening, opening.file, options, opening.resources)
     finally:
         if opening.size is not None:  # a file of ours; a pipe belongs to whoever handed it over
             opening.file.close()
+
+
+def parse(opening: Opening, file: BinaryIO, options: ReadOptions, resources: Resources) -> DelimitedSource:
+    """Parse all of an input's text."""
+    stream = file
+    if opening.compression is not None:
+        stream = pa.CompressedInputStream(pa.PythonFile(file, "r"), opening.compression)
+    progress = opening.on_progress
+    return DelimitedSource(
+        stream,
+        opening.label,
+        options,
+        resources,
+        opening.text_columns,
+        opening.ignored_columns,
+        (lambda done, total: progress("read", done, total)) if progress is not None else None,
+        opening.size,
+        file.tell if opening.size is not None else None,
+    )

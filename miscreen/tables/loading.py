@@ -92,10 +92,7 @@ class Loader:
         self._labels, self._known = _number(captured)
         self._store = store
         self._free: list[Floats] = []  # arrays to be used again: touching new memory costs as much as parsing
-        tokens = [token.encode() for token in dict.fromkeys(null_tokens)]
-        packed = b"".join(bytes([len(token)]) + token for token in tokens) + b"\xff"
-        self._nulls = np.frombuffer(packed, dtype=np.uint8)
-        self._numeric_nulls = any(read_number(token) is not None for token in null_tokens)
+        self._nulls, self._numeric_nulls = pack_nulls(null_tokens)
         self.has_number = np.zeros(len(names), dtype=np.bool_)
         self.has_fraction = np.zeros(len(names), dtype=np.bool_)
         self.codes: dict[int, dict[bytes, int]] = {c: {} for c in np.flatnonzero(captured).tolist()}
@@ -285,6 +282,13 @@ class Loader:
             f"{self._label}, line {line}: a cell of more than {format_bytes(kernels.MAX_CELL + 1)}",
             "Check that line for a quote that is not closed, or leave the text out",
         )
+
+
+def pack_nulls(tokens: Sequence[str]) -> tuple[NDArray[np.uint8], bool]:
+    """Null tokens as `miscreen.kernels.delimited.parse_rows` takes them, and whether any is a number."""
+    encoded = [token.encode() for token in dict.fromkeys(tokens)]
+    packed = b"".join(bytes([len(token)]) + token for token in encoded) + b"\xff"
+    return np.frombuffer(packed, dtype=np.uint8), any(read_number(token) is not None for token in tokens)
 
 
 def _number(is_text: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:

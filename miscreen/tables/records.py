@@ -108,6 +108,11 @@ class Records:
         self._read()
         self._check_encoding()
 
+    @property
+    def position(self) -> int:
+        """Where in the stream that begins which is still to be handed out."""
+        return self._n_read - (self._stop - self._start)
+
     def _new_buffer(self) -> bytearray:
         """An empty buffer, with a byte to spare for a line feed that the file lacks."""
         return self._free.pop() if self._free else bytearray(self._capacity + 1)
