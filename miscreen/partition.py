@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from miscreen.model import Floats
-from miscreen.ranking import Ranking, arrow_column
+from miscreen.ranking import Ranking, arrow_column, joined
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -170,9 +170,7 @@ def rank_partitions(partitions: Sequence[Partition], metadata: Mapping[str, Any]
     kinds = np.concatenate([p.kinds for p in parts])
     metadata["n_features_with_infinite_values"] = int(sum(np.count_nonzero(p.n_infinite) for p in parts))
     digest = hashlib.sha256()
-    for name in (*metadata["target"], *names):
-        encoded = name.encode()
-        digest.update(len(encoded).to_bytes(4, "little") + encoded)
+    digest.update(_with_lengths([*metadata["target"], *names]).tobytes())
     values = [np.array(metadata.pop("target_fingerprints"), dtype="<u8"), *(p.fingerprints for p in parts)]
     digest.update(np.concatenate(values).astype("<u8").tobytes())
     metadata["fingerprint"] = digest.hexdigest()[:32]
@@ -198,6 +196,19 @@ def rank_partitions(partitions: Sequence[Partition], metadata: Mapping[str, Any]
             )
         )
     return Ranking.concat(rankings, metadata) if several else rankings[0]
+
+
+def _with_lengths(words: Sequence[str]) -> NDArray[np.uint8]:
+    """Words one after the other, each behind its length in four bytes."""
+    text, lengths = joined(words)
+    found = np.empty(len(text) + 4 * len(words), dtype=np.uint8)
+    places = np.cumsum(lengths + 4) - lengths - 4
+    is_text = np.ones(len(found), dtype=np.bool_)
+    for i in range(4):
+        is_text[places + i] = False
+        found[places + i] = lengths >> 8 * i & 255
+    found[is_text] = np.frombuffer(text, dtype=np.uint8)
+    return found
 
 
 def _with_all_known(

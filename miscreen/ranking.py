@@ -38,6 +38,13 @@ def ranking_order(scores: Floats, statuses: NDArray[np.uint8]) -> NDArray[np.int
     return np.lexsort((np.arange(len(keys)), -keys, ~scored))
 
 
+def joined(words: Sequence[str]) -> tuple[bytes, NDArray[np.int64]]:
+    """The UTF-8 of words in one, and the bytes that each has."""
+    text = "".join(words)
+    encoded = words if text.isascii() else [word.encode() for word in words]
+    return text.encode(), np.fromiter(map(len, encoded), np.int64, len(words))
+
+
 # Arrays are put together from buffers, since `pyarrow.array` imports pandas, which can take as long as a run.
 
 
@@ -45,9 +52,10 @@ def _words(words: Sequence[str]) -> pa.Array:
     """An Arrow array of text."""
     import pyarrow as pa
 
-    encoded = [word.encode() for word in words]
-    offsets = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
-    return pa.StringArray.from_buffers(len(words), pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded)))
+    text, lengths = joined(words)
+    offsets = np.zeros(len(words) + 1, dtype=np.int32)
+    np.cumsum(lengths, out=offsets[1:])
+    return pa.StringArray.from_buffers(len(words), pa.py_buffer(offsets), pa.py_buffer(text))
 
 
 def _numbers(values: NDArray[Any]) -> pa.Array:

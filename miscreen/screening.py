@@ -261,7 +261,7 @@ class Screen:
         )
         partition = Partition(
             first=features.start,
-            names=[source.names[c] for c in columns],
+            names=list(map(source.names.__getitem__, columns.tolist())),
             kinds=np.zeros(len(columns), dtype=np.uint8),
             n_infinite=np.zeros(len(columns), dtype=np.int64),
             fingerprints=np.zeros(len(columns), dtype=np.uint64),

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from miscreen.partition import Partition, rank_partitions
+from miscreen.partition import Partition, _with_lengths, rank_partitions
 from miscreen.request import Request
 from miscreen.screening import Screen, screen
 
@@ -56,3 +56,10 @@ def test_every_sort_of_column_travels() -> None:
         found = back.findings[0].arrays()[name]
         assert found.dtype == values.dtype
         assert found.tolist() == values.tolist() or np.array_equal(found, values, equal_nan=True), name
+
+
+@pytest.mark.parametrize("names", [["a", "bc", "x" * 70_000], ["é", "", "字" * 300, "a"]])
+def test_fingerprints_hold_names_behind_their_lengths(names: list[str]) -> None:
+    encoded = [name.encode() for name in names]
+    expected = b"".join(len(name).to_bytes(4, "little") + name for name in encoded)
+    assert _with_lengths(names).tobytes() == expected

