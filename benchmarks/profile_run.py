@@ -91,9 +91,9 @@ def install(watch: Stopwatch, method: str) -> None:
     replace(screening._Scorer, "__call__", "survey")
     for kernel in ("fingerprints", "mask_infinities", "presence", "count_levels"):
         replace(survey, kernel, "survey")
-    order = cached_property(watch.wrap("sort", Batch.order.func))
-    order.__set_name__(Batch, "order")
-    Batch.order = order
+    sorting = cached_property(watch.wrap("sort", Batch.sorting.func))
+    sorting.__set_name__(Batch, "sorting")
+    Batch.sorting = sorting
     replace(estimator_class(method), "score", "estimate")
     Ranking.from_scores = watch.wrap("rank", Ranking.from_scores)
     replace(Ranking, "write", "write")

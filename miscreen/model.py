@@ -153,13 +153,23 @@ class Batch:
     nominal: NDArray[np.bool_]
 
     @cached_property
-    def order(self) -> NDArray[np.intp]:
-        """Samples of each feature in ascending order, missing ones last; equal values in the order of the samples."""
+    def sorting(self) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+        """`order` and `repeats`."""
         from miscreen.kernels.sorting import argsort_rows
 
-        order = np.empty(self.values.shape, dtype=np.intp)
-        argsort_rows(self.values, order)
-        return order
+        order, repeats = np.empty(self.values.shape, dtype=np.intp), np.empty(self.values.shape, dtype=np.bool_)
+        argsort_rows(self.values, order, repeats)
+        return order, repeats
+
+    @property
+    def order(self) -> NDArray[np.intp]:
+        """Samples of each feature in ascending order, missing ones last; equal values in the order of the samples."""
+        return self.sorting[0]
+
+    @property
+    def repeats(self) -> NDArray[np.bool_]:
+        """Whether the value at a place of the order is that at the place before."""
+        return self.sorting[1]
 
 
 @dataclass(frozen=True)

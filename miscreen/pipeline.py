@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from miscreen.errors import MiscreenError
 from miscreen.model import FeatureBlock
-from miscreen.resources import BLOCKS_IN_FLIGHT, BlockPlan
+from miscreen.resources import BLOCKS_IN_FLIGHT, BlockPlan, reuse_freed_memory
 from miscreen.tables import Progress
 from miscreen.tables.source import TableSource
 
@@ -37,6 +37,7 @@ def run_blocks(
     A thread that reads a block has its values and, at most, as much again of the file. So there are only as many
     threads as the plan's blocks in flight allow, each of which may be cut into smaller ones.
     """
+    reuse_freed_memory()
     feature_bytes = max(1, source.n_samples * source.value_bytes)
     share = -(-len(columns) // threads)
     size = max(1, min(plan.block_features, source.grain_bytes // feature_bytes, share))

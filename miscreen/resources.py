@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,9 @@ BYTES_PER_COLUMN = 600  # name, type, scores and the ranking of one column; outs
 LEAST_BUDGET = 16 * MIB  # asked of the limits when no memory is given
 MAX_BLOCK_BYTES = 16 * MIB  # larger blocks are no faster, and memory that is used again is cheaper than new
 BLOCKS_IN_FLIGHT = 4  # one computed, one waiting, one being read, and what the reader needs to make it
+
+_TRIM_THRESHOLD = (-1, 256 * MIB)  # numbers of glibc's malloc.h, with what it is to return to the system, and when
+_MMAP_THRESHOLD = (-3, 32 * MIB)
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
@@ -107,6 +111,21 @@ class Resources:
         if not scratch.is_dir():
             raise InputError(f"the scratch directory {str(scratch)!r} does not exist", "Create it or name another")
         return cls(count, budget, scratch)
+
+
+def reuse_freed_memory() -> None:
+    """Let glibc keep large arrays that were freed for those made next, where this is Linux.
+
+    Otherwise it returns each to the system and asks for it again, page by page: a column of a million rows then costs
+    as much to get room for as to look at. What is kept is no more than was in use at one time.
+    """
+    if sys.platform == "linux":
+        import ctypes
+
+        set_option = getattr(ctypes.CDLL(None), "mallopt", None)
+        if set_option is not None:  # glibc, unlike musl
+            for option in (_MMAP_THRESHOLD, _TRIM_THRESHOLD):
+                set_option(*option)
 
 
 @dataclass(frozen=True)

@@ -133,6 +133,28 @@ def test_equal_frequencies_equal_the_naive_table(n_bins, correction):
     np.testing.assert_allclose(score(features, y, bins=n_bins, correction=correction), expected, rtol=1e-10)
 
 
+@pytest.mark.parametrize("n_bins", [3, 8, 1000])
+@pytest.mark.parametrize("n", [600, 30_000])
+def test_equal_frequencies_are_those_of_sorting(n, n_bins):
+    """However the values lie in their range, and where some are missing."""
+    features, y = samples(n=n)
+    x = features[0]
+    unruly = [np.where(x > 3, 1e12, x), 5e-324 * np.arange(n), np.where(y > 0, 1e308, -1e308) * (1 + 1e-9 * x), -x]
+    missing = np.where(np.arange(n) % 3 == 0, np.nan, x)
+    y_cells = np.empty(n, dtype=np.int64)
+    frequency_cells(y, np.argsort(y), n_bins, y_cells)
+    for values in [*features, *unruly, missing]:
+        here = ~np.isnan(values)
+        kept, cells, others = values[here], np.empty(here.sum(), dtype=np.int64), y_cells[here]
+        if not here.all():
+            frequency_cells(y[here], np.argsort(y[here]), n_bins, others)
+        frequency_cells(kept, np.argsort(kept), n_bins, cells)
+        counts = np.zeros((n_bins, n_bins))
+        np.add.at(counts, (cells, others), 1)
+        found = score(values, y, bins=n_bins, correction="none")
+        np.testing.assert_allclose(found, [table_mi(counts)], rtol=1e-10)
+
+
 def test_equal_frequencies_are_equal():
     x = np.random.default_rng(0).permutation(160).astype(float)
     cells = np.empty(160, dtype=np.int64)

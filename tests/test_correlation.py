@@ -97,6 +97,22 @@ class TestNumbers:
             if abs(r) < 0.999:
                 assert scores.mi[0] == pytest.approx(gaussian_mi(r) - copula_bias(len(x)), rel=1e-10)
 
+    @pytest.mark.parametrize("method", ["spearman", "copula"])
+    def test_many_samples_with_ties_and_missing_values(self, method):
+        rng = np.random.default_rng(8)
+        y = rng.standard_normal(20_001).astype(np.float32).astype(float)
+        x = np.round(y + rng.standard_normal(len(y)), 3)
+        x[rng.random(len(x)) < 0.1] = np.nan
+        whole = np.round(y**3, 2)
+        for values in (x, whole):
+            here = ~np.isnan(values)
+            scale = [stats.rankdata(v[here]) for v in (values, y)]
+            if method == "copula":
+                scale = [stats.norm.ppf(v / (here.sum() + 1)) for v in scale]
+            scores = estimate(method, values, y)
+            assert scores.extras["r"][0] == pytest.approx(np.corrcoef(*scale)[0, 1], rel=1e-10)
+            assert scores.mi[0] == estimate(method, values[here], y[here]).mi[0]
+
     def test_copula_correction_is_that_of_the_gaussian_entropies(self):
         """Ince et al. (2017): the terms of each entropy, with its dimensions, before they cancel."""
         n = 37

@@ -20,8 +20,8 @@ import sys
 import numpy as np
 from miscreen.kernels.sorting import argsort_rows
 from miscreen.kernels._jit import CACHE_DIR
-order = np.empty((1, 3), np.intp)
-argsort_rows(np.array([[3.0, 1.0, 2.0]]), order)
+order, repeats = np.empty((1, 3), np.intp), np.empty((1, 3), bool)
+argsort_rows(np.array([[3.0, 1.0, 2.0]]), order, repeats)
 print(order.tolist(), CACHE_DIR)
 """
 

@@ -12,9 +12,12 @@ from miscreen.kernels.sorting import argsort_rows, count_present
 
 
 def check(values):
-    order = np.empty(values.shape, dtype=np.intp)
-    argsort_rows(values, order)
+    order, repeats = np.empty(values.shape, dtype=np.intp), np.empty(values.shape, dtype=bool)
+    argsort_rows(values, order, repeats)
     np.testing.assert_array_equal(order, np.argsort(values, axis=1, kind="stable"))
+    ascending = np.take_along_axis(values, order, axis=1)
+    assert not repeats[:, 0].any()
+    np.testing.assert_array_equal(repeats[:, 1:], ascending[:, 1:] == ascending[:, :-1])
 
 
 @settings(deadline=None)  # the first call may compile
@@ -36,7 +39,7 @@ def test_wide_rows_of_every_sort():
     check(np.array(rows, dtype=np.float64))
 
 
-@pytest.mark.parametrize("n", [1, 2, 255, 1000, 2049, 9000, 140_000])
+@pytest.mark.parametrize("n", [1, 2, 255, 1000, 2049, 9000, 20_000, 140_000])
 def test_values_that_are_spread_unevenly(n):
     rng = np.random.default_rng(1)
     x, steps = rng.standard_normal(n), rng.permutation(n)
@@ -56,8 +59,9 @@ def test_values_that_are_spread_unevenly(n):
 
 def test_what_is_present_and_how_many_differ():
     values = np.array([[2.0, np.nan, 1.0, 2.0], [np.nan] * 4, [0.0, -0.0, 3.0, np.inf], [4.0, 3.0, 2.0, 1.0]])
-    order = np.argsort(values, axis=1, kind="stable")
+    order, repeats = np.empty(values.shape, dtype=np.intp), np.empty(values.shape, dtype=bool)
+    argsort_rows(values, order, repeats)
     present, levels = np.empty(4, np.int64), np.empty(4, np.int64)
-    count_present(values, order, present, levels)
+    count_present(values, order, repeats, present, levels)
     assert present.tolist() == [3, 0, 4, 4]
     assert levels.tolist() == [2, 0, 3, 4]

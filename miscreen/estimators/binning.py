@@ -84,8 +84,8 @@ class Binning(Estimator):
     Equal widths give the counts of `numpy.histogram2d`, also for values on an edge. Equal frequencies put a
     sample into bin (rank - 1/2) K / n rounded down, by its average rank.
 
-    A fixed number of equal widths costs O(n + K^2) a feature; equal frequencies and rules O(n log n) besides, and
-    Birge & Rozenholc's rule O((n / ln n)^2).
+    A fixed number of bins costs O(n + K^2) a feature; equal frequencies sort no more than the values about the edges
+    of bins. Rules cost O(n log n) besides, and Birge & Rozenholc's O((n / ln n)^2).
 
     Examples
     --------
@@ -134,7 +134,7 @@ class Binning(Estimator):
         """
         target = self._target
         discrete = batch.kind == Kind.DISCRETE
-        sorting = discrete or not self._by_width or self._rule != bin_rules.FIXED
+        sorting = discrete or self._rule != bin_rules.FIXED
         mi = np.empty(len(batch.values))
         binned_mi(
             batch.values, batch.order if sorting else np.empty((len(mi), 0), dtype=np.intp),

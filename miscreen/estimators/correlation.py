@@ -49,31 +49,29 @@ class _Correlation(Estimator):
         """Estimate the mutual information of each feature with the target, in nats; `r` and `linfoot` beside."""
         labelled = batch.nominal | self._target.nominal
         if not labelled.any():
-            mi, r, linfoot = self._numbers(batch.values, batch.order if self._stage != VALUES else None)
+            mi, r, linfoot = self._numbers(batch, slice(None))
             return Scores(mi, self._name, extras={"r": r, "linfoot": linfoot})
         mi, r, linfoot = np.empty((3, len(labelled)))
         method = np.full(len(labelled), self._name, dtype=object)
         numbers = np.flatnonzero(~labelled)
         if len(numbers):
-            values = batch.values[numbers]
-            order = batch.order[numbers] if self._stage != VALUES else None
-            mi[numbers], r[numbers], linfoot[numbers] = self._numbers(values, order)
+            mi[numbers], r[numbers], linfoot[numbers] = self._numbers(batch, numbers)
         labels = np.flatnonzero(labelled)
         mi[labels], r[labels], linfoot[labels], method[labels] = self._labels(
             batch.values[labels], batch.order[labels], batch.nominal[labels]
         )
         return Scores(mi, list(method), extras={"r": r, "linfoot": linfoot})
 
-    def _numbers(self, values: NDArray[np.float64], order: NDArray[np.intp] | None) -> NDArray[np.float64]:
-        out = np.empty((3, len(values)))
-        mi, r, linfoot = out
-        target = self._target
-        if order is None:
+    def _numbers(self, batch: Batch, chosen: slice | NDArray[np.intp]) -> NDArray[np.float64]:
+        values, target = batch.values[chosen], self._target
+        mi, r, linfoot = out = np.empty((3, len(values)))
+        if self._stage == VALUES:
             value_correlations(values, target.values, self._centered, self._rest, self._squares, mi, r, linfoot)
         else:
             rank_correlations(
-                values, order, target.values, target.order, self._table, self._centered, self._stage, mi, r, linfoot
-            )
+                values, batch.order[chosen], batch.repeats[chosen], target.values, target.order,
+                self._table, self._centered, self._stage, mi, r, linfoot,
+            )  # fmt: skip
         return out
 
     def _labels(

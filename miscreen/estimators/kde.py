@@ -159,7 +159,7 @@ class Kde(Estimator):
         if batch.kind == target.kind:
             method = "kde"
             joint_kde(
-                batch.values, batch.order, target.values, target.order, self._table,
+                batch.values, batch.order, batch.repeats, target.values, target.order, self._table,
                 self._target_margin, self._target_positions, self._rank_margin, self._rank_positions,
                 bandwidths, options.bandwidth_multiplier, self._shape, options.grid, mi,
             )  # fmt: skip

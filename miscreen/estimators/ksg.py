@@ -15,7 +15,6 @@ from miscreen.kernels.digamma import digamma_table
 from miscreen.kernels.margins import RANK, RAW, STANDARD, rescale
 from miscreen.kernels.neighbors import neighbor_mi
 from miscreen.kernels.ranks import normal_score_table, spread_ties
-from miscreen.kernels.sorting import count_present
 from miscreen.model import Batch, Floats, Kind, Scores, Target
 
 SCALES = {"raw": RAW, "standard": STANDARD, "rank": RANK}
@@ -173,7 +172,7 @@ class Ksg(Estimator):
     def _found(self, batch: Batch, terms: Floats) -> Scores:
         target = self._target
         values, order = batch.values, batch.order
-        if self._untied and batch.kind == Kind.CONTINUOUS:
+        if self._untied and batch.kind == Kind.CONTINUOUS and batch.repeats.any():
             values, order = self._told_apart(values, order, self._shuffled)
         mi = np.empty(len(values))
         method = np.empty(len(values), dtype=np.int64)
@@ -191,10 +190,6 @@ class Ksg(Estimator):
     def _told_apart(
         self, values: Floats, order: NDArray[np.intp], shuffled: NDArray[np.intp]
     ) -> tuple[Floats, NDArray[np.intp]]:
-        present, levels = np.empty(len(values), np.int64), np.empty(len(values), np.int64)
-        count_present(values, order, present, levels)
-        if (levels == present).all():
-            return values, order
         places, places_order = np.empty_like(values), np.empty_like(order)
         spread_ties(values, order, shuffled, self._untied, places, places_order)
         return places, places_order

@@ -94,7 +94,7 @@ class Significance:
         if not self._permuter.shares or batch.kind != Kind.CONTINUOUS:
             return np.zeros(len(batch.values), dtype=np.bool_)
         n_present, n_levels = np.empty((2, len(batch.values)), dtype=np.int64)
-        count_present(batch.values, batch.order, n_present, n_levels)
+        count_present(batch.values, batch.order, batch.repeats, n_present, n_levels)
         n = batch.values.shape[1]
         return (n_present == n) & hardly_tied(n, n_levels)
 

@@ -13,9 +13,11 @@ import numpy as np
 from miscreen.kernels._jit import inner, kernel
 from miscreen.kernels.density import EDGE, kernel_shape, sum_xlogx
 from miscreen.kernels.logarithm import logarithm, xlogx
-from miscreen.kernels.margins import is_tied, score_ranks
+from miscreen.kernels.margins import score_places, score_ranks
 from miscreen.kernels.ranks import normal_score_table, present_count
 from miscreen.kernels.spread import spread
+
+_STRIP = 512  # samples looked up together
 
 
 @kernel
@@ -131,17 +133,22 @@ def _share_out(x, y, order, counts):
     """
     grid = len(counts)
     counts[:] = 0.0
-    for k in range(len(x)):
-        i = _cell(x[k], grid)
-        a = x[k] - np.float64(i)
-        position = y[np.uint64(order[k])]
-        j = _cell(position, grid)
-        b = position - np.float64(j)
-        near, far = counts[i], counts[i + np.uint64(1)]
-        near[j] += (1.0 - a) * (1.0 - b)
-        near[j + np.uint64(1)] += (1.0 - a) * b
-        far[j] += a * (1.0 - b)
-        far[j + np.uint64(1)] += a * b
+    strip = np.empty(_STRIP)
+    for start in range(0, len(x), _STRIP):
+        stop = min(start + _STRIP, len(x))
+        for k in range(start, stop):
+            strip[k - start] = y[np.uint64(order[k])]  # in a loop of its own, so that many are on their way at once
+        for k in range(start, stop):
+            i = _cell(x[k], grid)
+            a = x[k] - np.float64(i)
+            position = strip[k - start]
+            j = _cell(position, grid)
+            b = position - np.float64(j)
+            near, far = counts[i], counts[i + np.uint64(1)]
+            near[j] += (1.0 - a) * (1.0 - b)
+            near[j + np.uint64(1)] += (1.0 - a) * b
+            far[j] += a * (1.0 - b)
+            far[j + np.uint64(1)] += a * b
 
 
 @inner
@@ -188,15 +195,15 @@ def ascending_scores(values, order, table):
 
 @kernel
 def joint_kde(
-    values, order, target, target_order, full_table, target_margin, target_positions, rank_margin, rank_positions,
-    bandwidths, multiplier, shape, grid, mi,
+    values, order, repeats, target, target_order, full_table, target_margin, target_positions,
+    rank_margin, rank_positions, bandwidths, multiplier, shape, grid, mi,
 ):  # fmt: skip
     """Mutual information, in nats, of continuous features with a continuous target: smoothed counts on a grid.
 
-    values: float64 (n_features, n_samples), NaN = missing; order: its argsort; full_table: `normal_score_table`
-    of the samples, empty for the raw scale; target_margin, target_positions: `margin_by_sample` of the whole target;
-    rank_margin, rank_positions: `margin` of untied ranks; bandwidths: float64 (n_features, 2), of feature and target,
-    NaN = the reference rule; mi: float64 (n_features,). O(n + grid^3 / 2) each.
+    values: float64 (n_features, n_samples), NaN = missing; order, repeats: by `argsort_rows`; full_table:
+    `normal_score_table` of the samples, empty for the raw scale; target_margin, target_positions: `margin_by_sample`
+    of the whole target; rank_margin, rank_positions: `margin` of untied ranks; bandwidths: float64 (n_features, 2), of
+    feature and target, NaN = the reference rule; mi: float64 (n_features,). O(n + grid^3 / 2) each.
     """
     full = len(target)
     half = grid // 2
@@ -222,12 +229,16 @@ def joint_kde(
                 bandwidths[f, 1], multiplier, shape, grid, kept_positions,
             )  # fmt: skip
             y_positions = kept_positions
+        repeated = 0
         for i in range(n):
-            ascending[i] = values[f, np.uint64(order[f, i])]
+            repeated += repeats[f, i]
         x, x_positions = rank_margin, rank_positions
-        if n < full or not on_ranks or is_tied(ascending):
+        if n < full or not on_ranks or repeated > 0:
             if on_ranks:
-                score_ranks(ascending[:n], table)
+                score_places(repeats[f], table, ascending[:n])
+            else:
+                for i in range(n):
+                    ascending[i] = values[f, np.uint64(order[f, i])]
             x = margin(ascending[:n], bandwidths[f, 0], multiplier, shape, grid, ascending[:n])
             x_positions = ascending
         if not (x[3] and y[3]):

@@ -47,6 +47,23 @@ def score_ranks(ascending, table):
         start = stop
 
 
+@inner
+def score_places(repeats, table, scores):
+    """Write what `score_ranks` does, given which places of an order repeat the value before (bool). O(n)."""
+    n = len(scores)
+    for i in range(n):
+        scores[i] = table[2 * i]
+    i = 1
+    while i < n:
+        if repeats[i]:
+            start = i - 1
+            while i < n and repeats[i]:
+                i += 1
+            for place in range(start, i):
+                scores[place] = table[start + i - 1]
+        i += 1
+
+
 @kernel
 def rescale(ascending, scale):
     """Put an ascending float64 array on a scale: RAW, STANDARD or RANK; return what its distances weigh there.

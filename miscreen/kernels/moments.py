@@ -9,7 +9,7 @@ import numpy as np
 from miscreen.kernels._jit import inner, kernel
 from miscreen.kernels.counts import joint_counts, level_codes, miller_madow, plugin_mi
 from miscreen.kernels.digamma import digamma
-from miscreen.kernels.margins import score_ranks
+from miscreen.kernels.margins import score_places, score_ranks
 from miscreen.kernels.ranks import (
     compact,
     compact_target,
@@ -19,6 +19,7 @@ from miscreen.kernels.ranks import (
 
 VALUES, RANKS, SCORES = 0, 1, 2
 CORRELATION, RATIO, PLUG_IN = 0, 1, 2
+_STRIP = 512  # samples looked up together
 _SMALLEST = 2.0**-511  # square root of the least number with all its digits
 
 
@@ -169,15 +170,20 @@ def stage_table(n, stage):
 
 
 @inner
-def _deviate(values, order, table, deviations):
-    """Write deviations of ranks or scores from their mean, in the order of the samples listed. O(n).
+def _staged(values, order, table, ranks):
+    """Write ranks or scores of the samples listed in ascending order. O(n)."""
+    for i in range(len(order)):
+        ranks[i] = values[np.uint64(order[i])]
+    score_ranks(ranks, table)
+
+
+@inner
+def _deviate(deviations):
+    """Turn ascending ranks or scores into deviations from their mean. O(n).
 
     The mean adds up first and last, second and last but one, so that in a decreasing relation it only changes sign.
     """
-    n = len(order)
-    for i in range(n):
-        deviations[i] = values[np.uint64(order[i])]
-    score_ranks(deviations, table)
+    n = len(deviations)
     s0 = s1 = s2 = s3 = 0.0
     half = n // 2
     whole = half - half % 4
@@ -199,7 +205,8 @@ def center_ranks(values, order, table, deviations, centered):
 
     values: float64; order: intp, ascending; deviations: float64, as long; centered: float64, others left alone. O(n).
     """
-    _deviate(values, order, table, deviations)
+    _staged(values, order, table, deviations)
+    _deviate(deviations)
     for i in range(len(order)):
         centered[np.uint64(order[i])] = deviations[i]
 
@@ -212,26 +219,31 @@ def _ordered_correlation(x, y, order):
     """
     x0 = x1 = y0 = y1 = xx0 = xx1 = yy0 = yy1 = xy0 = xy1 = 0.0
     n = len(order)
-    for i in range(0, n - 1, 2):
-        a, b = x[i], x[i + 1]
-        c, d = y[np.uint64(order[i])], y[np.uint64(order[i + 1])]
-        x0 += a
-        x1 += b
-        y0 += c
-        y1 += d
-        xx0 += a * a
-        xx1 += b * b
-        yy0 += c * c
-        yy1 += d * d
-        xy0 += a * c
-        xy1 += b * d
-    if n % 2 == 1:
-        a, c = x[n - 1], y[np.uint64(order[n - 1])]
-        x0 += a
-        y0 += c
-        xx0 += a * a
-        yy0 += c * c
-        xy0 += a * c
+    strip = np.zeros(_STRIP)
+    for start in range(0, n, _STRIP):
+        stop = min(start + _STRIP, n)
+        for i in range(start, stop):
+            strip[i - start] = y[np.uint64(order[i])]  # in a loop of its own, so that many are on their way at once
+        for i in range(start, stop - 1, 2):
+            a, b = x[i], x[i + 1]
+            c, d = strip[i - start], strip[i - start + 1]
+            x0 += a
+            x1 += b
+            y0 += c
+            y1 += d
+            xx0 += a * a
+            xx1 += b * b
+            yy0 += c * c
+            yy1 += d * d
+            xy0 += a * c
+            xy1 += b * d
+        if (stop - start) % 2 == 1:
+            a, c = x[stop - 1], strip[stop - 1 - start]
+            x0 += a
+            y0 += c
+            xx0 += a * a
+            yy0 += c * c
+            xy0 += a * c
     x_rest, y_rest = x0 + x1, y0 + y1
     return quotient(
         (xx0 + xx1) - x_rest * x_rest / n, (yy0 + yy1) - y_rest * y_rest / n, (xy0 + xy1) - x_rest * y_rest / n
@@ -239,10 +251,12 @@ def _ordered_correlation(x, y, order):
 
 
 @kernel
-def rank_correlations(values, order, target, target_order, full_table, centered, stage, mi, correlations, linfoot):
+def rank_correlations(
+    values, order, repeats, target, target_order, full_table, centered, stage, mi, correlations, linfoot
+):
     """Like `value_correlations`, of average RANKS or normal SCORES; centered: the target's, by `center_ranks`.
 
-    order: argsort of values, NaN last; target_order: that of the target; full_table: the samples' `stage_table`.
+    order, repeats: by `argsort_rows`; target_order: argsort of the target; full_table: the samples' `stage_table`.
     O(n) a feature, also where values are missing.
     """
     n_samples = len(target)
@@ -259,7 +273,8 @@ def rank_correlations(values, order, target, target_order, full_table, centered,
                     y_order[place] = sample
                     place += 1
             center_ranks(target, y_order[:n], table, x[:n], y)
-        _deviate(values[f], order[f, :n], table, x[:n])
+        score_places(repeats[f], table, x[:n])
+        _deviate(x[:n])
         r = _ordered_correlation(x[:n], centered if n == n_samples else y, order[f, :n])
         report(f, n, r, stage, mi, correlations, linfoot)
 
@@ -355,7 +370,8 @@ def label_correlations(
             r = correlation(x[:n], mean_of(x[:n]), centered[:n], rest, squares)
         else:
             center_ranks(y[:n], y_order[:n], table, deviations[:n], centered)
-            _deviate(x[:n], x_order[:n], table, deviations[:n])
+            _staged(x[:n], x_order[:n], table, deviations[:n])
+            _deviate(deviations[:n])
             r = _ordered_correlation(deviations[:n], centered, x_order[:n])
         report(f, n, r, stage, mi, correlations, linfoot)
         method[f] = CORRELATION

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from miscreen.kernels._jit import bits_of, inner, kernel
+from miscreen.kernels.ranks import present_count
 
 _SIGN = np.uint64(1 << 63)
 _NAN = np.uint64(0xFFF8 << 48)  # above infinity, and like it without low bits
@@ -13,6 +14,8 @@ _HALF = np.uint64(32)
 _SAMPLE = np.uint64(0xFFFFFFFF)
 _LAST, _MISSING = 4294967294.0, 4294967295.0  # the place of the largest value, and of NaN
 _TWO_52 = 4503599627370496.0  # 2^52: added to a whole number, it leaves that in the mantissa
+_PARTED = 1 << 14  # samples that are sorted at once
+_FEW = 32  # values that are put in order one by one
 _MOVES = 2  # a sample, at most, before all bits are sorted instead
 
 
@@ -58,12 +61,51 @@ def _distribute(words, shift, counters, distributed):
 
 
 @inner
-def _order_by_place(row, words, spare, width, lower, upper, order):
+def _settle(words, row, moves, repeats):
+    """Move words out of order, by their values where places are equal, and tell which repeat the value before.
+
+    words: of one part, of which few are out of order. Returns the moves there have been, `moves` included, and gives
+    up beyond the most allowed. O(n + moves).
+    """
+    most = _MOVES * len(row)
+    before = words[0]
+    repeats[0] = False
+    for i in range(1, len(words)):
+        word = words[np.uint64(i)]
+        repeats[i] = False
+        if word >> _HALF <= before >> _HALF:
+            value = row[word & _SAMPLE]
+            j = i
+            while j > 0:
+                other = words[np.uint64(j - 1)]
+                if other >> _HALF < word >> _HALF:
+                    break
+                if other >> _HALF == word >> _HALF:
+                    there = row[other & _SAMPLE]
+                    if not there > value:
+                        repeats[j] = there == value
+                        break
+                words[np.uint64(j)] = other
+                repeats[j] = repeats[j - 1]
+                repeats[j - 1] = False
+                j -= 1
+            words[np.uint64(j)] = word
+            moves += i - j
+            if moves > most:
+                return moves
+            word = words[np.uint64(i)]
+        before = word
+    return moves
+
+
+@inner
+def _order_by_place(row, words, spare, parts, lower, upper, order, repeats):
     """Write the stable ascending order of a row by where its values lie in their range, or give up: return False.
 
-    A word is a place, one of 2^32, and its sample. Two digits of `width` bits are sorted, of which lower and upper are
-    counters. That leaves few words out of order, which are moved one by one, unless most values lie close together
-    beside a range that is far wider. O(n + 2^width).
+    A word is a place, one of 2^32, and its sample. Words of many samples are first set apart by their highest bits in
+    parts that fit into the nearest cache, each of which is sorted by two digits more; parts, lower and upper count
+    words. That leaves few out of order, which are moved one by one, unless most values lie close together beside a
+    range that is far wider. O(n + counters).
     """
     n = len(row)
     low, high = extremes(row)
@@ -74,40 +116,50 @@ def _order_by_place(row, words, spare, width, lower, upper, order):
         place = (row[i] - low) * scale  # as every step is rounded, larger values never have a lower place
         place = place if place == place else _MISSING
         words[i] = np.uint64(bits_of(place + _TWO_52)) << _HALF | np.uint64(i)
-    up = np.uint64(64 - width)
-    middle = np.uint64(64 - 2 * width)
-    lower[:] = 0
-    upper[:] = 0
-    for i in range(n):
-        lower[words[i] >> middle & np.uint64(len(lower) - 1)] += np.uint32(1)
-        upper[words[i] >> up] += np.uint32(1)
-    most = 0.0
-    for count in upper:
-        most = max(most, float(count))
-    if most * most > 16.0 * n * len(lower):  # even if they are spread evenly: most^2 / 4 digits moves
+    width = 0
+    while 1 << width < len(lower):
+        width += 1
+    middle, low_bits = np.uint64(64 - width), np.uint64(64 - 2 * width)
+    parts[:] = 0
+    if len(parts) > 1:
+        shift = np.uint64(63)
+        while 2 ** np.uint64(64 - shift) < len(parts):
+            shift -= np.uint64(1)
+        for word in words:
+            parts[word >> shift] += np.uint32(1)
+        _distribute(words, shift, parts, spare)
+        words, spare = spare, words
+        middle -= np.uint64(64) - shift
+        low_bits -= np.uint64(64) - shift
+    else:
+        parts[0] = n
+    crowding = 0.0  # moves there would be, even if the words of each part were spread evenly
+    start = 0
+    for stop in parts:
+        crowding += float(stop - start) ** 2 / (4.0 * len(lower) ** 2)
+        start = stop
+    if crowding > 4.0 * n:
         return False
-    _distribute(words, middle, lower, spare)
-    _distribute(spare, up, upper, words)
+    digit = np.uint64(len(lower) - 1)
     moves = 0
-    before = np.uint64(0)
-    for i in range(n):
-        word = words[i]
-        if word >> _HALF <= before >> _HALF:
-            value = row[word & _SAMPLE]
-            j = i
-            while j > 0 and (
-                words[j - 1] >> _HALF > word >> _HALF
-                or (words[j - 1] >> _HALF == word >> _HALF and row[words[j - 1] & _SAMPLE] > value)
-            ):
-                words[j] = words[j - 1]
-                j -= 1
-            words[j] = word
-            moves += i - j
-            if moves > _MOVES * n:
-                return False
-        before = words[i]
-    for i in range(n):
-        order[i] = words[i] & _SAMPLE
+    start = 0
+    for stop in parts:
+        if stop == start:
+            continue
+        some, other = words[start:stop], spare[start:stop]
+        lower[:] = 0
+        upper[:] = 0
+        for word in some:
+            lower[word >> low_bits & digit] += np.uint32(1)
+            upper[word >> middle & digit] += np.uint32(1)
+        _distribute(some, low_bits, lower, other)
+        _distribute(other, middle, upper, some)
+        moves = _settle(some, row, moves, repeats[start:stop])
+        if moves > _MOVES * n:
+            return False
+        for i in range(len(some)):
+            order[start + i] = some[i] & _SAMPLE
+        start = stop
     return True
 
 
@@ -146,35 +198,56 @@ def _order_by_bits(row, keys, words, spare, counters, order):
 
 
 @kernel
-def argsort_rows(values, order):
+def argsort_rows(values, order, repeats):
     """Write the stable ascending order of each row of float64 values, NaN last: order (intp), of the same shape.
 
+    repeats (bool, same shape): whether the value at a place of the order is that at the place before; never of NaN.
     By `_order_by_place`, or where values are too unevenly spread by `_order_by_bits`: O(n) a row; 24 n bytes.
     """
     n = values.shape[1]
     words, spare, keys = np.empty(n, np.uint64), np.empty(n, np.uint64), np.empty(n, np.uint64)
-    width = 8
-    while width < 12 and 4**width < 32 * n:
+    n_parts, width = 1, 8
+    if n > _PARTED:
+        while n > 1024 * n_parts and n_parts < 4096:
+            n_parts *= 2
+    while n_parts * 4**width < 32 * n and width < 12:
         width += 1
+    parts = np.empty(n_parts, np.uint32)
     lower, upper, counters = np.empty(2**width, np.uint32), np.empty(2**width, np.uint32), np.empty((4, 256), np.uint32)
     for f in range(len(values)):
-        if not _order_by_place(values[f], words, spare, width, lower, upper, order[f]):
+        if not _order_by_place(values[f], words, spare, parts, lower, upper, order[f], repeats[f]):
             _order_by_bits(values[f], keys, words, spare, counters, order[f])
+            for i in range(n):
+                repeats[f, i] = i > 0 and values[f, order[f, i]] == values[f, order[f, i - 1]]
+
+
+@inner
+def ascending_order(values):
+    """The stable ascending order of some float64 values: intp. O(n), or O(n^2) for a few."""
+    n = len(values)
+    order = np.empty((1, n), np.intp)
+    if n > _FEW:
+        argsort_rows(values.reshape(1, n), order, np.empty((1, n), np.bool_))
+        return order[0]
+    for i in range(n):
+        j = i
+        while j > 0 and values[order[0, j - 1]] > values[i]:
+            order[0, j] = order[0, j - 1]
+            j -= 1
+        order[0, j] = i
+    return order[0]
 
 
 @kernel
-def count_present(values, order, n_present, n_levels):
-    """Count in each row of float64 values what is not NaN, and how many different ones (int64), by ascending order.
+def count_present(values, order, repeats, n_present, n_levels):
+    """Count in each row of float64 values what is not NaN, and how many different ones (int64), by `argsort_rows`.
 
-    O(n) a row.
+    O(n) a row, in vectors.
     """
     for f in range(len(values)):
-        row = values[f]
-        present = len(row)
-        while present > 0 and np.isnan(row[order[f, present - 1]]):
-            present -= 1
-        levels = min(present, 1)
-        for i in range(1, present):
-            levels += row[order[f, i]] != row[order[f, i - 1]]
-        n_present[f] = present
-        n_levels[f] = levels
+        n = present_count(values[f], order[f])
+        repeated = 0
+        for i in range(n):
+            repeated += repeats[f, i]
+        n_present[f] = n
+        n_levels[f] = n - repeated

@@ -170,8 +170,8 @@ def _code(values: NDArray[np.float64], kinds: NDArray[np.uint8], bins: int) -> C
     from miscreen.kernels.codes import feature_codes
     from miscreen.kernels.sorting import argsort_rows
 
-    order = np.empty(values.shape, dtype=np.intp)
-    argsort_rows(values, order)
+    order, repeats = np.empty(values.shape, dtype=np.intp), np.empty(values.shape, dtype=np.bool_)
+    argsort_rows(values, order, repeats)
     codes, sizes = np.empty(values.shape, dtype=np.uint8), np.empty(len(values), dtype=np.int64)
     feature_codes(values, order, kinds == Kind.DISCRETE, bins, MOST_LEVELS, codes, sizes)
     return Columns(codes, sizes, kinds == Kind.CONTINUOUS)
