@@ -102,7 +102,7 @@ def test_a_disk_that_fills_while_kernels_are_kept(small_disk: Path) -> None:
 
 
 def test_a_directory_of_kernels_that_goes_or_is_locked(tmp_path: Path) -> None:
-    gone = ONE_KERNEL.replace("order = ", "import shutil; shutil.rmtree(CACHE_DIR); order = ")
+    gone = ONE_KERNEL.replace("order, ", "import shutil; shutil.rmtree(CACHE_DIR); order, ", 1)
     sorts(start(tmp_path / "kernels", "-c", gone))
     assert files(tmp_path) == []
 

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from cases import CASES
 from ennemi import _entropy_estimators
-from scipy import special, stats
+from scipy import special
 from sklearn.feature_selection._mutual_info import _compute_mi_cc, _compute_mi_cd
 
 from miscreen.errors import InputError
 from miscreen.estimators.ksg import Ksg, KsgOptions
+from miscreen.kernels.joint_density import ascending_scores
 from miscreen.kernels.margins import count_within, index_margin
 from miscreen.kernels.neighbors import count_neighbors, lay_columns
 from miscreen.kernels.ranks import normal_score_table
@@ -44,7 +45,8 @@ def on_scale(scale, *columns):
     if scale == "standard":
         return columns, [1 / c.std() for c in columns]
     if scale == "rank":  # the very scores: their symmetry makes distances equal that others' rounding tells apart
-        columns = [normal_score_table(len(c))[(2 * stats.rankdata(c)).astype(int) - 2] for c in columns]
+        table = normal_score_table(len(columns[0]))
+        columns = [ascending_scores(c, np.argsort(c), table)[np.argsort(np.argsort(c))] for c in columns]
     return columns, [1.0] * len(columns)
 
 

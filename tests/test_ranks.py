@@ -32,9 +32,11 @@ def test_normal_quantile_has_full_precision():
 def test_score_table_holds_the_quantiles_of_half_ranks(n):
     table = normal_score_table(n)
     assert table.shape == (2 * n - 1,)
-    np.testing.assert_allclose(table, stats.norm.ppf(np.arange(2, 2 * n + 1) / 2 / (n + 1)), rtol=4e-15, atol=4e-16)
-    assert np.array_equal(table, -table[::-1])
-    assert np.all(np.diff(table) > 0)
+    ranks = np.concatenate([np.arange(1, n + 1), np.arange(1, n) + 0.5])
+    np.testing.assert_allclose(table, stats.norm.ppf(ranks / (n + 1)), rtol=4e-15, atol=4e-16)
+    for part in (table[:n], table[n:]):
+        assert np.array_equal(part, -part[::-1])
+        assert np.all(np.diff(part) > 0)
 
 
 @settings(deadline=None)  # the first call may compile
@@ -46,7 +48,7 @@ def test_ranks_and_scores_of_tied_and_missing_values(values):
     n = present_count(x, order)
     assert n == present.sum()
     ranks, scores = np.full((2, len(x)), -7.0)
-    ranks[order[:n]] = ascending_scores(x, order[:n], stage_table(n, RANKS))
+    ranks[order[:n]] = ascending_scores(x, order[:n], stage_table(n, RANKS)) + (n + 1) / 2
     scores[order[:n]] = ascending_scores(x, order[:n], stage_table(n, SCORES))
     assert np.array_equal(ranks[present], stats.rankdata(x[present]))
     assert np.array_equal(ranks[present], naive.average_ranks(x[present]))

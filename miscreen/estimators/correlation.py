@@ -14,9 +14,9 @@ from miscreen.kernels.moments import (
     SCORES,
     VALUES,
     center,
-    center_ranks,
     label_correlations,
     rank_correlations,
+    stage_by_sample,
     stage_table,
     value_correlations,
 )
@@ -33,12 +33,12 @@ class _Correlation(Estimator):
     def __init__(self, target: Target, options: NoOptions) -> None:
         self._target = target
         values = target.values
-        self._centered = np.empty(len(values))
+        self._staged = np.empty(len(values))
         if self._stage == VALUES:
-            self._rest, self._squares = center(values, self._centered)
+            self._rest, self._squares = center(values, self._staged)
         else:
             self._table = stage_table(len(values), self._stage)
-            center_ranks(values, target.order, self._table, np.empty(len(values)), self._centered)
+            stage_by_sample(values, target.order, self._table, self._staged)
 
     @property
     def margin_free(self) -> bool:
@@ -66,11 +66,11 @@ class _Correlation(Estimator):
         values, target = batch.values[chosen], self._target
         mi, r, linfoot = out = np.empty((3, len(values)))
         if self._stage == VALUES:
-            value_correlations(values, target.values, self._centered, self._rest, self._squares, mi, r, linfoot)
+            value_correlations(values, target.values, self._staged, self._rest, self._squares, mi, r, linfoot)
         else:
             rank_correlations(
                 values, batch.order[chosen], batch.repeats[chosen], target.values, target.order,
-                self._table, self._centered, self._stage, mi, r, linfoot,
+                self._table, self._staged, self._stage, mi, r, linfoot,
             )  # fmt: skip
         return out
 

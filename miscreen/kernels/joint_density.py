@@ -13,7 +13,7 @@ import numpy as np
 from miscreen.kernels._jit import inner, kernel
 from miscreen.kernels.density import EDGE, kernel_shape, sum_xlogx
 from miscreen.kernels.logarithm import logarithm, xlogx
-from miscreen.kernels.margins import score_places, score_ranks
+from miscreen.kernels.margins import any_repeats, score_places, score_ranks
 from miscreen.kernels.ranks import normal_score_table, present_count
 from miscreen.kernels.spread import spread
 
@@ -229,11 +229,8 @@ def joint_kde(
                 bandwidths[f, 1], multiplier, shape, grid, kept_positions,
             )  # fmt: skip
             y_positions = kept_positions
-        repeated = 0
-        for i in range(n):
-            repeated += repeats[f, i]
         x, x_positions = rank_margin, rank_positions
-        if n < full or not on_ranks or repeated > 0:
+        if n < full or not on_ranks or any_repeats(repeats[f], n):
             if on_ranks:
                 score_places(repeats[f], table, ascending[:n])
             else:

@@ -34,7 +34,7 @@ def score_ranks(ascending, table):
     n = len(ascending)
     if not is_tied(ascending):
         for i in range(n):
-            ascending[i] = table[2 * i]
+            ascending[i] = table[i]
         return
     start = 0
     while start < n:
@@ -42,9 +42,17 @@ def score_ranks(ascending, table):
         stop = start + 1
         while stop < n and ascending[stop] == value:
             stop += 1
+        score = _shared_score(start, stop, table, n)
         for i in range(start, stop):
-            ascending[i] = table[start + stop - 1]
+            ascending[i] = score
         start = stop
+
+
+@inner
+def _shared_score(start, stop, table, n):
+    """What a `normal_score_table` gives ties from place `start` to before `stop`: that of their average rank. O(1)."""
+    twice = start + stop - 1
+    return table[twice // 2] if twice % 2 == 0 else table[n + twice // 2]
 
 
 @inner
@@ -52,16 +60,26 @@ def score_places(repeats, table, scores):
     """Write what `score_ranks` does, given which places of an order repeat the value before (bool). O(n)."""
     n = len(scores)
     for i in range(n):
-        scores[i] = table[2 * i]
+        scores[i] = table[i]
     i = 1
     while i < n:
         if repeats[i]:
             start = i - 1
             while i < n and repeats[i]:
                 i += 1
+            score = _shared_score(start, i, table, n)
             for place in range(start, i):
-                scores[place] = table[start + i - 1]
+                scores[place] = score
         i += 1
+
+
+@inner
+def any_repeats(repeats, n):
+    """Whether any of the first n places of an order repeats the value before. O(n), in vectors."""
+    count = 0
+    for i in range(n):
+        count += repeats[i]
+    return count > 0
 
 
 @kernel

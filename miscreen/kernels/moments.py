@@ -9,7 +9,7 @@ import numpy as np
 from miscreen.kernels._jit import inner, kernel
 from miscreen.kernels.counts import joint_counts, level_codes, miller_madow, plugin_mi
 from miscreen.kernels.digamma import digamma
-from miscreen.kernels.margins import score_places, score_ranks
+from miscreen.kernels.margins import any_repeats, score_places, score_ranks
 from miscreen.kernels.ranks import (
     compact,
     compact_target,
@@ -160,62 +160,35 @@ def value_correlations(values, target, centered, rest, squares, mi, correlations
 
 @kernel
 def stage_table(n, stage):
-    """What `score_ranks` reads for n samples: their RANKS or normal SCORES; float64, empty for VALUES. O(n)."""
+    """What `score_ranks` reads for n samples: normal SCORES, or RANKS less their mean; empty for VALUES. O(n)."""
     if stage == SCORES:
         return normal_score_table(n)
     table = np.empty(max(0, 2 * n - 1) if stage == RANKS else 0)
     for i in range(len(table)):
-        table[i] = 0.5 * i + 1.0
+        table[i] = i - 0.5 * (n - 1) if i < n else i + 0.5 - n - 0.5 * (n - 1)
     return table
 
 
-@inner
-def _staged(values, order, table, ranks):
-    """Write ranks or scores of the samples listed in ascending order. O(n)."""
-    for i in range(len(order)):
-        ranks[i] = values[np.uint64(order[i])]
-    score_ranks(ranks, table)
-
-
-@inner
-def _deviate(deviations):
-    """Turn ascending ranks or scores into deviations from their mean. O(n).
-
-    The mean adds up first and last, second and last but one, so that in a decreasing relation it only changes sign.
-    """
-    n = len(deviations)
-    s0 = s1 = s2 = s3 = 0.0
-    half = n // 2
-    whole = half - half % 4
-    for i in range(0, whole, 4):
-        s0 += deviations[i] + deviations[n - 1 - i]
-        s1 += deviations[i + 1] + deviations[n - 2 - i]
-        s2 += deviations[i + 2] + deviations[n - 3 - i]
-        s3 += deviations[i + 3] + deviations[n - 4 - i]
-    for i in range(whole, half):
-        s0 += deviations[i] + deviations[n - 1 - i]
-    mean = ((s0 + s1) + (s2 + s3) + (deviations[half] if n % 2 == 1 else 0.0)) / n
-    for i in range(n):
-        deviations[i] -= mean
-
-
 @kernel
-def center_ranks(values, order, table, deviations, centered):
-    """Write the deviations of ranks or scores (`stage_table`) of the samples listed: in that order, and by sample.
+def stage_by_sample(values, order, table, staged):
+    """Write the ranks or scores (`stage_table`) of the samples listed in ascending order, by sample. O(n).
 
-    values: float64; order: intp, ascending; deviations: float64, as long; centered: float64, others left alone. O(n).
+    values, staged: float64, of all samples; those not listed are left alone.
     """
-    _staged(values, order, table, deviations)
-    _deviate(deviations)
+    ascending = np.empty(len(order))
     for i in range(len(order)):
-        centered[np.uint64(order[i])] = deviations[i]
+        ascending[i] = values[np.uint64(order[i])]
+    score_ranks(ascending, table)
+    for i in range(len(order)):
+        staged[np.uint64(order[i])] = ascending[i]
 
 
 @inner
 def _ordered_correlation(x, y, order):
-    """Pearson's r of deviations x in the order of the samples listed, and y by sample. O(n).
+    """Pearson's r of ranks or scores, x in the order of the samples listed and y by sample. O(n).
 
-    All sums are in that order: the samples may come in any without changing a bit, and y is all that is looked up.
+    Their means are 0 but for ties in scores. All sums are in that order, so that y alone is looked up, samples may
+    come in any without changing a bit, and r is 1 or -1 of monotone relations.
     """
     x0 = x1 = y0 = y1 = xx0 = xx1 = yy0 = yy1 = xy0 = xy1 = 0.0
     n = len(order)
@@ -252,9 +225,9 @@ def _ordered_correlation(x, y, order):
 
 @kernel
 def rank_correlations(
-    values, order, repeats, target, target_order, full_table, centered, stage, mi, correlations, linfoot
+    values, order, repeats, target, target_order, full_table, staged, stage, mi, correlations, linfoot
 ):
-    """Like `value_correlations`, of average RANKS or normal SCORES; centered: the target's, by `center_ranks`.
+    """Like `value_correlations`, of average RANKS or normal SCORES; staged: the target's, by `stage_by_sample`.
 
     order, repeats: by `argsort_rows`; target_order: argsort of the target; full_table: the samples' `stage_table`.
     O(n) a feature, also where values are missing.
@@ -272,26 +245,29 @@ def rank_correlations(
                 if not np.isnan(values[f, sample]):
                     y_order[place] = sample
                     place += 1
-            center_ranks(target, y_order[:n], table, x[:n], y)
-        score_places(repeats[f], table, x[:n])
-        _deviate(x[:n])
-        r = _ordered_correlation(x[:n], centered if n == n_samples else y, order[f, :n])
+            stage_by_sample(target, y_order[:n], table, y)
+        scores = table[:n]
+        if any_repeats(repeats[f], n):
+            scores = x[:n]
+            score_places(repeats[f], table, scores)
+        r = _ordered_correlation(scores, staged if n == n_samples else y, order[f, :n])
         report(f, n, r, stage, mi, correlations, linfoot)
 
 
 @inner
-def correlation_ratio(centered, classes, n_classes):
-    """Squared correlation ratio: the share of the squares of a `center`ed array between classes. O(n).
+def correlation_ratio(values, classes, n_classes):
+    """Squared correlation ratio: the share of the squares about the mean that lies between classes. O(n).
 
     NaN when it is constant or overflows. Pearson (1905); cut to at most 1, which rounding alone can pass.
     """
-    rest, squares, _ = deviation_sums(centered, 0.0, centered)
-    squares -= rest * rest / len(centered)
+    mean = mean_of(values)
+    rest, squares, _ = deviation_sums(values, mean, values)
+    squares -= rest * rest / len(values)
     if not 0.0 < squares < np.inf:
         return np.nan
     sums, sizes = np.zeros(n_classes), np.zeros(n_classes)
-    for i in range(len(centered)):
-        sums[classes[i]] += centered[i]
+    for i in range(len(values)):
+        sums[classes[i]] += values[i] - mean
         sizes[classes[i]] += 1.0
     between = 0.0
     for c in range(n_classes):
@@ -328,7 +304,7 @@ def label_correlations(
     Writes method too: CORRELATION, RATIO or PLUG_IN. O(n + levels) a feature; 8 kx ky bytes for counts.
     """
     n_samples = len(target)
-    x, y, deviations, centered = (
+    x, y, scores, staged = (
         np.empty(n_samples),
         np.empty(n_samples),
         np.empty(n_samples),
@@ -353,11 +329,10 @@ def label_correlations(
             continue
         if kx > 2 or ky > 2:
             numbers, ascending = (y[:n], y_order[:n]) if kx > 2 else (x[:n], x_order[:n])
-            if stage == VALUES:
-                center(numbers, centered[:n])
-            else:
-                center_ranks(numbers, ascending, table, deviations[:n], centered)
-            ratio = correlation_ratio(centered[:n], x_codes if kx > 2 else y_codes, max(kx, ky))
+            if stage != VALUES:
+                stage_by_sample(numbers, ascending, table, staged)
+                numbers = staged[:n]
+            ratio = correlation_ratio(numbers, x_codes if kx > 2 else y_codes, max(kx, ky))
             mi[f] = gaussian_mi(ratio)
             if stage == SCORES:
                 mi[f] -= gaussian_bias(n, max(kx, ky))
@@ -366,12 +341,13 @@ def label_correlations(
             method[f] = RATIO
             continue
         if stage == VALUES:
-            rest, squares = center(y[:n], centered[:n])
-            r = correlation(x[:n], mean_of(x[:n]), centered[:n], rest, squares)
+            rest, squares = center(y[:n], staged[:n])
+            r = correlation(x[:n], mean_of(x[:n]), staged[:n], rest, squares)
         else:
-            center_ranks(y[:n], y_order[:n], table, deviations[:n], centered)
-            _staged(x[:n], x_order[:n], table, deviations[:n])
-            _deviate(deviations[:n])
-            r = _ordered_correlation(deviations[:n], centered, x_order[:n])
+            stage_by_sample(y[:n], y_order[:n], table, staged)
+            for i in range(n):
+                scores[i] = x[x_order[i]]
+            score_ranks(scores[:n], table)
+            r = _ordered_correlation(scores[:n], staged, x_order[:n])
         report(f, n, r, stage, mi, correlations, linfoot)
         method[f] = CORRELATION

@@ -78,16 +78,17 @@ def present_count(values, order):
 
 @kernel
 def normal_score_table(n):
-    """Normal scores of the ranks 1, 1.5, 2, ..., n: a float64 array of 2n - 1 values, read at 2 rank - 2.
+    """Normal scores of the ranks 1, 2, ..., n, and after them of 1.5, 2.5, ...: a float64 array of 2n - 1 values.
 
     Van der Waerden's scores: the normal quantile of rank / (n + 1). O(n), half of it mirrored.
     """
-    table = np.empty(max(0, 2 * n - 1))
-    for i in range(n):
-        table[i] = normal_quantile((i + 2) / (2.0 * (n + 1)))
-        table[2 * n - 2 - i] = -table[i]
-    if n > 0:
-        table[n - 1] = 0.0
+    table = np.zeros(max(0, 2 * n - 1))
+    for i in range(n - 1):  # rank 1 + i / 2, and that as far from the other end
+        score = normal_quantile((i + 2) / (2.0 * (n + 1)))
+        if i % 2 == 0:
+            table[i // 2], table[n - 1 - i // 2] = score, -score
+        else:
+            table[n + i // 2], table[2 * n - 2 - i // 2] = score, -score
     return table
 
 
