@@ -116,6 +116,7 @@ class Null:
         self._statistic = statistic
         self._effort = effort
         self._drawn = np.empty(0)
+        self._best = np.empty((0, len(pattern.template))), np.empty(0), np.empty(0, dtype=np.intp)
         self._levels: list[_Level] = []
         self._least = max(_SMALLEST, math.exp(-pattern.log_arrangements))
         self._lock = threading.Lock()
@@ -156,12 +157,22 @@ class Null:
     def _draw(self, upto: int, pool: Executor | None) -> None:
         step = self._effort.step
         first, last = len(self._drawn) // step, upto // step
-        if last > first:
-            found = _each(pool, lambda i: self._evaluate(self._arrangements(i)), range(first, last))
-            self._drawn = np.concatenate([self._drawn, *found])
+        drawn = [self._drawn]
+        for i, found, rows, kept in (pool.map if pool else map)(self._arranged, range(first, last)):
+            drawn.append(found)
+            parts = zip(self._best, (rows, found[kept], i * step + kept), strict=True)
+            best, best_found, number = (np.concatenate(part) for part in parts)
+            order = np.lexsort((number, -best_found))[: self._effort.enough]
+            self._best = best[order], best_found[order], number[order]
+        self._drawn = np.concatenate(drawn)
 
-    def _arrangements(self, step: int) -> Floats:
-        return self._pattern.draw(self._effort.step, generator(self._pattern.key, step))
+    def _arranged(self, step: int) -> tuple[int, Floats, Floats, NDArray[np.intp]]:
+        """Draw some arrangements: all statistics, and the rows that may be among the best, with their places."""
+        rows = self._pattern.draw(self._effort.step, generator(self._pattern.key, step))
+        found = self._evaluate(rows)
+        best = self._best[1]  # of earlier steps, which are before later ones where they are equal
+        kept = np.flatnonzero(found > best[-1]) if len(best) == self._effort.enough else np.arange(len(found))
+        return step, found, rows[kept], kept
 
     def _evaluate(self, rows: Floats) -> Floats:
         return _finite(self._statistic(self._pattern.batch(rows)))
@@ -191,11 +202,7 @@ class Null:
         return last.tail * (last.count(observed) + 1) / (len(last.found) + 1), SPLITTING
 
     def _first_level(self) -> _Level:
-        ranked = np.argsort(-self._drawn, kind="stable")[: self._effort.enough]
-        step = self._effort.step
-        drawn = {i: self._arrangements(i) for i in np.unique(ranked // step).tolist()}  # once more, as before
-        rows = np.stack([drawn[int(i // step)][i % step] for i in ranked])
-        return _level(1.0, self._drawn, rows, self._drawn[ranked], 1.0)
+        return _level(1.0, self._drawn, self._best[0], self._best[1], 1.0)
 
     def _descend(self, pool: Executor | None) -> bool:
         """Sample one level further; False when there is none, or none is wanted."""

@@ -135,15 +135,12 @@ def _share_out(x, y, order, counts):
     counts[:] = 0.0
     strip = np.empty(_STRIP)
     for start in range(0, len(x), _STRIP):
-        stop = min(start + _STRIP, len(x))
-        for k in range(start, stop):
-            strip[k - start] = y[np.uint64(order[k])]  # in a loop of its own, so that many are on their way at once
-        for k in range(start, stop):
-            i = _cell(x[k], grid)
-            a = x[k] - np.float64(i)
-            position = strip[k - start]
-            j = _cell(position, grid)
-            b = position - np.float64(j)
+        samples, xs = order[start : start + _STRIP], x[start : start + _STRIP]
+        for k in range(len(xs)):
+            strip[k] = y[np.uint64(samples[k])]  # in a loop of its own, so that many are on their way at once
+        for k in range(len(xs)):
+            i, j = _cell(xs[k], grid), _cell(strip[k], grid)
+            a, b = xs[k] - np.float64(i), strip[k] - np.float64(j)
             near, far = counts[i], counts[i + np.uint64(1)]
             near[j] += (1.0 - a) * (1.0 - b)
             near[j + np.uint64(1)] += (1.0 - a) * b

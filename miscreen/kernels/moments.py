@@ -190,36 +190,50 @@ def _ordered_correlation(x, y, order):
     Their means are 0 but for ties in scores. All sums are in that order, so that y alone is looked up, samples may
     come in any without changing a bit, and r is 1 or -1 of monotone relations.
     """
-    x0 = x1 = y0 = y1 = xx0 = xx1 = yy0 = yy1 = xy0 = xy1 = 0.0
+    x0 = x1 = x2 = x3 = y0 = y1 = y2 = y3 = xy0 = xy1 = xy2 = xy3 = 0.0
+    xx0 = xx1 = xx2 = xx3 = yy0 = yy1 = yy2 = yy3 = 0.0
     n = len(order)
-    strip = np.zeros(_STRIP)
+    strip = np.empty(_STRIP)
     for start in range(0, n, _STRIP):
-        stop = min(start + _STRIP, n)
-        for i in range(start, stop):
-            strip[i - start] = y[np.uint64(order[i])]  # in a loop of its own, so that many are on their way at once
-        for i in range(start, stop - 1, 2):
-            a, b = x[i], x[i + 1]
-            c, d = strip[i - start], strip[i - start + 1]
-            x0 += a
-            x1 += b
-            y0 += c
-            y1 += d
-            xx0 += a * a
-            xx1 += b * b
-            yy0 += c * c
-            yy1 += d * d
-            xy0 += a * c
-            xy1 += b * d
-        if (stop - start) % 2 == 1:
-            a, c = x[stop - 1], strip[stop - 1 - start]
-            x0 += a
-            y0 += c
-            xx0 += a * a
-            yy0 += c * c
-            xy0 += a * c
-    x_rest, y_rest = x0 + x1, y0 + y1
+        samples, xs = order[start : start + _STRIP], x[start : start + _STRIP]
+        for i in range(len(samples)):
+            strip[i] = y[np.uint64(samples[i])]  # in a loop of its own, so that many are on their way at once
+        whole = len(samples) - len(samples) % 4
+        for i in range(0, whole, 4):
+            a0, a1, a2, a3 = xs[i], xs[i + 1], xs[i + 2], xs[i + 3]
+            b0, b1, b2, b3 = strip[i], strip[i + 1], strip[i + 2], strip[i + 3]
+            x0 += a0
+            x1 += a1
+            x2 += a2
+            x3 += a3
+            y0 += b0
+            y1 += b1
+            y2 += b2
+            y3 += b3
+            xx0 += a0 * a0
+            xx1 += a1 * a1
+            xx2 += a2 * a2
+            xx3 += a3 * a3
+            yy0 += b0 * b0
+            yy1 += b1 * b1
+            yy2 += b2 * b2
+            yy3 += b3 * b3
+            xy0 += a0 * b0
+            xy1 += a1 * b1
+            xy2 += a2 * b2
+            xy3 += a3 * b3
+        for i in range(whole, len(samples)):
+            a0, b0 = xs[i], strip[i]
+            x0 += a0
+            y0 += b0
+            xx0 += a0 * a0
+            yy0 += b0 * b0
+            xy0 += a0 * b0
+    x_rest, y_rest = (x0 + x1) + (x2 + x3), (y0 + y1) + (y2 + y3)
     return quotient(
-        (xx0 + xx1) - x_rest * x_rest / n, (yy0 + yy1) - y_rest * y_rest / n, (xy0 + xy1) - x_rest * y_rest / n
+        ((xx0 + xx1) + (xx2 + xx3)) - x_rest * x_rest / n,
+        ((yy0 + yy1) + (yy2 + yy3)) - y_rest * y_rest / n,
+        ((xy0 + xy1) + (xy2 + xy3)) - x_rest * y_rest / n,
     )
 
 
