@@ -12,6 +12,8 @@ from miscreen.kernels.counts import joint_counts, level_codes, miller_madow, plu
 from miscreen.kernels.ranks import compact, compact_target
 from miscreen.kernels.sorting import ascending_order, extremes
 
+_STRIP = 512  # values placed together
+
 
 @inner
 def _width_edges(low, high, bins):
@@ -104,7 +106,17 @@ def frequency_cells(values, order, bins, cells):
 @inner
 def _place(value, low, scale):
     """Which of many equal parts of a range a value lies in. Monotone. O(1)."""
-    return np.uint64(np.int64((value - low) * scale))
+    return np.int64((value - low) * scale)
+
+
+@inner
+def _places(values, start, low, scale, places):
+    """Write `_place` of as many values as there is room for, from `start` on, in vectors; return how many. O(n)."""
+    count = min(len(places), len(values) - start)
+    some = values[start : start + count]
+    for i in range(count):
+        places[i] = _place(some[i], low, scale)
+    return count
 
 
 @inner
@@ -122,8 +134,10 @@ def _frequency_counts(values, low, high, bins, y_cells, y_bins):
     if not (high - low < np.inf and scale < np.inf):
         low, scale = 0.0, 0.0
     upto = np.zeros(parts + 1, np.uint32)
-    for value in values:
-        upto[_place(value, low, scale) + np.uint64(1)] += np.uint32(1)
+    places = np.empty(_STRIP, np.int64)
+    for start in range(0, n, _STRIP):
+        for i in range(_places(values, start, low, scale, places)):
+            upto[np.uint64(places[i] + 1)] += np.uint32(1)
     edges = np.empty(bins + 1, np.int64)  # where bins begin, in twice the rank less one
     for j in range(bins + 1):
         edges[j] = -(-2 * n * j // bins)
@@ -143,14 +157,16 @@ def _frequency_counts(values, low, high, bins, y_cells, y_bins):
         first = last
     counts = np.zeros((bins + 1, y_bins), np.int64)
     left, samples = np.empty(torn), np.empty(torn, np.intp)
-    place = np.uint64(0)
-    for i in range(n):
-        cell = np.uint64(bin_of[_place(values[i], low, scale)])
-        counts[cell, np.uint64(y_cells[i])] += 1
-        if cell == np.uint64(bins):
-            left[place] = values[i]
-            samples[place] = i
-            place += np.uint64(1)
+    place = 0
+    for start in range(0, n, _STRIP):
+        others = y_cells[start : start + _STRIP]
+        for i in range(_places(values, start, low, scale, places)):
+            cell = bin_of[np.uint64(places[i])]
+            counts[np.uint64(cell), np.uint64(others[i])] += 1
+            if cell == bins:
+                left[place] = values[start + i]
+                samples[place] = start + i
+                place += 1
     order = ascending_order(left)
     start = 0
     while start < torn:

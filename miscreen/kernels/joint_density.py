@@ -39,7 +39,7 @@ def margin(ascending, given, multiplier, shape, grid, positions):
         return even, odd, 0, False
     for i in range(n):
         positions[i] = (ascending[i] - low) / step
-    first, last = _cell(positions[0], grid), _cell(positions[n - 1], grid) + np.uint64(1)
+    first, last = _cell(positions[0], grid), _cell(positions[n - 1], grid) + 1
     taps = np.empty(grid)
     for i in range(grid):
         taps[i] = kernel_shape(shape, i * (step / bandwidth))
@@ -47,13 +47,13 @@ def margin(ascending, given, multiplier, shape, grid, positions):
         for j in range(half):
             even[i, j] = taps[abs(i - j)] + taps[grid - 1 - i - j]
             odd[i, j] = taps[abs(i - j)] - taps[grid - 1 - i - j]
-    return even, odd, min(np.int64(first), grid - 1 - np.int64(last), half), True
+    return even, odd, min(first, grid - 1 - last, half), True
 
 
 @inner
 def _cell(position, grid):
     """The cell of a position on an axis: its whole part, but for the end. O(1)."""
-    return np.uint64(min(np.int64(position), grid - 2))
+    return min(np.int64(position), grid - 2)
 
 
 @kernel
@@ -133,19 +133,25 @@ def _share_out(x, y, order, counts):
     """
     grid = len(counts)
     counts[:] = 0.0
-    strip = np.empty(_STRIP)
+    cells = counts.reshape(grid * grid)
+    below = np.uint64(grid)
+    firsts, x_weights, y_weights = np.empty(_STRIP, np.int64), np.empty(_STRIP), np.empty(_STRIP)
     for start in range(0, len(x), _STRIP):
-        samples, xs = order[start : start + _STRIP], x[start : start + _STRIP]
-        for k in range(len(xs)):
-            strip[k] = y[np.uint64(samples[k])]  # in a loop of its own, so that many are on their way at once
-        for k in range(len(xs)):
-            i, j = _cell(xs[k], grid), _cell(strip[k], grid)
-            a, b = xs[k] - np.float64(i), strip[k] - np.float64(j)
-            near, far = counts[i], counts[i + np.uint64(1)]
-            near[j] += (1.0 - a) * (1.0 - b)
-            near[j + np.uint64(1)] += (1.0 - a) * b
-            far[j] += a * (1.0 - b)
-            far[j + np.uint64(1)] += a * b
+        samples, positions = order[start : start + _STRIP], x[start : start + _STRIP]
+        for k in range(len(positions)):  # in a loop of its own, so that many are on their way at once
+            y_weights[k] = y[np.uint64(samples[k])]
+        for k in range(len(positions)):  # and this for vectors
+            i, j = _cell(positions[k], grid), _cell(y_weights[k], grid)
+            firsts[k] = i * grid + j
+            x_weights[k] = positions[k] - np.float64(i)
+            y_weights[k] -= np.float64(j)
+        for k in range(len(positions)):
+            a, b = x_weights[k], y_weights[k]
+            cell = np.uint64(firsts[k])
+            cells[cell] += (1.0 - a) * (1.0 - b)
+            cells[cell + np.uint64(1)] += (1.0 - a) * b
+            cells[cell + below] += a * (1.0 - b)
+            cells[cell + below + np.uint64(1)] += a * b
 
 
 @inner
