@@ -21,6 +21,7 @@ _SCORES, _COSINES = 0, 1  # the families, which differ in their first two functi
 _COLUMNS = FUNCTIONS + 2  # of the table: the first family, then what is the second's alone
 _WIDTH = 16  # of its rows, whole vectors; the rest is 0
 _SAMPLES_EACH = 10  # outside of the commonest value, for every function
+_STRIP = 256  # levels side by side
 _DEPENDENT = 1e-4  # share of a function's variance below which the others are taken to hold it: less is rounding
 
 
@@ -96,8 +97,7 @@ def score_functions(values, order, table, places, means, factors, skews):
     of the functions once they are orthonormal. O(n FUNCTIONS^2).
     """
     n = len(values)
-    means[:] = 0.0
-    products = np.zeros((_COLUMNS, _COLUMNS))
+    level_places, shares = np.empty(n, np.int64), np.empty(n)
     start, levels, commonest = 0, 0, 0
     while start < n:
         value = values[order[start]]
@@ -107,15 +107,33 @@ def score_functions(values, order, table, places, means, factors, skews):
         place = start + stop - 1
         for i in range(start, stop):
             places[order[i]] = place
-        share = (stop - start) / n
-        for j in range(_COLUMNS):
-            weighted = share * table[place, j]
-            means[j] += weighted
-            for k in range(_COLUMNS):
-                products[j, k] += weighted * table[place, k]
+        level_places[levels] = place
+        shares[levels] = (stop - start) / n
         levels += 1
         commonest = max(commonest, stop - start)
         start = stop
+    means[:] = 0.0
+    products = np.zeros((_COLUMNS, _WIDTH))
+    whole = levels - levels % 4
+    row = 8 * _WIDTH
+    first, into = table.ctypes.data, products.ctypes.data
+    for i in range(0, whole, 4):
+        p0, p1, p2, p3 = level_places[i], level_places[i + 1], level_places[i + 2], level_places[i + 3]
+        for j in range(_COLUMNS):
+            weighted = (
+                shares[i] * table[p0, j], shares[i + 1] * table[p1, j],
+                shares[i + 2] * table[p2, j], shares[i + 3] * table[p3, j],
+            )  # fmt: skip
+            means[j] += (weighted[0] + weighted[1]) + (weighted[2] + weighted[3])
+            for k in range(0, row, 32):
+                rows = (first + row * p0 + k, first + row * p1 + k, first + row * p2 + k, first + row * p3 + k)
+                add_products(into + row * j + k, weighted, rows)
+    for i in range(whole, levels):
+        for j in range(_COLUMNS):
+            weight = shares[i] * table[level_places[i], j]
+            means[j] += weight
+            for k in range(_COLUMNS):
+                products[j, k] += weight * table[level_places[i], k]
     most = min(levels - 1, max(1, (n - commonest) // _SAMPLES_EACH))
     for family in range(2):
         for j in range(FUNCTIONS):
@@ -123,31 +141,44 @@ def score_functions(values, order, table, places, means, factors, skews):
                 a, b = _column(family, j), _column(family, k)
                 factors[family, j, k] = products[a, b] - means[a] * means[b]
         _whiten(factors[family], most)
-        _skewness(order, table, places, means, factors[family], family, skews[family])
+        _skewness(table, level_places[:levels], shares, means, factors[family], family, skews[family])
 
 
 @inner
-def _skewness(order, table, places, means, factor, family, skews):
-    """Write the third moments of a family's functions once they are orthonormal. O(n FUNCTIONS^2)."""
-    n = len(places)
-    function = np.empty(FUNCTIONS)
+def _skewness(table, places, shares, means, factor, family, skews):
+    """Write the third moments of a family's functions once they are orthonormal, from levels. O(levels FUNCTIONS^2).
+
+    Levels of a strip side by side, in vectors.
+    """
+    strip, cubes = np.empty((FUNCTIONS, _STRIP)), np.empty(_STRIP)
     skews[:] = 0.0
-    start = 0
-    while start < n:
-        stop = start + 1
-        while stop < n and places[order[stop]] == places[order[start]]:
-            stop += 1
-        share = (stop - start) / n
+    for start in range(0, len(places), _STRIP):
+        some, weights = places[start : start + _STRIP], shares[start : start + _STRIP]
         for j in range(FUNCTIONS):
-            function[j] = 0.0
-            if factor[j, j] > 0.0:
-                a = _column(family, j)
-                rest = table[places[order[start]], a] - means[a]
-                for m in range(j):
-                    rest -= factor[j, m] * function[m]
-                function[j] = rest / factor[j, j]
-                skews[j] += share * function[j] ** 3
-        start = stop
+            if factor[j, j] == 0.0:
+                strip[j, :] = 0.0
+                continue
+            a = _column(family, j)
+            function = strip[j]
+            for i in range(len(some)):
+                function[i] = table[some[i], a] - means[a]
+            for m in range(j):
+                share, other = factor[j, m], strip[m]
+                for i in range(len(some)):
+                    function[i] -= share * other[i]
+            for i in range(len(some)):
+                function[i] /= factor[j, j]
+                cubes[i] = weights[i] * function[i] * function[i] * function[i]
+            whole = len(some) - len(some) % 4
+            s0 = s1 = s2 = s3 = 0.0  # since each addition waits for the one before
+            for i in range(0, whole, 4):
+                s0 += cubes[i]
+                s1 += cubes[i + 1]
+                s2 += cubes[i + 2]
+                s3 += cubes[i + 3]
+            for i in range(whole, len(some)):
+                s0 += cubes[i]
+            skews[j] += (s0 + s1) + (s2 + s3)
 
 
 @inner
