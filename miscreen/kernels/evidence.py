@@ -246,8 +246,8 @@ def _mix(few, many, share):
 
 
 @inner
-def _ordered_pair(table, x, y, priors, effect, effects, share):
-    """Evidence between two margins with an order. O(n FUNCTIONS^2)."""
+def _ordered_pair(table, x, y, order, priors, effect, effects, share):
+    """Evidence between two margins with an order; samples are taken in that of x, along the table. O(n FUNCTIONS^2)."""
     x_places, x_means, x_factors, x_skews = x
     y_places, y_means, y_factors, y_skews = y
     n = len(x_places)
@@ -256,19 +256,18 @@ def _ordered_pair(table, x, y, priors, effect, effects, share):
     row = 8 * _WIDTH
     first, into = table.ctypes.data, products.ctypes.data
     for i in range(0, whole, 4):
-        y0, y1 = first + row * y_places[i], first + row * y_places[i + 1]
-        y2, y3 = first + row * y_places[i + 2], first + row * y_places[i + 3]
+        s0, s1, s2, s3 = order[i], order[i + 1], order[i + 2], order[i + 3]
+        x0, x1, x2, x3 = x_places[s0], x_places[s1], x_places[s2], x_places[s3]
+        y0, y1 = first + row * y_places[s0], first + row * y_places[s1]
+        y2, y3 = first + row * y_places[s2], first + row * y_places[s3]
         for j in range(_COLUMNS):
-            xs = (
-                table[x_places[i], j], table[x_places[i + 1], j],
-                table[x_places[i + 2], j], table[x_places[i + 3], j],
-            )  # fmt: skip
+            xs = table[x0, j], table[x1, j], table[x2, j], table[x3, j]
             for k in range(0, row, 32):
                 add_products(into + row * j + k, xs, (y0 + k, y1 + k, y2 + k, y3 + k))
     for i in range(whole, n):
         for j in range(_COLUMNS):
             for k in range(_COLUMNS):
-                products[j, k] += table[x_places[i], j] * table[y_places[i], k]
+                products[j, k] += table[x_places[order[i]], j] * table[y_places[order[i]], k]
     covariance, turned = np.empty((FUNCTIONS, FUNCTIONS)), np.empty((FUNCTIONS, FUNCTIONS))
     totals = np.zeros(2)
     for family in range(2):
@@ -402,4 +401,4 @@ def evidence(
         elif ky > 0:
             scores[f] = _labelled_pair(ranks, x_margin, y_places[:n], ky, priors, effect, effects, share)
         else:
-            scores[f] = _ordered_pair(ranks, x_margin, y_margin, priors, effect, effects, share)
+            scores[f] = _ordered_pair(ranks, x_margin, y_margin, x_order[:n], priors, effect, effects, share)
