@@ -255,51 +255,6 @@ def gao_class_mi(*arguments):
     return _mean(gao_class_terms(*arguments))
 
 
-def box_mi(x, y, k, times):
-    """Normal scores in boxes that reach some times as far as the k-th neighbour, and end where columns of a grid do."""
-    n = len(x)
-    size = math.floor(2 * math.sqrt(n))
-    scores = sorted(x)
-    cells = [(v - scores[0]) * ((2 * n - 1) / (scores[-1] - scores[0])) for v in scores]
-    dx, dy = _distances(x), _distances(y)
-
-    def around(value, reach):
-        """Places of the first and after the last sample in the columns that a stretch of the scores touches."""
-        ends = [(v - scores[0]) * ((2 * n - 1) / (scores[-1] - scores[0])) for v in (value - reach, value + reach)]
-        down, up = (math.floor(min(max(v, 0), 2 * n - 1)) for v in ends)
-        first = min(sum(math.floor(c) < down for c in cells), n - 1)
-        last = sum(math.floor(c) <= up for c in cells) - 1
-        inside = [i for i in range(n) if first * size // n <= i * size // n <= last * size // n]
-        return inside[0], inside[-1] + 1
-
-    def log_share(both, count):
-        return harmonic_digamma(count) + (1 - both / count) / count
-
-    places = [[sorted(values).index(v) for v in values] for values in (x, y)]
-    terms = []
-    for i in range(n):
-        radius = _kth_smallest_other([max(a, b) for a, b in zip(dx[i], dy[i], strict=True)], i, k)
-        boxes = [around(values[i], times * radius) for values in (x, y)]
-        inside = [
-            {j for j in range(n) if j != i and first <= at[j] < stop}
-            for at, (first, stop) in zip(places, boxes, strict=True)
-        ]
-        both = len(inside[0] & inside[1])
-        shares = log_share(both, len(inside[0])) + log_share(both, len(inside[1]))
-        terms.append(harmonic_digamma(n) + harmonic_digamma(both) + 0.2 / both - shares)
-    return _mean(terms)
-
-
-def extrapolated_mi(x, y):
-    """The parabola through neighbours and boxes of two and three times their distance, as far as it is no noise."""
-    n = len(x)
-    near, middle, far = ksg_mi(x, y, 5), box_mi(x, y, 5, 2), box_mi(x, y, 5, 3)
-    toward = near - middle
-    beyond = (3 * near - 3 * middle + far) - near
-    beyond = 0 if toward <= 0 or beyond <= 0 else min(beyond, toward)
-    return middle + toward**3 / (toward**2 + 0.5 / n) + (beyond and beyond**3 / (beyond**2 + 16 / n))
-
-
 # ---- correlations ------------------------------------------------------------------------------------------
 
 

@@ -29,13 +29,6 @@ def estimate(x, y, x_kind=C, y_kind=C, **options):
     return Ksg(target, Ksg.make_options(options)).score(Batch(x, x_kind, np.zeros(len(x), bool)))
 
 
-def extrapolated(x, y):
-    """Scores of the rows of x with y, extrapolated."""
-    x, y = np.ascontiguousarray(np.atleast_2d(x), float), np.ascontiguousarray(y, float)
-    target = Target("y", y, C, False, np.arange(len(y)))
-    return Ksg(target, KsgOptions(k=5, scale="rank"), extrapolated=True).score(Batch(x, C, np.zeros(len(x), bool)))
-
-
 def mi_of(*arguments, **options):
     """The estimate for a single feature."""
     return estimate(*arguments, **options).mi[0]
@@ -125,41 +118,6 @@ class TestAgainstThePapers:
                     ):
                         assert scores.method == [name]
                         assert scores.mi[0] == pytest.approx(expected, rel=1e-10, abs=1e-12)
-
-
-def test_extrapolated_estimates_are_those_of_the_loops():
-    rng = np.random.default_rng(20)
-    for n in (6, 7, 17, 60, 130):
-        x = rng.normal(size=n)
-        for y in (rng.normal(size=n), x + 0.1 * rng.normal(size=n), x**2 + 0.1 * rng.normal(size=n), -x):
-            scores = extrapolated(x, y)
-            (a, b), _ = on_scale("rank", x, y)
-            assert scores.method == ["extrapolated ksg"]
-            assert scores.mi[0] == pytest.approx(naive.extrapolated_mi(list(a), list(b)), rel=1e-10, abs=1e-12)
-
-
-def test_extrapolated_estimates_see_ranks_alone_of_the_samples_that_are_there():
-    rng = np.random.default_rng(21)
-    x, y = rng.normal(size=(6, 300)), rng.normal(size=300)
-    x[1:] += y
-    x[3:, ::7] = np.nan
-    shuffled = rng.permutation(300)
-    found = extrapolated(x, y).mi
-    np.testing.assert_array_equal(extrapolated(np.exp(x)[:, shuffled], y[shuffled] ** 3).mi, found)
-    for f, values in enumerate(x):
-        here = ~np.isnan(values)
-        np.testing.assert_array_equal(extrapolated(values[here], y[here]).mi, found[f])
-        np.testing.assert_array_equal(extrapolated(y[here], values[here]).mi, found[f])
-
-
-def test_extrapolated_estimates_are_for_pairs_without_ties():
-    rng = np.random.default_rng(22)
-    y = rng.normal(size=200)
-    for x, z in tied(rng, 200):
-        assert extrapolated(x, z).mi[0] == mi_of(x, z, k=5, scale="rank")
-    for n in range(1, 6):
-        assert np.isnan(extrapolated(y[:n], y[:n]).mi[0])
-    assert np.isnan(extrapolated(np.full(200, np.nan), y).mi[0])
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -371,7 +329,7 @@ def test_the_search_ends_whatever_the_distances(weight):
     no_duplicates, psi, no_terms = np.empty(0, np.intp), np.zeros(n + 1), np.empty(0)
     for none, many in (((-np.inf, np.inf, np.inf, np.inf), np.empty(0)), ((np.inf,), np.empty(k))):
         marginals, nearest = np.zeros(n + 1, np.int64), np.zeros(n, np.int64)
-        count_neighbors(*margins, k, no_duplicates, psi, marginals, nearest, no_terms, no_terms, none, many)
+        count_neighbors(*margins, k, no_duplicates, psi, marginals, nearest, no_terms, none, many)
         assert marginals.sum() == 2 * n
         assert nearest.sum() == nearest[k] == n
 

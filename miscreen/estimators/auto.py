@@ -18,7 +18,7 @@ from miscreen.model import Batch, Floats, Kind, Scores, Target
 VARIANCE = 4.0  # of a correlation that is not 0, in units of the variance that chance gives it
 MANY = 0.05  # probability that a dependent column is so in all functions at once
 FALL = 0.8  # of their variance from one order to the next
-NEIGHBORS = 5  # of two continuous columns, for the information
+NEIGHBORS = 6  # of two continuous columns, for the information
 CLASS_NEIGHBORS = 10  # of a continuous column within a class
 CELL = 5  # samples for every bin and class, at least
 
@@ -94,9 +94,9 @@ class Auto(Estimator):
     The mutual information beside the score comes from the estimator that errs least for such a pair, by its root mean
     square error over distributions of known information, and `Scores.method` names it:
 
-    - Two continuous columns, ``extrapolated ksg``, or ``gao`` where one has ties: `Ksg` on the rank scale with k = 5.
-      Ties of less than 15 % of the samples, as in steps, are told apart at random; kept together they would raise the
-      estimate by 0.1 and more. Larger groups, such as zeros, stay.
+    - Two continuous columns, ``ksg`` or ``gao``: `Ksg` on the rank scale with k = 6. Ties of less than 15 % of the
+      samples, as in steps, are told apart at random; kept together they would raise the estimate by 0.1 and more.
+      Larger groups, such as zeros, stay.
     - Target of classes, continuous feature, ``bin``: `Binning` with 2 n^(1/3) bins of equal frequency (Terrell & Scott
       1985, doi:10.2307/2288074) and the correction of Miller & Madow.
     - Fewer than 5 samples for each of these bins and classes, or a discrete feature, ``ross`` or ``gao``: `Ksg` on the
@@ -104,7 +104,7 @@ class Auto(Estimator):
     - Two discrete columns: ``plug-in``.
 
     Where too few samples are left for neighbours, ``bin`` again. With 1,000 samples the mean is within 0.003 of 0 for
-    independent columns; bias down to -0.05 where a density has sharp edges.
+    independent columns; bias down to -0.08 where a density has sharp edges.
 
     O(n log n + 196 n) a feature, and that of `Ksg` for the information. Blind to what no function of order 12 sees,
     such as a sine of seven periods. The score is no p-value, since correlations of a column with one's target are not
@@ -133,7 +133,7 @@ class Auto(Estimator):
         self._rank_margin = self._margin(np.arange(float(n)), np.arange(n))
         self._priors = priors()
         self._effect, self._effects = _weights(np.array(VARIANCE)), _weights(variances())
-        self._neighbors = Ksg(target, KsgOptions(k=NEIGHBORS, scale="rank"), TIED, extrapolated=True)
+        self._neighbors = Ksg(target, KsgOptions(k=NEIGHBORS, scale="rank"), TIED)
         self._class_neighbors = Ksg(target, KsgOptions(k=CLASS_NEIGHBORS, scale="rank"), TIED)
         self._bins = Binning(target, BinningOptions(bins="rice"))
         self._binned = target.kind == Kind.DISCRETE and CELL * target.n_levels <= n / (2 * n ** (1 / 3))

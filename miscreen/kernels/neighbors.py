@@ -7,12 +7,11 @@ import math
 import numpy as np
 
 from miscreen.kernels._jit import inlined, inner, keep_least, kernel
-from miscreen.kernels.boxes import extrapolated_mi, grid_lines
 from miscreen.kernels.margins import RANK, count_within, has_extent, index_margin, is_tied, rescale, score_ranks, weigh
 from miscreen.kernels.ranks import present_count
 
-KSG, GAO, EXTRAPOLATED = 0, 2, 3
-REGISTERS = 5  # neighbours that are kept in registers
+KSG, GAO = 0, 2
+REGISTERS = 6  # neighbours that are kept in registers
 
 
 @inner
@@ -123,7 +122,7 @@ def _keep(near, many, dx, dy):
 @inlined
 def count_neighbors(
     columns, xs, x_margin, x_weight, y_margin, y_order, y_weight, k, duplicates, psi, marginals, nearest, terms,
-    radii, none, many,
+    none, many,
 ):  # fmt: skip
     """Count, for every sample, those nearer in x and in y than its k-th neighbour in the plane (max-norm).
 
@@ -131,8 +130,7 @@ def count_neighbors(
     y_weight: what a difference of values is multiplied by to make a distance. marginals[m] is increased for every
     margin with m samples nearer, the sample itself among them, and nearest[k] for every sample. Where `duplicates` are
     given and the k-th neighbour is at distance 0: for m samples at distance 0, and nearest[t] for t there in both.
-    Unless it is empty, terms has psi[nearest] - psi[m] - psi[m'] for every sample, and radii, in the order of the
-    columns, the distance to the k-th neighbour. The nearest are kept in a tuple like
+    Unless it is empty, terms has psi[nearest] - psi[m] - psi[m'] for every sample. The nearest are kept in a tuple like
     `none`, of k times infinity after minus infinity, or in `many`, k long; inlined for either apart.
     """
     first_of, entry, x, y, x_rank, y_rank, bin_of = columns
@@ -179,8 +177,6 @@ def count_neighbors(
                     upper = entry[visited, bin_of[i]]
                     lower = upper - 1
             nearest[within] += 1
-            if len(radii):
-                radii[i] = radius
             n_x = count_within(x_margin, x_rank[i], x_weight, radius * x_unit, radius) + 1
             n_y = count_within(y_margin, y_rank[i], y_weight, radius * y_unit, radius) + 1
             marginals[n_x] += 1
@@ -190,11 +186,8 @@ def count_neighbors(
 
 
 @inner
-def pair_mi(
-    xs, x_order, x_margin, x_weight, ys, y_order, y_margin, y_weight, n_samples, k, mixed, extrapolated, lines, psi,
-    terms,
-):  # fmt: skip
-    """Mutual information, in nats, of two ascending columns: Kraskov's first, Gao's when `mixed`, or extrapolated.
+def pair_mi(xs, x_order, x_margin, x_weight, ys, y_order, y_margin, y_weight, n_samples, k, mixed, psi, terms):
+    """Mutual information, in nats, of two ascending columns: Kraskov's first, or Gao's when `mixed`.
 
     O(n sqrt k) after sorting while neighbours are spread evenly, O(n sqrt n) at worst. Scratch about 120 n bytes.
     NaN where a margin is constant or its distances overflow, or n <= k. Arguments are those of `lay_columns` and
@@ -211,49 +204,40 @@ def pair_mi(
             ys, y_order, y_margin, y_weight, xs, x_order, x_margin, x_weight
         )  # fmt: skip
     columns = lay_columns(xs, x_order, ys, y_order, n_samples, k)
-    radii = np.empty(n if extrapolated else 0)
     if mixed:
         x_place = np.empty(n_samples, np.intp)
         for i in range(n):
             x_place[x_order[i]] = i
         duplicates = duplicate_counts(xs, x_place, ys, y_order)
     margins = (columns, xs, x_margin, x_weight, y_margin, y_order, y_weight)
-    tail = (k, duplicates, psi, marginals, nearest, terms, radii)
+    tail = (k, duplicates, psi, marginals, nearest, terms)
     if k > REGISTERS:
         count_neighbors(*margins, *tail, (np.inf,), np.empty(k))
     else:
         none = (
-            np.inf if k > 4 else -np.inf, np.inf if k > 3 else -np.inf, np.inf if k > 2 else -np.inf,
-            np.inf if k > 1 else -np.inf, np.inf,
+            np.inf if k > 5 else -np.inf, np.inf if k > 4 else -np.inf, np.inf if k > 3 else -np.inf,
+            np.inf if k > 2 else -np.inf, np.inf if k > 1 else -np.inf, np.inf,
         )  # fmt: skip
         count_neighbors(*margins, *tail, none, np.empty(0))
-    near = (math.log(n) if mixed else psi[n]) + (weigh(nearest, psi) - weigh(marginals, psi)) / n
-    if not extrapolated:
-        return near
-    _, _, x, y, x_rank, y_rank, _ = columns
-    return extrapolated_mi(near, lines, x, y, x_rank, y_rank, radii, psi)
+    return (math.log(n) if mixed else psi[n]) + (weigh(nearest, psi) - weigh(marginals, psi)) / n
 
 
 @kernel
 def neighbor_mi(
-    values, order, target, target_order, scaled_target, target_weight, rank_table, k, scale, extrapolated, psi, mi,
-    method, terms,
+    values, order, target, target_order, scaled_target, target_weight, rank_table, k, scale, psi, mi, method, terms
 ):  # fmt: skip
     """Mutual information, in nats, of each feature with a target that has an order, from k nearest neighbours.
 
     values: float64 (n_features, n), NaN = missing; order: argsort, NaN last; target: float64, finite, ascending
     along target_order; scaled_target, target_weight: the same after `rescale`; rank_table: `normal_score_table` of the
     samples, read if the scale is RANK; psi: table to n. Writes mi, method, and into terms (n_features, n or 0) what
-    each sample adds to n mi, up to a constant. Kraskov (2004) eq. 8 when neither margin is tied, on the rank scale
-    `extrapolated` if asked, else Gao (2017).
+    each sample adds to n mi, up to a constant. Kraskov (2004) eq. 8 when neither margin is tied, else Gao (2017).
     """
     n_samples = len(target)
     target_tied = is_tied(target)
     target_margin = index_margin(scaled_target)
     kept = np.empty(n_samples)
     kept_order = np.empty(n_samples, np.intp)
-    spread = extrapolated and not target_tied and has_extent(scaled_target, 1.0)
-    whole = grid_lines(scaled_target if spread else np.arange(2.0))
     for f in range(len(values)):
         n = present_count(values[f], order[f])
         xs = np.empty(n)
@@ -280,9 +264,7 @@ def neighbor_mi(
             y_weight = rescale(ys, scale)
             y_margin = index_margin(ys)
         x_margin = index_margin(xs)
-        both = extrapolated and not mixed
         mi[f] = pair_mi(
-            xs, order[f], x_margin, x_weight, ys, y_order, y_margin, y_weight, n_samples, k, mixed,
-            both, whole if n == n_samples or not both or n < 2 else grid_lines(xs), psi, terms[f],
+            xs, order[f], x_margin, x_weight, ys, y_order, y_margin, y_weight, n_samples, k, mixed, psi, terms[f]
         )  # fmt: skip
-        method[f] = EXTRAPOLATED if both else GAO if mixed else KSG
+        method[f] = GAO if mixed else KSG
