@@ -27,11 +27,11 @@ from miscreen.cli.progress import Progress
 from miscreen.cli.terminal import show_ranking
 from miscreen.errors import DataError, InputError, ResourceError
 from miscreen.estimators import ESTIMATORS, binning, kde, ksg
-from miscreen.kernels import _jit
+from miscreen.kernels import _ahead, _cache
 from miscreen.kernels.density import KERNELS
 from miscreen.ranking import Ranking
 
-NOTE_COMPILATION = Running.note_compilation
+PREPARE_KERNELS = Running.prepare_kernels
 SAMPLES = Path(__file__).parent.parent / "data" / "samples"
 POOLS = ("POLARS_MAX_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 VERBS = ("rank", "select", "evaluate", "describe", "convert")  # of the library, too
@@ -49,7 +49,7 @@ def _unchanged_process(monkeypatch: pytest.MonkeyPatch) -> None:
     for variable, value in (("NO_COLOR", "1"), ("TERM", "dumb"), ("COLUMNS", "120")):
         monkeypatch.setenv(variable, value)
     monkeypatch.delenv("MISCREEN_DEBUG", raising=False)
-    monkeypatch.setattr(Running, "note_compilation", lambda running: None)  # the cache may be empty or not
+    monkeypatch.setattr(Running, "prepare_kernels", lambda running, users: None)  # the cache may be empty or not
 
 
 def make_ranking(names: list[str], constant: int = 0, target: list[str] | None = None) -> Ranking:
@@ -451,8 +451,9 @@ def test_describe_tells_people_and_programs(monkeypatch: pytest.MonkeyPatch, cap
 def test_the_first_run_says_that_it_compiles(
     verb: str, monkeypatch: pytest.MonkeyPatch, capfd: Any, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(Running, "note_compilation", NOTE_COMPILATION)
-    monkeypatch.setattr(_jit, "CACHE_DIR", tmp_path)
+    monkeypatch.setattr(Running, "prepare_kernels", PREPARE_KERNELS)
+    monkeypatch.setattr(_ahead, "start", lambda users, processes: None)
+    monkeypatch.setattr(_cache, "CACHE_DIR", tmp_path)
     Library(monkeypatch, verb, DataError("enough"))
     line = {"rank": "rank t -t y", "select": "select t -t y --top 1 --names"}.get(verb, f"{verb} t")
     assert call(line) == 1
@@ -464,14 +465,15 @@ def test_the_first_run_says_that_it_compiles(
     (tmp_path / "a.code").touch()
     assert call(line) == 1
     assert capfd.readouterr().err == "error: enough\n"
-    monkeypatch.setattr(_jit, "CACHE_DIR", None)
+    monkeypatch.setattr(_cache, "CACHE_DIR", None)
     assert call(line) == 1
     assert "in every run" in capfd.readouterr().err
 
 
 def test_select_from_a_ranking_compiles_nothing(monkeypatch: pytest.MonkeyPatch, capfd: Any, tmp_path: Path) -> None:
-    monkeypatch.setattr(Running, "note_compilation", NOTE_COMPILATION)
-    monkeypatch.setattr(_jit, "CACHE_DIR", tmp_path)
+    monkeypatch.setattr(Running, "prepare_kernels", PREPARE_KERNELS)
+    monkeypatch.setattr(_ahead, "start", lambda users, processes: None)
+    monkeypatch.setattr(_cache, "CACHE_DIR", tmp_path)
     Library(monkeypatch, "select", SimpleNamespace(names=[]))
     assert call("select t --ranking r.csv --top 1 --names") == 0
     assert capfd.readouterr().err == ""
@@ -494,7 +496,7 @@ def test_warmup_ranks_by_every_method_and_lane(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr(
         miscreen, "select", lambda *table, strategy, **options: strategies.append(strategy), raising=False
     )
-    monkeypatch.setattr(_jit, "CACHE_DIR", tmp_path)
+    monkeypatch.setattr(_cache, "CACHE_DIR", tmp_path)
     (tmp_path / "a.code").touch()
     assert main(["warmup"]) == 0
     lanes, targets = ("memory", ".csv", ".parquet"), ("number", "group", "label")
@@ -510,7 +512,7 @@ def test_warmup_ranks_by_every_method_and_lane(monkeypatch: pytest.MonkeyPatch, 
 
 def test_warmup_needs_a_place_to_keep_kernels(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
     library = Library(monkeypatch, "rank", None)
-    monkeypatch.setattr(_jit, "CACHE_DIR", None)
+    monkeypatch.setattr(_cache, "CACHE_DIR", None)
     assert main(["warmup"]) == 1
     assert library.calls == []
     out, err = capfd.readouterr()
@@ -519,16 +521,50 @@ def test_warmup_needs_a_place_to_keep_kernels(monkeypatch: pytest.MonkeyPatch, c
     assert "hint: Set MISCREEN_CACHE_DIR" in err
 
 
+def test_idle_processors_help_to_compile(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(Running, "prepare_kernels", PREPARE_KERNELS)
+    monkeypatch.setattr(_ahead, "start", lambda users, processes: asked.append((list(users), processes)))
+    Library(monkeypatch, "rank", DataError("enough"))
+    Library(monkeypatch, "select", DataError("enough"))
+    Library(monkeypatch, "evaluate", DataError("enough"))
+    Library(monkeypatch, "describe", DataError("enough"))
+    for line in (
+        "rank t -t y --threads 1 -m kde",
+        "rank t -t y --threads 2 --memory 511MB",
+        "rank t -t y --threads 9 --memory 1GB",
+        "select t -t y --top 1 --names --threads 9 --memory 9GB --strategy mrmr",
+        "evaluate t -t y --method kde,pearson --threads 2 --memory 9GB",
+        "describe t --threads 2 --memory 9GB",
+    ):
+        assert call(line) == 1
+    assert asked == [
+        (["kde"], 0),
+        (["auto"], 0),
+        (["auto"], 2),
+        (["auto", "select"], 3),
+        (["kde", "pearson"], 1),
+        (list(ESTIMATORS), 1),
+    ]
+
+
+def test_the_list_of_needed_kernels_is_true() -> None:
+    """``python tests/needed_kernels.py`` writes it anew."""
+    command = [sys.executable, str(Path(__file__).with_name("needed_kernels.py")), "--print"]
+    found = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert sorted(found.splitlines()) == sorted(_ahead.NEEDED.read_text().splitlines())
+
+
 def test_warmup_leaves_nothing_to_compile() -> None:
     """What a run of other data compiles after a warm-up, in new processes, is nothing."""
-    if _jit.CACHE_DIR is None:
+    if _cache.CACHE_DIR is None:
         pytest.skip("needs a directory for compiled kernels")
     assert run("warmup", "--quiet").returncode == 0
-    before = sorted(_jit.CACHE_DIR.rglob("*.code"))
+    before = sorted(_cache.CACHE_DIR.rglob("*.code"))
     for options in (["-t", "phase"], ["-t", "S_score", "-m", "ksg", "--scale", "raw"]):
         done = run("rank", str(SAMPLES / "pbmc.csv"), *options, stdout=subprocess.DEVNULL)
         assert done.returncode == 0
-    assert sorted(_jit.CACHE_DIR.rglob("*.code")) == before
+    assert sorted(_cache.CACHE_DIR.rglob("*.code")) == before
 
 
 # ---- what goes wrong ---------------------------------------------------------------------------------------

@@ -324,7 +324,7 @@ def call(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         return answer
 
     monkeypatch.setattr(miscreen, "evaluate", stand_in)
-    monkeypatch.setattr(Running, "note_compilation", lambda running: None)
+    monkeypatch.setattr(Running, "prepare_kernels", lambda running, users: None)
     for pool in POOLS:
         monkeypatch.setenv(pool, "2")
     return calls

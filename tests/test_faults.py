@@ -19,7 +19,7 @@ ONE_KERNEL = """
 import sys
 import numpy as np
 from miscreen.kernels.sorting import argsort_rows
-from miscreen.kernels._jit import CACHE_DIR
+from miscreen.kernels._cache import CACHE_DIR
 order, repeats = np.empty((1, 3), np.intp), np.empty((1, 3), bool)
 argsort_rows(np.array([[3.0, 1.0, 2.0]]), order, repeats)
 print(order.tolist(), CACHE_DIR)
@@ -57,6 +57,65 @@ def test_many_processes_start_on_an_empty_cache(tmp_path: Path) -> None:
     before = kept.stat()
     sorts(start(tmp_path / "kernels", "-c", ONE_KERNEL))
     assert kept.stat().st_mtime_ns == before.st_mtime_ns  # it was used, and not compiled again
+
+
+COUNTED = """
+from numba.core import event
+compiled = []
+class Listener(event.Listener):
+    def on_start(self, event): compiled.append(event)
+    def on_end(self, event): pass
+event.register("numba:compile", Listener())
+"""
+
+
+def test_of_many_processes_one_compiles(tmp_path: Path) -> None:
+    counted = COUNTED + ONE_KERNEL + "print(len(compiled), file=sys.stderr)"
+    running = [start(tmp_path, "-c", counted) for _ in range(4)]
+    counts = sorted(int(process.communicate(timeout=300)[1]) for process in running)
+    assert counts[:3] == [0, 0, 0]
+    assert counts[3] > 0
+
+
+def test_a_process_that_hangs_while_it_compiles_is_not_waited_for_long(tmp_path: Path) -> None:
+    hang = "import os, signal; from miscreen.kernels import _cache, _jit\n"
+    hang += "_cache.Code.write = lambda code, data: os.kill(os.getpid(), signal.SIGSTOP)\n"
+    with start(tmp_path, "-c", hang + ONE_KERNEL) as hanging:
+        while not any(tmp_path.rglob("*.lock")):
+            time.sleep(0.05)
+        impatient = "from miscreen.kernels import _cache; _cache._LONGEST_WAIT = 0.2\n"
+        sorts(start(tmp_path, "-c", impatient + ONE_KERNEL))
+        hanging.kill()
+    assert [path.suffix for path in files(tmp_path)].count(".code") == 1
+
+
+def test_kernels_compiled_ahead_are_those_that_are_called(tmp_path: Path) -> None:
+    """A helper fills the directory, and a run finds all that it needs there."""
+    helper = [sys.executable, "-m", "miscreen.kernels._ahead", "pearson"]
+    environment = os.environ | {"MISCREEN_CACHE_DIR": str(tmp_path)}
+    with subprocess.Popen(helper, stdin=subprocess.PIPE, env=environment) as process:
+        assert process.wait(timeout=300) == 0
+    before = files(tmp_path)
+    assert before
+    assert {path.suffix for path in before} == {".code"}
+    ranked = "import miscreen, numpy, polars\n" + COUNTED
+    ranked += "t = polars.DataFrame({k: numpy.random.default_rng(i).random(60) for i, k in enumerate('abcy')})\n"
+    ranked += "miscreen.rank(t, 'y', 'pearson'); print(len(compiled))"
+    process = start(tmp_path, "-c", ranked)
+    assert process.communicate(timeout=300) == ("0\n", "")
+    assert files(tmp_path) == before
+
+
+def test_a_helper_ends_with_its_parent(tmp_path: Path) -> None:
+    helper = [sys.executable, "-m", "miscreen.kernels._ahead", "auto"]
+    environment = os.environ | {"MISCREEN_CACHE_DIR": str(tmp_path)}
+    with subprocess.Popen(helper, stdin=subprocess.PIPE, env=environment) as process:
+        while not any(tmp_path.rglob("*.lock")):  # it is compiling
+            time.sleep(0.05)
+        assert process.stdin is not None
+        process.stdin.close()
+        assert process.wait(timeout=60) == 0
+    assert {path.suffix for path in files(tmp_path)} <= {".code"}
 
 
 def test_damaged_kernels_are_compiled_again(tmp_path: Path) -> None:
@@ -115,7 +174,7 @@ RANK = ["-m", "miscreen", "rank", str(SAMPLE), "--target", "cell_type", "--metho
 @pytest.fixture(scope="module")
 def kernels() -> Path:
     """The directory that the other tests fill."""
-    from miscreen.kernels._jit import CACHE_DIR
+    from miscreen.kernels._cache import CACHE_DIR
 
     return Path(os.environ.get("MISCREEN_CACHE_DIR") or (CACHE_DIR.parent if CACHE_DIR else "/nonexistent"))
 

@@ -13,13 +13,16 @@ from sklearn.feature_selection._mutual_info import _compute_mi_cc, _compute_mi_c
 
 from miscreen.errors import InputError
 from miscreen.estimators.ksg import Ksg, KsgOptions
+from miscreen.kernels import margins, neighbors
+from miscreen.kernels._jit import kernel
 from miscreen.kernels.joint_density import ascending_scores
-from miscreen.kernels.margins import count_within, index_margin
-from miscreen.kernels.neighbors import count_neighbors, lay_columns
 from miscreen.kernels.ranks import normal_score_table
 from miscreen.model import Batch, Kind, Target
 
 C, D = Kind.CONTINUOUS, Kind.DISCRETE
+# Pieces of kernels, made to be called from here.
+count_within, index_margin = kernel(margins.count_within.py_func), kernel(margins.index_margin.py_func)
+count_neighbors, lay_columns = kernel(neighbors.count_neighbors.py_func), kernel(neighbors.lay_columns.py_func)
 
 
 def estimate(x, y, x_kind=C, y_kind=C, **options):
@@ -325,11 +328,11 @@ def test_the_search_ends_whatever_the_distances(weight):
     xs, ys = np.sort(1.7e308 * rng.uniform(-1, 1, n)), np.sort(rng.normal(size=n))
     order = rng.permutation(n)
     columns = lay_columns(xs, np.arange(n), ys, order, n, k)
-    margins = (columns, xs, index_margin(xs), weight, index_margin(ys), order, weight)
+    laid = (columns, xs, index_margin(xs), weight, index_margin(ys), order, weight)
     no_duplicates, psi, no_terms = np.empty(0, np.intp), np.zeros(n + 1), np.empty(0)
     for none, many in (((-np.inf, np.inf, np.inf, np.inf), np.empty(0)), ((np.inf,), np.empty(k))):
         marginals, nearest = np.zeros(n + 1, np.int64), np.zeros(n, np.int64)
-        count_neighbors(*margins, k, no_duplicates, psi, marginals, nearest, no_terms, none, many)
+        count_neighbors(*laid, k, no_duplicates, psi, marginals, nearest, no_terms, none, many)
         assert marginals.sum() == 2 * n
         assert nearest.sum() == nearest[k] == n
 

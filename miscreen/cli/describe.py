@@ -11,6 +11,7 @@ import typer
 from miscreen.cli.options import Json, OneTarget, OptionalSource, Reading, Running, ShowResources
 from miscreen.cli.terminal import printable
 from miscreen.errors import InputError, ResourceError
+from miscreen.estimators import ESTIMATORS
 from miscreen.limits import ADDRESS_SPACE, Limit, Limits, environment_threads, least
 from miscreen.resources import Resources, format_bytes
 
@@ -46,7 +47,7 @@ def describe(
     if source is None:
         raise InputError("a table is missing", "Name one, or ask for the limits of a run with --resources")
     limits = running.start()
-    running.note_compilation()
+    running.prepare_kernels(ESTIMATORS)
 
     import miscreen
 

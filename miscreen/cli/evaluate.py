@@ -68,7 +68,7 @@ def evaluate(
 
         check_plot(plot, writing.force)
     limits = running.start()
-    running.note_compilation()
+    running.prepare_kernels([method] if isinstance(method, str) else method)
 
     import miscreen
 

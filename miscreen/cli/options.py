@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from miscreen import ReadOptions
 
 Argument, Option = typer.Argument, typer.Option
+
+HELPER_BYTES = 512 << 20  # of the budget for each process that compiles, which takes about 200 MB outside it
+MOST_HELPERS = 3  # no more, since the largest kernel takes a quarter of the time of all
 
 
 def _number(text: str) -> int | float | str:
@@ -417,19 +421,19 @@ class Running:
             os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"
         return {"threads": self.threads, "memory": self.memory, "scratch_dir": self.scratch}
 
-    def note_compilation(self) -> None:
-        """Tell that kernels will be compiled, which takes about twenty seconds, if there is no machine code yet.
+    def prepare_kernels(self, users: Iterable[str]) -> None:
+        """Tell that kernels will be compiled if there is no machine code yet, and let idle processors help.
 
         Imports Numba, so it comes after `start`.
         """
-        if self.quiet:
-            return
-        from miscreen.kernels._jit import CACHE_DIR, kept_kernels
+        from miscreen.kernels import _ahead, _cache
 
-        if CACHE_DIR is None:
+        if not self.quiet and _cache.CACHE_DIR is None:
             say("note", "compiling kernels in every run: nothing can be kept; set MISCREEN_CACHE_DIR")
-        elif not kept_kernels():
+        elif not self.quiet and not _cache.kept_kernels():
             say("note", 'compiling kernels for this machine, once; "miscreen warmup" does it ahead')
+        resources = Resources.detect(self.threads, self.memory, self.scratch)
+        _ahead.start(users, min(resources.threads - 1, resources.memory_bytes // HELPER_BYTES, MOST_HELPERS))
 
     def progress(self) -> Progress:
         """A callback for the library that draws nothing when quiet."""

@@ -53,7 +53,7 @@ def rank(
     if dividing.shard is not None:
         if top is not None or writing.format is not None:
             raise InputError("a shard has neither --top nor --format", "Give them to: miscreen merge")
-        asked = screening.keywords() | inferring.keywords() | {"read": reading.options()}
+        asked = {"method": screening.method} | screening.keywords() | inferring.keywords() | {"read": reading.options()}
         _rank_shard(source, target, dividing.shard, writing, asked, running)
         return
     checkpoints = dividing.checkpoints(writing.output)
@@ -61,7 +61,7 @@ def rank(
         writing = replace(writing, force=True)
     writing.check()
     limits = running.start()
-    running.note_compilation()
+    running.prepare_kernels([screening.method])
 
     import miscreen
 
@@ -120,7 +120,7 @@ def _rank_shard(
     if writing.output is None:
         raise InputError("a shard writes a part for merge", "Name it with -o, such as -o parts/r.parquet")
     limits = running.start()
-    running.note_compilation()
+    running.prepare_kernels([asked["method"]])
 
     import miscreen
 

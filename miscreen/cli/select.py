@@ -104,7 +104,7 @@ def select(
         )
     limits = running.start()
     if selection is None and (ranking is None or (strategy in STRATEGIES and strategy not in _OF_RANKING_ALONE)):
-        running.note_compilation()
+        running.prepare_kernels([screening.method, *(["select"] if strategy in STRATEGIES else [])])
 
     import miscreen
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _ROWS = 60
-_TARGETS = ("number", "group", "label")  # continuous, of two values, of several without an order
+TARGETS = ("number", "group", "label")  # continuous, of two values, of several without an order
 
 
 def warmup(quiet: Quiet = False) -> None:
@@ -34,9 +34,10 @@ def warmup(quiet: Quiet = False) -> None:
     MB on disk. Kernels are kept where MISCREEN_CACHE_DIR says, by default in ~/.cache/miscreen.
     """
     began = time.monotonic()
-    Running(quiet=quiet).start()
+    running = Running(quiet=quiet)
+    running.start()
 
-    from miscreen.kernels._jit import CACHE_DIR, kept_kernels
+    from miscreen.kernels._cache import CACHE_DIR, kept_kernels
 
     if CACHE_DIR is None:
         raise ResourceError(
@@ -45,23 +46,24 @@ def warmup(quiet: Quiet = False) -> None:
         )
     if not quiet:
         say("note", "compiling kernels: about a minute, unless it has been done before")
+    running.prepare_kernels([*ESTIMATORS, "files", "select"])
 
     import miscreen
 
     with tempfile.TemporaryDirectory() as directory:
-        for source in _sources(Path(directory)):
-            for target in _TARGETS:
+        for source in small_sources(Path(directory)):
+            for target in TARGETS:
                 for method in ESTIMATORS:  # whose options choose among no kernels
                     miscreen.rank(source, target, method, threads=1)
             miscreen.rank(source, "single", "pearson", features=["single with gaps"], threads=1)  # float32 alone
-        _index_text()
+        index_large_text()
         for strategy in ("mrmr", "cmim"):  # pairs, and pairs with the target
-            miscreen.select(_table(), "number", strategy=strategy, top=2, threads=1)
+            miscreen.select(small_table(), "number", strategy=strategy, top=2, threads=1)
     if not quiet:
-        say("done", f"{kept_kernels()} kernels in {time.monotonic() - began:.1f} s -> {CACHE_DIR}")
+        say("done", f"{len(kept_kernels())} kernels in {time.monotonic() - began:.1f} s -> {CACHE_DIR}")
 
 
-def _index_text() -> None:
+def index_large_text() -> None:
     """What only large files of text need."""
     import numpy as np
 
@@ -71,12 +73,12 @@ def _index_text() -> None:
     index_cells(text, np.zeros(1, dtype=np.int64), ord(","), 1, 1, np.empty((1, 2), dtype=np.uint32))
 
 
-def _sources(directory: Path) -> Iterator[Any]:
+def small_sources(directory: Path) -> Iterator[Any]:
     """The same table in memory and in files: every lane by which values arrive has kernels of its own."""
     import pyarrow.csv
     import pyarrow.parquet
 
-    table = _table()
+    table = small_table()
     yield table
     for source, write in (
         (directory / "table.csv", pyarrow.csv.write_csv),
@@ -86,7 +88,7 @@ def _sources(directory: Path) -> Iterator[Any]:
         yield source
 
 
-def _table() -> pa.Table:
+def small_table() -> pa.Table:
     """Columns of every kind, whole and with values missing, and targets of every kind."""
     import numpy as np
     import pyarrow as pa

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -135,12 +136,16 @@ class Auto(Estimator):
         self._effect, self._effects = _weights(np.array(VARIANCE)), _weights(variances())
         self._neighbors = Ksg(target, KsgOptions(k=NEIGHBORS, scale="rank"), TIED)
         self._class_neighbors = Ksg(target, KsgOptions(k=CLASS_NEIGHBORS, scale="rank"), TIED)
-        self._bins = Binning(target, BinningOptions(bins="rice"))
         self._binned = target.kind == Kind.DISCRETE and CELL * target.n_levels <= n / (2 * n ** (1 / 3))
 
     @property
     def margin_free(self) -> bool:
         return True
+
+    @cached_property
+    def _bins(self) -> Binning:
+        """Made when first needed, which few tables ever do: its kernels take seconds to compile."""
+        return Binning(self._target, BinningOptions(bins="rice"))
 
     def _margin(self, values: Floats, order: Any) -> Any:
         places = np.empty(len(values), np.int64)

@@ -1,88 +1,23 @@
-"""The one place that imports Numba: how kernels are compiled and where their machine code is kept.
-
-Numba's own cache key knows neither the options of ``njit`` nor helpers in other files nor a mixed set of
-processors, so the directory is keyed by all three: package version, a hash of every kernel source and the
-processor. It is probed before use; where nothing can be written, kernels are compiled anew in each process.
-
-Nor is its index safe: two processes that compile the same kernel for different types may both call their code by
-the same name, and one damaged file ends every later run. Here each kernel and signature has a file of its own, named
-by what it is and checked by its digest, written aside and renamed; whatever is wrong with one, the kernel is compiled.
-"""
+"""The one place that imports Numba: how kernels are compiled, and the instructions that Numba does not offer."""
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import os
 import pickle
-import platform
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from miscreen._version import __version__
+import numba
+from llvmlite import ir
+from numba.core import cgutils
+from numba.core.compiler import CompileResult
+from numba.core.serialize import dumps
+from numba.extending import intrinsic
+
+from miscreen.kernels._cache import CACHE_DIR, Code
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-
-
-def _processor() -> str:
-    """What machine code depends on: model and instruction sets."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        wanted = [line for line in lines if line.startswith(("model name", "flags", "Features", "CPU part"))]
-        return "".join(sorted(set(wanted)))
-    except OSError:
-        return platform.processor() + platform.machine()
-
-
-def _cache_key() -> str:
-    digest = hashlib.sha256(__version__.encode())
-    digest.update(_processor().encode())
-    for source in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(source.name.encode() + source.read_bytes())
-    return digest.hexdigest()[:16]
-
-
-def _writable(directory: Path) -> bool:
-    """Whether machine code can be kept there: by us, and put there by nobody else."""
-    try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if hasattr(os, "getuid") and directory.stat().st_uid != os.getuid():
-            return False
-        with tempfile.NamedTemporaryFile(dir=directory, prefix="probe-") as probe:
-            probe.write(b"x" * 4096)
-            probe.flush()
-    except OSError:
-        return False
-    return True
-
-
-def choose_cache_dir() -> Path | None:
-    """The first writable of MISCREEN_CACHE_DIR, the user's cache and the scratch directory."""
-    key = f"kernels-{_cache_key()}"
-    candidates = []
-    if explicit := os.environ.get("MISCREEN_CACHE_DIR"):
-        candidates.append(Path(explicit))
-    home_cache = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
-    candidates.append(Path(home_cache) / "miscreen")
-    candidates.append(Path(tempfile.gettempdir()) / f"miscreen-{os.getuid() if hasattr(os, 'getuid') else 0}")
-    for candidate in candidates:
-        if _writable(candidate / key):
-            return candidate / key
-    return None
-
-
-CACHE_DIR = choose_cache_dir()
-_DIGEST_BYTES = 32
-
-import numba  # noqa: E402  (after the choice, since it takes its time)
-from llvmlite import ir  # noqa: E402
-from numba.core import cgutils  # noqa: E402
-from numba.core.compiler import CompileResult  # noqa: E402
-from numba.core.serialize import dumps  # noqa: E402
-from numba.extending import intrinsic  # noqa: E402
 
 
 class _Kept:
@@ -92,67 +27,74 @@ class _Kept:
         self.cache_path = str(directory)
         self._directory = directory
         self._name = f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
+        self._compiling: dict[Any, Code] = {}
 
     def _key(self, signature: Any, codegen: Any) -> tuple[Any, ...]:
         return self._name, repr(signature), codegen.magic_tuple(), numba.__version__, sys.implementation.cache_tag
 
-    def _file(self, key: tuple[Any, ...]) -> Path:
-        return self._directory / f"{self._name}-{hashlib.sha256(repr(key).encode()).hexdigest()[:16]}.code"
+    def code(self, signature: Any, codegen: Any) -> Code:
+        """The file for a signature."""
+        return Code(self._directory, self._name, repr(self._key(signature, codegen)))
 
     def load_overload(self, signature: Any, context: Any) -> Any:
-        """The compiled kernel, or None where there is none that can be trusted."""
+        """The compiled kernel, or None where there is none that can be trusted, and it is this process's to compile."""
         context.refresh()
-        key = self._key(signature, context.codegen())
+        code = self._compiling.get(signature) or self.code(signature, context.codegen())
+        found = self._rebuilt(code, signature, context)
+        if found is None:
+            code.claim()
+            found = self._rebuilt(code, signature, context)
+            if found is None:
+                self._compiling[signature] = code
+            else:
+                code.release()
+        return found
+
+    def _rebuilt(self, code: Code, signature: Any, context: Any) -> Any:
         try:
-            content = self._file(key).read_bytes()
-            data = content[_DIGEST_BYTES:]
-            if hashlib.sha256(data).digest() != content[:_DIGEST_BYTES]:
-                return None
-            found, parts = pickle.loads(data)
-            return CompileResult._rebuild(context, *parts) if found == key else None
+            found, parts = pickle.loads(code.read() or b"")
+            whole = found == self._key(signature, context.codegen())
+            return CompileResult._rebuild(context, *parts) if whole else None
         except Exception:  # damaged or unreadable in whatever way: it is compiled and written again
             return None
 
     def save_overload(self, signature: Any, compiled: Any) -> None:
-        """Keep a compiled kernel; a full disk or a directory that is gone costs time in the next run, no more."""
+        """Keep a compiled kernel."""
+        code = self._compiling.pop(signature)
         if compiled.library.has_dynamic_globals:
-            return
-        key = self._key(signature, compiled.codegen)
-        data = dumps((key, compiled._reduce()))
-        with contextlib.suppress(OSError):
-            descriptor, aside = tempfile.mkstemp(dir=self._directory, prefix="new-")
-            try:
-                with os.fdopen(descriptor, "wb") as file:
-                    file.write(hashlib.sha256(data).digest() + data)
-                os.replace(aside, self._file(key))
-            except BaseException:
-                Path(aside).unlink(missing_ok=True)
-                raise
+            code.release()
+        else:
+            code.write(dumps((self._key(signature, compiled.codegen), compiled._reduce())))
 
 
-def kept_kernels() -> int:
-    """How many compiled kernels are kept on disk."""
-    return 0 if CACHE_DIR is None else sum(1 for _ in CACHE_DIR.glob("*.code"))
+def _jitted(function: Any, **options: bool) -> Any:
+    # A wrapper to be called from C or Python takes a seventh of the time to compile: each has what it needs.
+    return numba.njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True, **options)(function)  # type: ignore
 
 
 def kernel(function: _F) -> _F:
     """Compile a serial kernel that releases the GIL. Called from Python; no fastmath."""
-    compiled: Any = numba.njit(nogil=True, error_model="numpy")(function)
+    compiled = _jitted(function)
     if CACHE_DIR is not None and function.__module__.startswith(f"{__package__}."):  # whose sources are in its key
         compiled._cache = _Kept(function, CACHE_DIR)
     return compiled
 
 
 def inner(function: _F) -> _F:
-    """Compile a piece of other kernels, inlined by LLVM; it has no cache entry of its own."""
-    compiled: Any = numba.njit(nogil=True, error_model="numpy")(function)
-    return compiled
+    """Compile a piece of other kernels, inlined by LLVM. It is not kept alone, and Python cannot call it."""
+    return _jitted(function, no_cpython_wrapper=True)
 
 
 def inlined(function: _F) -> _F:
     """Like `inner`, but inlined whatever its size, to be called per element or made for what it is called with."""
-    compiled: Any = numba.njit(nogil=True, error_model="numpy", forceinline=True)(function)
-    return compiled
+    return _jitted(function, no_cpython_wrapper=True, forceinline=True)
+
+
+def compile_ahead(compiled: Any, signature: str) -> None:
+    """Compile a kernel for the types in a text, unless its machine code is kept or another process is at it."""
+    types = tuple(eval(signature, {name: getattr(numba.types, name) for name in dir(numba.types)}))
+    if not compiled._cache.code(types, compiled.targetctx.codegen()).claimed():
+        compiled.compile(types)
 
 
 def _instruction(function: Callable[..., Any]) -> Any:

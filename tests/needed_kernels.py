@@ -1,0 +1,92 @@
+"""Write `miscreen/kernels/needed.tsv`: the kernels that are called, by what, and for which types.
+
+    python tests/needed_kernels.py          write it anew
+    python tests/needed_kernels.py --print  print it
+
+Every method ranks the table of ``miscreen warmup`` for each of its targets in a process of its own, which notes the
+kernels that it loads. A line has the users ("ksg" for every target, "ksg?" for some), the kernel, and its
+types; the largest come first. "files" are the lanes of files, "select" the strategies that look at pairs.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import miscreen
+from miscreen.cli.warmup import TARGETS, index_large_text, small_sources, small_table
+from miscreen.estimators import ESTIMATORS
+from miscreen.kernels import _ahead, _cache, _jit
+
+Used = dict[tuple[str, str], int]
+
+
+def _called(run: Any, *arguments: Any) -> Used:
+    """Kernels that a run loads, each with the bytes of its machine code."""
+    found: dict[tuple[str, str], Any] = {}
+    load = _jit._Kept.load_overload
+
+    def noted_load(kept: Any, signature: Any, context: Any) -> Any:
+        found[kept._name, repr(signature)] = kept.code(signature, context.codegen())
+        return load(kept, signature, context)
+
+    _jit._Kept.load_overload = noted_load  # type: ignore[method-assign]
+    run(*arguments)
+    return {entry: len(code.read() or b"") for entry, code in found.items()}
+
+
+def _method(method: str, target: str) -> Used:
+    return _called(lambda: miscreen.rank(small_table(), target, method, threads=1))
+
+
+def _files(_: str, target: str) -> Used:
+    def run() -> None:
+        with tempfile.TemporaryDirectory() as directory:
+            for source in small_sources(Path(directory)):
+                miscreen.rank(source, target, "pearson", threads=1)
+                miscreen.rank(source, "single", "pearson", features=["single with gaps"], threads=1)
+        index_large_text()
+
+    return _called(run)
+
+
+def _select(_: str, strategy: str) -> Used:
+    return _called(lambda: miscreen.select(small_table(), "number", strategy=strategy, top=2, threads=1))
+
+
+def lines() -> list[str]:
+    """The lines of the table."""
+    asked = [(_method, method, target) for method in ESTIMATORS for target in TARGETS]
+    asked += [(_files, "files", target) for target in TARGETS]
+    asked += [(_select, "select", strategy) for strategy in ("mrmr", "cmim")]
+    before: list[str] | None = None
+    while before != (
+        before := _cache.kept_kernels()
+    ):  # once more with all kept: what is compiled loads its pieces, too
+        with multiprocessing.get_context("fork").Pool(2, maxtasksperchild=1) as pool:
+            answers = [pool.apply_async(run, arguments) for run, *arguments in asked]
+            found = [answer.get() for answer in answers]
+    size: Used = {}
+    runs: dict[tuple[str, str], dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    times: dict[str, int] = defaultdict(int)
+    for (_, user, _), used in zip(asked, found, strict=True):
+        times[user] += 1
+        for entry, bytes_ in used.items():
+            size[entry] = bytes_
+            runs[entry][user] += 1
+    return [
+        "\t".join((" ".join(u if c == times[u] else f"{u}?" for u, c in runs[entry].items()), *entry))
+        for entry in sorted(size, key=lambda entry: (-size[entry], entry))
+    ]
+
+
+if __name__ == "__main__":
+    text = "".join(f"{line}\n" for line in lines())
+    if "--print" in sys.argv[1:]:
+        sys.stdout.write(text)
+    else:
+        _ahead.NEEDED.write_text(text)
