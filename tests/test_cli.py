@@ -548,6 +548,25 @@ def test_idle_processors_help_to_compile(monkeypatch: pytest.MonkeyPatch) -> Non
     ]
 
 
+def test_helpers_start_while_something_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    started = []
+    monkeypatch.setattr(_cache, "CACHE_DIR", tmp_path)
+    monkeypatch.setattr(_ahead.subprocess, "Popen", lambda command, **streams: started.append(command))
+    _ahead.start(["pearson"], 2)
+    assert len(started) == 2
+    assert started[0][1:] == ["-P", "-m", "miscreen.kernels._ahead", "pearson"]
+    for kernel, _, always in _ahead.needed(["pearson"]):
+        if always:
+            (tmp_path / f"{kernel}-0.code").touch()
+    _ahead.start(["pearson"], 2)
+    assert len(started) == 2
+    _ahead.start(["spearman"], 1)
+    assert len(started) == 3
+    monkeypatch.setattr(_cache, "CACHE_DIR", None)
+    _ahead.start(["kde"], 1)
+    assert len(started) == 3
+
+
 def test_the_list_of_needed_kernels_is_true() -> None:
     """``python tests/needed_kernels.py`` writes it anew."""
     command = [sys.executable, str(Path(__file__).with_name("needed_kernels.py")), "--print"]

@@ -24,18 +24,18 @@ def warmup(quiet: Quiet = False) -> None:
     """Compile all kernels for this machine and keep them, so that no later run has to.
 
     It ranks small generated tables with every method, and selects from one. Run it once before an array job,
-    whose tasks would otherwise all compile at the same time; on every type of processor that the job may meet.
+    whose tasks would otherwise compile or wait for the one that does; on every type of processor that it may meet.
 
     \b
     miscreen warmup && sbatch --array=1-100 job.sh
     MISCREEN_CACHE_DIR=$HOME/kernels miscreen warmup
 
-    Time is about a minute, or some seconds when there is nothing left to do; memory about 500 MB, and a few
-    MB on disk. Kernels are kept where MISCREEN_CACHE_DIR says, by default in ~/.cache/miscreen.
+    Time is about half a minute with two processors, or some seconds when there is nothing left to do; memory about
+    500 MB, and 200 MB for each processor more, up to three; and a few MB on disk. Kernels are kept where
+    MISCREEN_CACHE_DIR says, by default in ~/.cache/miscreen.
     """
     began = time.monotonic()
-    running = Running(quiet=quiet)
-    running.start()
+    Running(quiet=quiet).start()
 
     from miscreen.kernels._cache import CACHE_DIR, kept_kernels
 
@@ -45,8 +45,8 @@ def warmup(quiet: Quiet = False) -> None:
             "Set MISCREEN_CACHE_DIR to a directory of yours that can",
         )
     if not quiet:
-        say("note", "compiling kernels: about a minute, unless it has been done before")
-    running.prepare_kernels([*ESTIMATORS, "files", "select"])
+        say("note", "compiling kernels: about half a minute, unless it has been done before")
+    Running(quiet=True).prepare_kernels([*ESTIMATORS, "files", "select"])
 
     import miscreen
 

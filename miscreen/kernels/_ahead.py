@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import subprocess
@@ -21,13 +22,16 @@ _MODULE = "miscreen.kernels._ahead"
 _running: list[subprocess.Popen[bytes]] = []  # they end with this process, however it ends
 
 
-def needed(users: Iterable[str]) -> dict[tuple[str, str], bool]:
-    """Kernels and signatures that methods need, and whether they do for every target: those first, and then by size."""
+def needed(users: Iterable[str]) -> list[tuple[str, str, bool]]:
+    """Kernels and types that methods need, and whether for every target: those first, the largest ahead of all.
+
+    Of the others the smallest come first, since a run begins with what most columns need, which is large.
+    """
     rows = [line.split("\t") for line in NEEDED.read_text().splitlines()]
     always, perhaps = set(users), {f"{user}?" for user in users}
-    found = {(kernel, types): True for who, kernel, types in rows if always.intersection(who.split())}
-    rest = {(kernel, types): False for who, kernel, types in rows if perhaps.intersection(who.split())}
-    return found | {entry: False for entry in rest if entry not in found}
+    sure = [(kernel, types, True) for who, kernel, types in rows if always.intersection(who.split())]
+    rest = [(kernel, types, False) for who, kernel, types in rows if perhaps.intersection(who.split())]
+    return sure + [entry for entry in reversed(rest) if (*entry[:2], True) not in sure]
 
 
 def start(users: Iterable[str], processes: int) -> None:
@@ -35,19 +39,13 @@ def start(users: Iterable[str], processes: int) -> None:
     users = list(users)
     if _cache.CACHE_DIR is None or not sys.executable:
         return
-    if {kernel for (kernel, _), always in needed(users).items() if always} <= set(_cache.kept_kernels()):
+    if {kernel for kernel, _, always in needed(users) if always} <= set(_cache.kept_kernels()):
         return
     command = [sys.executable, "-P", "-m", _MODULE, *users]
     for _ in range(processes):
         _running.append(
             subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         )
-
-
-def finish() -> None:
-    """Wait until they have compiled all."""
-    for process in _running:
-        process.wait()
 
 
 def _end_with_parent() -> None:
@@ -61,11 +59,12 @@ def _end_with_parent() -> None:
 def _compile(users: list[str]) -> None:
     from miscreen.kernels._jit import compile_ahead
 
-    for kernel, types in needed(users):
+    for kernel, types, _ in needed(users):
         module, _, name = kernel.partition(".")
         compile_ahead(getattr(importlib.import_module(f"miscreen.kernels.{module}"), name), types)
 
 
 if __name__ == "__main__":
+    gc.disable()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _compile(sys.argv[1:])
