@@ -176,5 +176,7 @@ def _target_names(target: Any) -> tuple[str, ...]:
     """One or several names; `InputError` when they are no text."""
     names = tuple(target) if isinstance(target, list | tuple) else (target,)
     if not all(isinstance(name, str) for name in names):
-        raise InputError(f"the target is {target!r}", "Give the name of a column, or a list of names")
+        raise InputError(
+            f"the target is of type {type(target).__name__}", "Give the name of a column, or a list of names"
+        )
     return names

@@ -1,6 +1,7 @@
 """Text parsed in parts is the text parsed whole: the same values, types and complaints."""
 
 import itertools
+import os
 
 import numpy as np
 import pytest
@@ -183,6 +184,15 @@ def test_a_file_that_shrinks_is_refused(small_parts, tmp_path):
             file.truncate(3000)
         with pytest.raises(DataError, match="became shorter while it was read"):
             table.values(np.arange(50))
+
+
+def test_a_file_that_is_changed_is_refused(small_parts, tmp_path):
+    path = write(tmp_path, table_text(np.random.default_rng(2).normal(size=(20, 50))))
+    with opened(path, once=True) as table:
+        table.values(np.arange(20))
+        os.utime(path, (1, 1))  # as after writing to it
+        with pytest.raises(DataError, match="was changed while it was read"):
+            table.values(np.arange(20, 50))
 
 
 def test_rankings_are_the_same(small_parts, tmp_path, monkeypatch):

@@ -120,6 +120,8 @@ class IndexedSource(TableSource):
     records : Records
         For its delimiter and its quote.
     null_tokens : sequence of str
+    version : tuple of int
+        What `version_of` said of the file before it was indexed.
     whole : callable
         Parses the whole file, given its descriptor.
     """
@@ -135,13 +137,14 @@ class IndexedSource(TableSource):
         index: Index,
         records: Records,
         null_tokens: Sequence[str],
+        version: tuple[int, int],
         whole: Callable[[int], TableSource],
     ) -> None:
         self.label = label
         self.names = names
         self.n_samples = len(index.rows)
         self.held_bytes = index.rows.nbytes + index.places.nbytes
-        self._file = os.dup(descriptor)
+        self._file, self._version = os.dup(descriptor), version
         self._index = index
         self._delimiter, self._quote = records.delimiter, records.quote
         self._nulls, self._numeric_nulls = pack_nulls(null_tokens)
@@ -293,6 +296,8 @@ class IndexedSource(TableSource):
             while start < end:
                 count = self._read_at(view[start:end], offset)
                 start, offset = start + count, offset + count
+        if version_of(self._file) != self._version:
+            raise DataError(f"{self.label} was changed while it was read", "Rank it when it is complete")
         return buffer[: stops[-1]], starts, stops - 1
 
     def _read_at(self, into: memoryview, offset: int) -> int:
@@ -314,6 +319,12 @@ class IndexedSource(TableSource):
             self._file = -1
 
 
+def version_of(descriptor: int) -> tuple[int, int]:
+    """Size of an open file, and when it was last changed in nanoseconds."""
+    state = os.fstat(descriptor)
+    return state.st_size, state.st_mtime_ns
+
+
 def open_indexed(opening: Opening, options: ReadOptions) -> IndexedSource | None:
     """An input as an `IndexedSource`; None, and the file at its beginning, where its text is not that plain."""
     source = None
@@ -326,6 +337,7 @@ def open_indexed(opening: Opening, options: ReadOptions) -> IndexedSource | None
 
 def _index(opening: Opening, options: ReadOptions, size: int) -> IndexedSource | None:
     memory, progress = opening.resources.memory_bytes, opening.on_progress
+    version = version_of(opening.file.fileno())
     share = memory // READING_SHARE
 
     def report(n_read: int) -> None:
@@ -351,7 +363,7 @@ def _index(opening: Opening, options: ReadOptions, size: int) -> IndexedSource |
             return parse(replace(opening, on_progress=None), file, options, resources)
 
     null_tokens = (*NULL_TOKENS, *options.null_values)
-    source = IndexedSource(opening.label, names, opening.file.fileno(), index, records, null_tokens, whole)
+    source = IndexedSource(opening.label, names, opening.file.fileno(), index, records, null_tokens, version, whole)
 
     def read(text: BytesIO) -> TableSource:
         plain = replace(options, delimiter=chr(records.delimiter), header=True)
