@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from measure import Part, Row, compared, number, race, seconds
 from numpy.typing import NDArray
-from peers import COMPARISONS, Comparison, batches, largest_difference
+from peers import COMPARISONS, Comparison, batches, estimate, largest_difference
 
 from miscreen.model import codes_by_appearance
 
@@ -108,6 +108,12 @@ def measure(*, quick: bool) -> Part:
                     note=f"the ratio of our time to a sum over the same columns, {8000 / reading / 1e9:.1f} GB/s",
                 )
             )
+    for what, most, options in (("auto", 6, {}), ("auto --no-mi", 3, {"mi": False})):
+        sides = [
+            first(estimate(method, **chosen), features, target) for method, chosen in (("auto", options), ("kde", {}))
+        ]
+        times = race(*sides, len(features), at_least, repeats)
+        part.add(compared(what, "miscreen: kde", *times, reach=most, sense="most", rival=False))
     del features
     larger(part, quick=quick)
     return part

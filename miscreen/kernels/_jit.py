@@ -212,6 +212,34 @@ def add_products(typing_context: Any, into: Any, factors: Any, addresses: Any) -
 
 
 @_instruction
+def count_closer(typing_context: Any, address: Any, value: Any, weight: Any, radius: Any) -> Any:
+    """How many of eight float64 x at an address have (x - value) * weight < radius, as an int64.
+
+    In vectors, whose comparisons are counted as bits: LLVM adds up numbers instead.
+    """
+
+    def count(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        word, four = ir.IntType(64), ir.VectorType(ir.DoubleType(), 4)
+        lanes = []
+        for scalar in arguments[1:]:
+            vector = ir.Constant(four, ir.Undefined)
+            for lane in range(4):
+                vector = builder.insert_element(vector, scalar, ir.Constant(ir.IntType(32), lane))
+            lanes.append(vector)
+        value, weight, radius = lanes
+        closer = ir.Constant(word, 0)
+        for half in range(2):
+            at = builder.add(arguments[0], ir.Constant(word, 32 * half))
+            numbers = builder.load(builder.inttoptr(at, four.as_pointer()), align=8)
+            distances = builder.fmul(builder.fsub(numbers, value), weight)
+            mask = builder.bitcast(builder.fcmp_ordered("<", distances, radius), ir.IntType(4))
+            closer = builder.or_(builder.shl(closer, ir.Constant(word, 4)), builder.zext(mask, word))
+        return builder.ctpop(closer)
+
+    return numba.int64(numba.int64, numba.float64, numba.float64, numba.float64), count
+
+
+@_instruction
 def copy_bytes(typing_context: Any, into: Any, address: Any, size: Any) -> Any:
     """Copy so many bytes from one address to another; the two do not overlap."""
 

@@ -10,12 +10,12 @@ import math
 
 import numpy as np
 
-from miscreen.kernels._jit import inner, kernel
+from miscreen.kernels._jit import count_closer, inner, kernel
 from miscreen.kernels.ranks import normal_score_table
 
 RAW, STANDARD, RANK = 0, 1, 2
 PAD = 16  # values compared at once by strides
-LOOK = 8  # values compared at once where an edge should be; less than PAD
+LOOK = 8  # values compared at once where an edge should be, as by `count_closer`; less than PAD
 FEW = 16  # strides before galloping
 
 
@@ -187,7 +187,8 @@ def index_margin(ascending):
     for cell in range(len(firsts)):
         before += firsts[cell]
         firsts[cell] = before
-    return pad(ascending), firsts, low, scale
+    padded = pad(ascending)
+    return padded, padded.ctypes.data, firsts, low, scale
 
 
 @inner
@@ -205,16 +206,13 @@ def count_within(margin, position, weight, reach, radius):
     A distance is a difference times `weight`; reach: radius / weight, be it rounded. Looked up where the edges should
     be and compared there. O(1), O(log count) far out; a sample's own place among its ties does not matter.
     """
-    padded, firsts, low, scale = margin
+    padded, address, firsts, low, scale = margin
     value = padded[np.uint64(position + PAD)]
     last = len(firsts) - 2
     up = firsts[_cell(value + reach, low, scale, last)]
     down = firsts[_cell(value - reach, low, scale, last)]
-    above, below = 0, 0
-    for i in range(LOOK):
-        above += (padded[np.uint64(up) + np.uint64(i)] - value) * weight < radius
-    for i in range(LOOK):
-        below += (value - padded[np.uint64(down) + np.uint64(i)]) * weight < radius
+    above = count_closer(address + 8 * np.int64(up), value, weight, radius)
+    below = count_closer(address + 8 * np.int64(down), value, -weight, radius)
     if 0 < above < LOOK and 0 < below < LOOK:
         return np.int64(up) + above - (np.int64(down) + LOOK - below) - 1
     return _count_by_strides(padded, position, weight, radius)
