@@ -159,7 +159,8 @@ class Code:
     def release(self) -> None:
         """Let others compile it; whoever waits looks for the file first."""
         if self._claim is not None:
-            self._lock.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self._lock.unlink()
             os.close(self._claim)
             self._claim = None
             self.claims.discard(self)
