@@ -15,7 +15,7 @@ from miscreen.errors import InputError
 from miscreen.estimators.ksg import Ksg, KsgOptions
 from miscreen.kernels import margins, neighbors
 from miscreen.kernels._jit import kernel
-from miscreen.kernels.joint_density import ascending_scores
+from miscreen.kernels.margins import ascending_scores
 from miscreen.kernels.ranks import normal_score_table
 from miscreen.model import Batch, Kind, Target
 

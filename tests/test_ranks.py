@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import special, stats
 
 from miscreen.kernels.digamma import digamma, digamma_table
-from miscreen.kernels.joint_density import ascending_scores
+from miscreen.kernels.margins import ascending_scores
 from miscreen.kernels.moments import RANKS, SCORES, stage_table
 from miscreen.kernels.ranks import (
     compact,

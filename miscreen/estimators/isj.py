@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from miscreen.kernels.joint_density import ascending_scores
+from miscreen.kernels.margins import ascending_scores
 from miscreen.kernels.ranks import normal_score_table
 from miscreen.model import Batch, Floats, Kind, Target
 

@@ -12,7 +12,8 @@ from miscreen.estimators.estimator import Estimator, settle_number
 from miscreen.estimators.isj import isj_bandwidth, isj_bandwidths
 from miscreen.estimators.plugin import plugin_scores
 from miscreen.kernels.density import KERNELS, class_kde
-from miscreen.kernels.joint_density import ascending_scores, joint_kde, margin, margin_by_sample
+from miscreen.kernels.joint_density import joint_kde, margin, margin_by_sample
+from miscreen.kernels.margins import ascending_scores
 from miscreen.kernels.ranks import normal_score_table
 from miscreen.model import Batch, Floats, Kind, Scores, Target
 

@@ -13,8 +13,8 @@ import numpy as np
 from miscreen.kernels._jit import inner, kernel
 from miscreen.kernels.density import EDGE, kernel_shape, sum_xlogx
 from miscreen.kernels.logarithm import logarithm, xlogx
-from miscreen.kernels.margins import any_repeats, score_places, score_ranks
-from miscreen.kernels.ranks import normal_score_table, present_count
+from miscreen.kernels.margins import any_repeats, ascending_scores, score_places
+from miscreen.kernels.ranks import normal_score_table, present_count, present_order
 from miscreen.kernels.spread import spread
 
 _STRIP = 512  # samples looked up together
@@ -183,20 +183,6 @@ def _joint_mi(counts, x, y, folded, smoothed, sides, products):
 
 
 @kernel
-def ascending_scores(values, order, table):
-    """Values (float64) in the order of the samples listed, none missing. O(n).
-
-    As normal scores if `table` is the `normal_score_table` of their number, as they are if it is empty.
-    """
-    ascending = np.empty(len(order))
-    for i in range(len(order)):
-        ascending[i] = values[np.uint64(order[i])]
-    if len(table) > 0:
-        score_ranks(ascending, table)
-    return ascending
-
-
-@kernel
 def joint_kde(
     values, order, repeats, target, target_order, full_table, target_margin, target_positions,
     rank_margin, rank_positions, bandwidths, multiplier, shape, grid, mi,
@@ -222,11 +208,7 @@ def joint_kde(
             table = full_table if n == full else normal_score_table(n)
         y, y_positions = target_margin, target_positions
         if n < full:
-            place = 0
-            for sample in target_order:
-                if not np.isnan(values[f, sample]):
-                    kept_order[place] = sample
-                    place += 1
+            present_order(values[f], target_order, kept_order)
             y = margin_by_sample(
                 ascending_scores(target, kept_order[:n], table), kept_order[:n],
                 bandwidths[f, 1], multiplier, shape, grid, kept_positions,

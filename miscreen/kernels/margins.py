@@ -83,6 +83,20 @@ def any_repeats(repeats, n):
 
 
 @kernel
+def ascending_scores(values, order, table):
+    """Values (float64) in the order of the samples listed, none missing. O(n).
+
+    As ranks or normal scores if `table` is such a table as `score_ranks` reads, as they are if it is empty.
+    """
+    ascending = np.empty(len(order))
+    for i in range(len(order)):
+        ascending[i] = values[np.uint64(order[i])]
+    if len(table) > 0:
+        score_ranks(ascending, table)
+    return ascending
+
+
+@kernel
 def rescale(ascending, scale):
     """Put an ascending float64 array on a scale: RAW, STANDARD or RANK; return what its distances weigh there.
 

@@ -9,12 +9,13 @@ import numpy as np
 from miscreen.kernels._jit import inner, kernel
 from miscreen.kernels.counts import joint_counts, level_codes, miller_madow, plugin_mi
 from miscreen.kernels.digamma import digamma
-from miscreen.kernels.margins import any_repeats, score_places, score_ranks
+from miscreen.kernels.margins import any_repeats, ascending_scores, score_places
 from miscreen.kernels.ranks import (
     compact,
     compact_target,
     normal_score_table,
     present_count,
+    present_order,
 )
 
 VALUES, RANKS, SCORES = 0, 1, 2
@@ -175,10 +176,7 @@ def stage_by_sample(values, order, table, staged):
 
     values, staged: float64, of all samples; those not listed are left alone.
     """
-    ascending = np.empty(len(order))
-    for i in range(len(order)):
-        ascending[i] = values[np.uint64(order[i])]
-    score_ranks(ascending, table)
+    ascending = ascending_scores(values, order, table)
     for i in range(len(order)):
         staged[np.uint64(order[i])] = ascending[i]
 
@@ -254,11 +252,7 @@ def rank_correlations(
         if len(table) != 2 * n - 1:
             table = full_table if n == n_samples else stage_table(n, stage)
         if n < n_samples:
-            place = 0
-            for sample in target_order:
-                if not np.isnan(values[f, sample]):
-                    y_order[place] = sample
-                    place += 1
+            present_order(values[f], target_order, y_order)
             stage_by_sample(target, y_order[:n], table, y)
         scores = table[:n]
         if any_repeats(repeats[f], n):
@@ -318,12 +312,7 @@ def label_correlations(
     Writes method too: CORRELATION, RATIO or PLUG_IN. O(n + levels) a feature; 8 kx ky bytes for counts.
     """
     n_samples = len(target)
-    x, y, scores, staged = (
-        np.empty(n_samples),
-        np.empty(n_samples),
-        np.empty(n_samples),
-        np.empty(n_samples),
-    )
+    x, y, staged = np.empty(n_samples), np.empty(n_samples), np.empty(n_samples)
     x_order, y_order = np.empty(n_samples, np.intp), np.empty(n_samples, np.intp)
     x_codes, y_codes = np.empty(n_samples, np.int64), np.empty(n_samples, np.int64)
     table = stage_table(n_samples, stage)
@@ -359,9 +348,6 @@ def label_correlations(
             r = correlation(x[:n], mean_of(x[:n]), staged[:n], rest, squares)
         else:
             stage_by_sample(y[:n], y_order[:n], table, staged)
-            for i in range(n):
-                scores[i] = x[x_order[i]]
-            score_ranks(scores[:n], table)
-            r = _ordered_correlation(scores[:n], staged, x_order[:n])
+            r = _ordered_correlation(ascending_scores(x, x_order[:n], table), staged, x_order[:n])
         report(f, n, r, stage, mi, correlations, linfoot)
         method[f] = CORRELATION

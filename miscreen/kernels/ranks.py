@@ -76,6 +76,16 @@ def present_count(values, order):
     return low
 
 
+@inner
+def present_order(values, order, kept_order):
+    """Write those samples of an order whose values (float64, by sample) are not NaN, as they come. O(n)."""
+    place = 0
+    for sample in order:
+        if not np.isnan(values[sample]):
+            kept_order[place] = sample
+            place += 1
+
+
 @kernel
 def normal_score_table(n):
     """Normal scores of the ranks 1, 2, ..., n, and after them of 1.5, 2.5, ...: a float64 array of 2n - 1 values.
