@@ -16,6 +16,7 @@ from miscreen.estimators.ksg import Ksg, KsgOptions
 from miscreen.kernels import margins, neighbors
 from miscreen.kernels._jit import kernel
 from miscreen.kernels.margins import ascending_scores
+from miscreen.kernels.neighbors import ALL
 from miscreen.kernels.ranks import normal_score_table
 from miscreen.model import Batch, Kind, Target
 
@@ -332,7 +333,7 @@ def test_the_search_ends_whatever_the_distances(weight):
     no_duplicates, psi, no_terms = np.empty(0, np.intp), np.zeros(n + 1), np.empty(0)
     for none, many in (((-np.inf, np.inf, np.inf, np.inf), np.empty(0)), ((np.inf,), np.empty(k))):
         marginals, nearest = np.zeros(n + 1, np.int64), np.zeros(n, np.int64)
-        count_neighbors(*laid, k, no_duplicates, psi, marginals, nearest, no_terms, none, many)
+        count_neighbors(*laid, k, ALL, no_duplicates, psi, marginals, nearest, no_terms, none, many)
         assert marginals.sum() == 2 * n
         assert nearest.sum() == nearest[k] == n
 

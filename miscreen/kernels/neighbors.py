@@ -10,8 +10,14 @@ from miscreen.kernels._jit import inlined, inner, keep_least, kernel
 from miscreen.kernels.margins import RANK, count_within, has_extent, index_margin, is_tied, rescale, score_ranks, weigh
 from miscreen.kernels.ranks import present_count
 
-KSG, GAO = 0, 2
+KSG, GAO, COMBINED = 0, 2, 3
 REGISTERS = 6  # neighbours that are kept in registers
+ALL, PART, REST = 0, 1, 2  # of the samples, by which neighbours are looked for; PART is about every fourth
+FEWER = 3  # neighbours, where dependence is strong
+STRONG = 0.4  # nats
+FINE = 0.15  # nats more than the series: the dependence is finer than its functions
+CHANCE = 0.45  # standard deviation of an estimate by 6 neighbours of independent columns, times the root of n
+SHARE = 0.25  # of the information that an expansion in products of functions is off by
 
 
 @inner
@@ -121,10 +127,10 @@ def _keep(near, many, dx, dy):
 
 @inlined
 def count_neighbors(
-    columns, xs, x_margin, x_weight, y_margin, y_order, y_weight, k, duplicates, psi, marginals, nearest, terms,
-    none, many,
+    columns, xs, x_margin, x_weight, y_margin, y_order, y_weight, k, part, duplicates, psi, marginals, nearest,
+    terms, none, many,
 ):  # fmt: skip
-    """Count, for every sample, those nearer in x and in y than its k-th neighbour in the plane (max-norm).
+    """Count, for ALL samples or a `part`, those nearer in x and in y than its k-th neighbour in the plane (max-norm).
 
     columns: by `lay_columns`; xs: ascending; x_margin, y_margin: by `index_margin`; y_order: their samples; x_weight,
     y_weight: what a difference of values is multiplied by to make a distance. marginals[m] is increased for every
@@ -139,6 +145,8 @@ def count_neighbors(
     x_unit, y_unit = 1.0 / x_weight, 1.0 / y_weight
     for column in range(n_columns):
         for i in range(first_of[column], first_of[column + 1]):
+            if part != ALL and ((x_rank[i] + y_rank[i]) % 4 == 0) != (part == PART):
+                continue
             within = k
             if mixed and duplicates[y_rank[i]] > k:
                 within = duplicates[y_rank[i]]
@@ -186,16 +194,31 @@ def count_neighbors(
 
 
 @inner
-def pair_mi(xs, x_order, x_margin, x_weight, ys, y_order, y_margin, y_weight, n_samples, k, mixed, psi, terms):
+def _combined(mi, series, error):
+    """Mean of an estimate with an error in nats and of a series, whose error is in proportion; weights by both. O(1).
+
+    Of the pair's information the larger estimate is taken, so that what a series does not see counts against it.
+    """
+    off = SHARE * max(series, mi)
+    weight = error * error / (error * error + off * off)
+    return weight * series + (1.0 - weight) * mi
+
+
+@inner
+def pair_mi(xs, x_order, x_margin, x_weight, ys, y_order, y_margin, y_weight, n_samples, k, mixed, psi, terms, series):
     """Mutual information, in nats, of two ascending columns: Kraskov's first, or Gao's when `mixed`.
+
+    With a `series` that is no NaN, k is at most REGISTERS, and a part of the samples tells what the dependence is like:
+    it is enough where that is weak; where it is strong or fine, bias counts more than variance, and all samples have
+    FEWER neighbours; else the rest are counted too.
 
     O(n sqrt k) after sorting while neighbours are spread evenly, O(n sqrt n) at worst. Scratch about 120 n bytes.
     NaN where a margin is constant or its distances overflow, or n <= k. Arguments are those of `lay_columns` and
-    `count_neighbors`.
+    `count_neighbors`. Returns the estimate and whether it is combined.
     """
     n = len(xs)
     if n <= k or not (has_extent(xs, x_weight) and has_extent(ys, y_weight)):
-        return np.nan
+        return np.nan, False
     marginals = np.zeros(n + 1, np.int64)
     nearest = np.zeros(n, np.int64)
     duplicates = np.empty(0, np.intp)
@@ -210,28 +233,46 @@ def pair_mi(xs, x_order, x_margin, x_weight, ys, y_order, y_margin, y_weight, n_
             x_place[x_order[i]] = i
         duplicates = duplicate_counts(xs, x_place, ys, y_order)
     margins = (columns, xs, x_margin, x_weight, y_margin, y_order, y_weight)
-    tail = (k, duplicates, psi, marginals, nearest, terms)
+    tail = (duplicates, psi, marginals, nearest, terms)
+    whole = math.log(n) if mixed else psi[n]
     if k > REGISTERS:
-        count_neighbors(*margins, *tail, (np.inf,), np.empty(k))
-    else:
+        count_neighbors(*margins, k, ALL, *tail, (np.inf,), np.empty(k))
+        return whole + (weigh(nearest, psi) - weigh(marginals, psi)) / n, False
+    alone = np.isnan(series)
+    part = ALL if mixed or alone else PART  # ties have no order to choose by
+    while True:
         none = (
             np.inf if k > 5 else -np.inf, np.inf if k > 4 else -np.inf, np.inf if k > 3 else -np.inf,
             np.inf if k > 2 else -np.inf, np.inf if k > 1 else -np.inf, np.inf,
         )  # fmt: skip
-        count_neighbors(*margins, *tail, none, np.empty(0))
-    return (math.log(n) if mixed else psi[n]) + (weigh(nearest, psi) - weigh(marginals, psi)) / n
+        count_neighbors(*margins, k, part, *tail, none, np.empty(0))
+        counted = nearest.sum()
+        mi = whole + (weigh(nearest, psi) - weigh(marginals, psi)) / counted
+        if alone:
+            return mi, False
+        error = CHANCE / math.sqrt(counted)
+        if mi > min(STRONG, series + FINE):
+            alone, part, k = True, ALL, FEWER
+            marginals[:] = 0
+            nearest[:] = 0
+        elif part == PART and max(series, mi) > 1.5 * error:
+            part = REST
+        else:
+            return _combined(mi, series, error), True
 
 
 @kernel
 def neighbor_mi(
-    values, order, target, target_order, scaled_target, target_weight, rank_table, k, scale, psi, mi, method, terms
+    values, order, target, target_order, scaled_target, target_weight, rank_table, k, scale, psi, mi, method, terms,
+    series,
 ):  # fmt: skip
     """Mutual information, in nats, of each feature with a target that has an order, from k nearest neighbours.
 
     values: float64 (n_features, n), NaN = missing; order: argsort, NaN last; target: float64, finite, ascending
     along target_order; scaled_target, target_weight: the same after `rescale`; rank_table: `normal_score_table` of the
-    samples, read if the scale is RANK; psi: table to n. Writes mi, method, and into terms (n_features, n or 0) what
-    each sample adds to n mi, up to a constant. Kraskov (2004) eq. 8 when neither margin is tied, else Gao (2017).
+    samples, read if the scale is RANK; psi: table to n; series: float64 (n_features,), estimates to combine with, or
+    NaN. Writes mi, method, and into terms (n_features, n or 0) what each sample adds to n mi, up to a constant, where
+    there is no series. Kraskov (2004) eq. 8 when neither margin is tied, else Gao (2017).
     """
     n_samples = len(target)
     target_tied = is_tied(target)
@@ -264,7 +305,8 @@ def neighbor_mi(
             y_weight = rescale(ys, scale)
             y_margin = index_margin(ys)
         x_margin = index_margin(xs)
-        mi[f] = pair_mi(
-            xs, order[f], x_margin, x_weight, ys, y_order, y_margin, y_weight, n_samples, k, mixed, psi, terms[f]
+        mi[f], combined = pair_mi(
+            xs, order[f], x_margin, x_weight, ys, y_order, y_margin, y_weight, n_samples, k, mixed, psi, terms[f],
+            series[f],
         )  # fmt: skip
-        method[f] = GAO if mixed else KSG
+        method[f] = COMBINED if combined else GAO if mixed else KSG
