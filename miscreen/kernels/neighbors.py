@@ -11,12 +11,13 @@ from miscreen.kernels.margins import RANK, count_within, has_extent, index_margi
 from miscreen.kernels.ranks import present_count
 
 KSG, GAO, COMBINED = 0, 2, 3
-REGISTERS = 6  # neighbours that are kept in registers
+REGISTERS = 8  # neighbours that are kept in registers
 ALL, PART, REST = 0, 1, 2  # of the samples, by which neighbours are looked for; PART is about every fourth
-FEWER = 3  # neighbours, where dependence is strong
+LARGE = 500  # samples, of which a part tells what the dependence is like
+FEWER = 4  # neighbours, for that and where the dependence is strong
 STRONG = 0.4  # nats
 FINE = 0.15  # nats more than the series: the dependence is finer than its functions
-CHANCE = 0.45  # standard deviation of an estimate by 6 neighbours of independent columns, times the root of n
+CHANCE = 1.25  # standard deviation of an estimate for independent columns, times the root of k and of the samples
 SHARE = 0.25  # of the information that an expansion in products of functions is off by
 
 
@@ -208,9 +209,9 @@ def _combined(mi, series, error):
 def pair_mi(xs, x_order, x_margin, x_weight, ys, y_order, y_margin, y_weight, n_samples, k, mixed, psi, terms, series):
     """Mutual information, in nats, of two ascending columns: Kraskov's first, or Gao's when `mixed`.
 
-    With a `series` that is no NaN, k is at most REGISTERS, and a part of the samples tells what the dependence is like:
-    it is enough where that is weak; where it is strong or fine, bias counts more than variance, and all samples have
-    FEWER neighbours; else the rest are counted too.
+    With a `series` that is no NaN, k is at most REGISTERS, and FEWER neighbours, of a part of the samples if there are
+    many, tell what the dependence is like. Where it is weak, they are enough; where it is strong or fine, bias counts
+    more than variance, and all samples have as few; else all have k.
 
     O(n sqrt k) after sorting while neighbours are spread evenly, O(n sqrt n) at worst. Scratch about 120 n bytes.
     NaN where a margin is constant or its distances overflow, or n <= k. Arguments are those of `lay_columns` and
@@ -239,24 +240,31 @@ def pair_mi(xs, x_order, x_margin, x_weight, ys, y_order, y_margin, y_weight, n_
         count_neighbors(*margins, k, ALL, *tail, (np.inf,), np.empty(k))
         return whole + (weigh(nearest, psi) - weigh(marginals, psi)) / n, False
     alone = np.isnan(series)
-    part = ALL if mixed or alone else PART  # ties have no order to choose by
+    deciding, part, most = not alone, ALL, k
+    if deciding:
+        k = FEWER
+        if not mixed and n >= LARGE:  # ties have no order to choose by
+            part = PART
     while True:
         none = (
-            np.inf if k > 5 else -np.inf, np.inf if k > 4 else -np.inf, np.inf if k > 3 else -np.inf,
-            np.inf if k > 2 else -np.inf, np.inf if k > 1 else -np.inf, np.inf,
+            np.inf if k > 7 else -np.inf, np.inf if k > 6 else -np.inf, np.inf if k > 5 else -np.inf,
+            np.inf if k > 4 else -np.inf, np.inf if k > 3 else -np.inf, np.inf if k > 2 else -np.inf,
+            np.inf if k > 1 else -np.inf, np.inf,
         )  # fmt: skip
         count_neighbors(*margins, k, part, *tail, none, np.empty(0))
         counted = nearest.sum()
         mi = whole + (weigh(nearest, psi) - weigh(marginals, psi)) / counted
+        error = CHANCE / math.sqrt(k * counted)
         if alone:
             return mi, False
-        error = CHANCE / math.sqrt(counted)
-        if mi > min(STRONG, series + FINE):
-            alone, part, k = True, ALL, FEWER
+        if deciding and mi > min(STRONG, series + FINE):
+            if part == ALL:
+                return mi, False
+            alone, part = True, REST
+        elif deciding and max(series, mi) > 1.5 * error:
+            deciding, part, k = False, ALL, most
             marginals[:] = 0
             nearest[:] = 0
-        elif part == PART and max(series, mi) > 1.5 * error:
-            part = REST
         else:
             return _combined(mi, series, error), True
 
