@@ -24,6 +24,7 @@ from miscreen.model import ColumnType, FeatureBlock
 from miscreen.pipeline import run_blocks
 from miscreen.resources import BlockPlan, Resources, plan_blocks
 from miscreen.tables import open_table
+from miscreen.tables.encoding import types_of_schema
 
 CODES = [0, 1, 0, np.nan, 2, 3, 4, 1, np.nan, 5, 0, 2]
 
@@ -107,6 +108,19 @@ def test_types_are_recognised(typed_table: pa.Table, resources: Resources) -> No
     assert types["string"] == types["large_string"] == types["category"] == ColumnType.TEXT
     assert types["date32"] == types["time64"] == types["duration"] == ColumnType.TEMPORAL
     assert types["list"] == types["binary"] == types["struct.with.dots"] == ColumnType.UNSUPPORTED
+
+
+@pytest.mark.parametrize("last", [pa.float32(), pa.int64(), pa.list_(pa.int8()), pa.timestamp("s", "UTC")])
+@pytest.mark.parametrize(
+    "other", [None, pa.field("x", pa.string()), pa.field("x\nx149: float", pa.float32(), nullable=False)]
+)
+@pytest.mark.parametrize("place", [0, 99, 100, 148])
+def test_types_of_many_columns_are_those_of_each(last: pa.DataType, other: pa.Field | None, place: int) -> None:
+    fields = [pa.field(f"x{i}", last, metadata={"unit": "m\nx1: float"}) for i in range(150)]
+    if other is not None:
+        fields[place] = other
+    schema = pa.schema(fields, metadata={"x2": "float"})
+    assert types_of_schema(schema, schema.names) == schema.types
 
 
 def test_dataframes_agree_with_files(typed_table: pa.Table, tmp_path: Path, resources: Resources) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from miscreen.errors import DataError, MiscreenError, ResourceError
 from miscreen.tables import Opening
-from miscreen.tables.encoding import check_names, column_types, encode, widest_value
+from miscreen.tables.encoding import check_names, column_types, encode, types_of_schema, widest_value
 from miscreen.tables.flatbuffers import follow, table_field
 from miscreen.tables.source import TableSource
 
@@ -40,8 +40,9 @@ class ArrowSource(TableSource):
             file.close()  # the mapping lives on
             self._buffer = pa.py_buffer(self._map)
             reader = self._open(None)
-            schema, self._arrow_types = reader.schema, reader.schema.types
+            schema = reader.schema
             self.names = schema.names
+            self._arrow_types = types_of_schema(schema, self.names)
             lengths, compressed = self._survey()
             self.n_samples = sum(lengths)
             if compressed:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from miscreen.errors import DataError, InputError
 from miscreen.model import ColumnType
-from miscreen.tables.encoding import check_names, column_types, encode, widest_value
+from miscreen.tables.encoding import check_names, column_types, encode, types_of_schema, widest_value
 from miscreen.tables.source import TableSource
 
 
@@ -22,7 +22,7 @@ class ArrowTableSource(TableSource):
         self.label = label
         self.n_samples = len(table)
         self.names = table.schema.names  # in a fifth of the time that table.column_names takes
-        self._arrow_types = table.schema.types
+        self._arrow_types = types_of_schema(table.schema, self.names)
         self.types = column_types(self._arrow_types)
         self.value_bytes = widest_value(self._arrow_types)
         self._table = table
