@@ -89,7 +89,7 @@ def install(watch: Stopwatch, method: str) -> None:
         if "values" in vars(source) and not hasattr(source.values, "__wrapped__"):
             replace(source, "values", "read")
     replace(screening._Scorer, "__call__", "survey")
-    for kernel in ("fingerprints", "mask_infinities", "presence", "count_levels"):
+    for kernel in ("survey", "presence", "count_levels"):
         replace(survey, kernel, "survey")
     sorting = cached_property(watch.wrap("sort", Batch.sorting.func))
     sorting.__set_name__(Batch, "sorting")

@@ -300,11 +300,11 @@ class Screen:
 
 
 def _fingerprint(values: Floats) -> int:
-    from miscreen.kernels.survey import fingerprints
+    from miscreen.kernels.survey import survey
 
-    out = np.empty(1, dtype=np.uint64)
-    fingerprints(values[np.newaxis], out)
-    return int(out[0])
+    fingerprint, (infinite, present) = np.empty(1, dtype=np.uint64), np.empty((2, 1), dtype=np.int64)
+    survey(values[np.newaxis].copy(), fingerprint, infinite, present, np.empty(1, dtype=np.bool_))
+    return int(fingerprint[0])
 
 
 @dataclass
@@ -364,24 +364,26 @@ class _Scorer:
         self._forced = forced
 
     def __call__(self, block: FeatureBlock, start: int, stop: int) -> None:
-        from miscreen.kernels.survey import fingerprints, mask_infinities, tame
+        from miscreen.kernels.survey import presence, survey
 
-        span = slice(block.first + start, block.first + stop)
+        partition, span = self._partition, slice(block.first + start, block.first + stop)
         values = block.values[start:stop].astype(np.float64, copy=False)  # ours: infinities are masked in it
-        fingerprints(values, self._partition.fingerprints[span])
-        mask_infinities(values, self._partition.n_infinite[span])
-        tame(values)
+        counts, constants = np.empty(len(values), dtype=np.int64), np.empty(len(values), dtype=np.bool_)
+        survey(values, partition.fingerprints[span], partition.n_infinite[span], counts, constants)
         types = block.types[start:stop]
         kinds = decide_kinds(values, types, self._forced[span], self._spec.max_levels)
-        self._partition.kinds[span] = kinds
+        partition.kinds[span] = kinds
         for tally in self._tallies:
-            self._score(tally, span, self._present(values, types, tally.target), types, kinds)
+            present, n, constant = values, tally.findings.n[span], constants
+            n[:] = counts
+            if len(tally.target.rows) < values.shape[1]:
+                present, constant = self._present(values, types, tally.target), np.empty_like(constants)
+                presence(present, n, constant)
+            self._score(tally, span, present, constant, types, kinds)
 
     @staticmethod
     def _present(values: Floats, types: NDArray[np.uint8], target: Target) -> Floats:
         """The samples in which the target is present, as if the table had no others."""
-        if len(target.rows) == values.shape[1]:
-            return values
         present = np.ascontiguousarray(values[:, target.rows])
         for i in np.flatnonzero(types == ColumnType.TEXT.value):
             here = ~np.isnan(present[i])
@@ -393,14 +395,11 @@ class _Scorer:
         tally: _Tally,
         span: slice,
         values: Floats,
+        constant: NDArray[np.bool_],
         types: NDArray[np.uint8],
         kinds: NDArray[np.uint8],
     ) -> None:
-        from miscreen.kernels.survey import presence
-
         n, status, forced = tally.findings.n[span], tally.findings.status[span], self._forced[span]
-        constant = np.empty(len(values), dtype=np.bool_)
-        presence(values, n, constant)
         status[constant] = Status.CONSTANT
         status[n < self._spec.min_samples] = Status.TOO_FEW_SAMPLES
         status[n == 0] = Status.ALL_MISSING

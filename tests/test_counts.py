@@ -12,6 +12,7 @@ from sklearn.metrics import mutual_info_score
 
 from miscreen.estimators.plugin import plugin_scores
 from miscreen.kernels.counts import joint_counts, level_codes, miller_madow, plugin_mi
+from miscreen.kernels.survey import survey
 from miscreen.model import Batch, Kind, Target
 
 
@@ -34,6 +35,26 @@ def test_levels_are_numbered_as_they_appear(values):
     seen = list(dict.fromkeys(v for v in values if not math.isnan(v)))
     assert count == len(seen)
     assert codes.tolist() == [-1 if math.isnan(v) else seen.index(v) for v in values]
+
+
+@settings(deadline=None)  # the first call may compile
+@given(st.integers(1, 11), st.integers(1, 5), st.data())
+def test_a_survey_tells_of_each_row_what_is_in_it(n, rows, data):
+    few = st.sampled_from([np.nan, 0.0, 1.5, -2.0, np.inf, -np.inf, 2.0**400, 2.0**-400])
+    values = np.array(data.draw(st.lists(few, min_size=n * rows, max_size=n * rows))).reshape(rows, n)
+    fingerprints, (n_infinite, n_present) = np.empty(rows, np.uint64), np.empty((2, rows), np.int64)
+    constant, seen = np.empty(rows, np.bool_), values.copy()
+    survey(seen, fingerprints, n_infinite, n_present, constant)
+    finite = np.where(np.isinf(values), np.nan, values)
+    for row, before, after in zip(range(rows), finite, seen, strict=True):
+        kept = before[~np.isnan(before)]
+        assert fingerprints[row] == naive.fingerprint(values[row].tolist())
+        assert n_infinite[row] == np.isinf(values[row]).sum()
+        assert n_present[row] == len(kept)
+        assert constant[row] == (len(set(kept)) == 1)
+        most = np.abs(kept).max(initial=0.0)
+        scale = 0 if most == 0.0 or 2.0**-300 <= most <= 2.0**300 else -math.frexp(most)[1]
+        assert np.array_equal(after, np.ldexp(before, scale), equal_nan=True)
 
 
 def test_joint_counts_equal_numpys_and_leave_out_missing_codes():

@@ -240,6 +240,44 @@ def count_closer(typing_context: Any, address: Any, value: Any, weight: Any, rad
 
 
 @_instruction
+def stir_lanes(typing_context: Any, states: Any, addresses: Any, count: Any, factor: Any, shift: Any, nan: Any) -> Any:
+    """Stir float64 at one or more addresses, four times `count` at each, into as many uint64 each: lane by lane.
+
+    A state becomes s ^ s >> shift with s = (state ^ bits) * factor; every NaN has the bits given. In vectors, which
+    LLVM makes of no loop that goes on from its last turn; several addresses hide how long a multiplication takes.
+    """
+
+    def stir(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        word, lanes = ir.IntType(64), [ir.Constant(ir.IntType(32), lane) for lane in range(4)]
+        four, floats = ir.VectorType(word, 4), ir.VectorType(ir.DoubleType(), 4)
+
+        def vector(scalars: Any) -> Any:
+            made = ir.Constant(four, ir.Undefined)
+            for lane, scalar in zip(lanes, scalars, strict=True):
+                made = builder.insert_element(made, scalar, lane)
+            return made
+
+        starts = cgutils.unpack_tuple(builder, arguments[0])
+        rows = cgutils.unpack_tuple(builder, arguments[1])
+        factor, shift, nan = (vector([scalar] * 4) for scalar in arguments[3:])
+        kept = [cgutils.alloca_once_value(builder, vector(starts[4 * r : 4 * r + 4])) for r in range(len(rows))]
+        with cgutils.for_range(builder, arguments[2]) as loop:
+            offset = builder.mul(loop.index, ir.Constant(word, 32))
+            for row, state in zip(rows, kept, strict=True):
+                pointer = builder.inttoptr(builder.add(row, offset), floats.as_pointer())
+                values = builder.load(pointer, align=8)
+                is_number = builder.fcmp_ordered("ord", values, values)
+                bits = builder.select(is_number, builder.bitcast(values, four), nan)
+                stirred = builder.mul(builder.xor(builder.load(state), bits), factor)
+                builder.store(builder.xor(stirred, builder.lshr(stirred, shift)), state)
+        ended = [builder.extract_element(builder.load(state), lane) for state in kept for lane in lanes]
+        return cgutils.pack_array(builder, ended)
+
+    word = numba.uint64
+    return states(states, addresses, numba.int64, word, word, word), stir
+
+
+@_instruction
 def copy_bytes(typing_context: Any, into: Any, address: Any, size: Any) -> Any:
     """Copy so many bytes from one address to another; the two do not overlap."""
 

@@ -8,12 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from miscreen.kernels._jit import bits_of, inner, kernel
+from miscreen.kernels._jit import bits_of, inner, kernel, stir_lanes
 
 _M1 = np.uint64(0x9E3779B97F4A7C15)
 _M2 = np.uint64(0xC2B2AE3D27D4EB4F)
 _NAN = np.uint64(0x7FF8000000000000)
 _SHIFT = np.uint64(29)
+_LARGE, _SMALL = 2.0**300, 2.0**-300
+
+
+_START = (_M1, _M2, ~_M1, ~_M2)
 
 
 @inner
@@ -23,27 +27,11 @@ def _stir(state: Any, bits: Any) -> Any:
 
 
 @inner
-def _mix(state: Any, value: float) -> Any:
-    return _stir(state, np.uint64(bits_of(value)) if value == value else _NAN)
-
-
-@kernel
-def fingerprints(values: NDArray[np.float64], out: NDArray[np.uint64]) -> None:
-    """Fill `out` (n_features,) with a 64-bit hash of each row of `values` (n_features, n_samples).
-
-    Every NaN counts as the same; four interleaved chains hide the latency of the multiplication.
-    """
-    n_features, n = values.shape
-    for f in range(n_features):
-        a, b, c, d = _M1, _M2, ~_M1, ~_M2
-        for i in range(0, n - 3, 4):
-            a = _mix(a, values[f, i])
-            b = _mix(b, values[f, i + 1])
-            c = _mix(c, values[f, i + 2])
-            d = _mix(d, values[f, i + 3])
-        for i in range(n - n % 4, n):
-            a = _mix(a, values[f, i])
-        out[f] = _stir(_stir(_stir(_stir(_M2, a), b), c), d)
+def _hash(a: Any, b: Any, c: Any, d: Any, rest: NDArray[np.float64]) -> Any:
+    """What four chains end in, once the values that are left of a row have gone into the first."""
+    for value in rest:
+        a = _stir(a, np.uint64(bits_of(value)) if value == value else _NAN)
+    return _stir(_stir(_stir(_stir(_M2, a), b), c), d)
 
 
 # What follows counts what it looks for, since sums of whole numbers are what LLVM vectorises, and then looks closer.
@@ -75,8 +63,8 @@ def tame(values: NDArray[np.float64]) -> None:
         n_large, n_small = 0, 0
         for i in range(n):
             size = abs(values[f, i])
-            n_large += size > 2.0**300
-            n_small += not size >= 2.0**-300  # NaN is as good as small
+            n_large += size > _LARGE
+            n_small += not size >= _SMALL  # NaN is as good as small
         if n_large == 0 and n_small < n:
             continue
         most = 0.0
@@ -105,6 +93,44 @@ def presence(values: NDArray[np.float64], n_present: NDArray[np.int64], constant
             same += values[f, i] == values[f, first]
         n_present[f] = found
         constant[f] = found > 0 and same == found
+
+
+@kernel
+def survey(
+    values: NDArray[np.float64],
+    fingerprints: NDArray[np.uint64],
+    n_infinite: NDArray[np.int64],
+    n_present: NDArray[np.int64],
+    constant: NDArray[np.bool_],
+) -> None:
+    """Do the above with `values` in one go, and fill `fingerprints` (n_features,) with a 64-bit hash of each row.
+
+    The hash is of the row as it came; every NaN counts as the same. Two rows at a time, as `stir_lanes` likes it.
+    """
+    n_features, n = values.shape
+    whole = n - n % 4
+    base = values.ctypes.data
+    for f in range(0, n_features, 2):
+        g = min(f + 1, n_features - 1)
+        ends = stir_lanes(_START + _START, (base + 8 * n * f, base + 8 * n * g), whole // 4, _M1, _SHIFT, _NAN)
+        fingerprints[f] = _hash(ends[0], ends[1], ends[2], ends[3], values[f, whole:])
+        fingerprints[g] = _hash(ends[4], ends[5], ends[6], ends[7], values[g, whole:])
+        for row in range(f, g + 1):
+            found, same, large, first, fair = 0, 0, 0, 0, 0
+            while first < n - 1 and values[row, first] != values[row, first]:
+                first += 1
+            while fair < n and not abs(values[row, fair]) >= _SMALL:
+                fair += 1
+            for i in range(n):
+                found += values[row, i] == values[row, i]
+                same += values[row, i] == values[row, first]
+                large += abs(values[row, i]) > _LARGE
+            n_infinite[row], n_present[row], constant[row] = 0, found, found > 0 and same == found
+            if large > 0 or fair == n:
+                one = slice(row, row + 1)
+                mask_infinities(values[one], n_infinite[one])
+                tame(values[one])
+                presence(values[one], n_present[one], constant[one])
 
 
 @kernel
