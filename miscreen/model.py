@@ -186,12 +186,16 @@ class Scores:
         What is ranked, larger first; `mi` when absent.
     extras : mapping of str to float64 array, shape (n_features,)
         Further columns of the result.
+    as_untied : bool array, shape (n_features,), optional
+        True where dealing out a feature's values anew gives the statistic the distribution that it has for features
+        without ties and missing values, as far as the estimator knows without counting ties.
     """
 
     mi: Floats
     method: str | Sequence[str]
     score: Floats | None = None
     extras: Mapping[str, Floats] = field(default_factory=dict)
+    as_untied: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)

@@ -306,6 +306,27 @@ def test_p_values_do_not_depend_on_the_company(method: str) -> None:
         assert how == [h for part in reversed(parts) for h in part[1]]
 
 
+@pytest.mark.parametrize("kind", Kind)
+def test_bins_filled_as_without_ties_share_a_null_whatever_is_tied(kind: Kind) -> None:
+    rng = np.random.default_rng(5)
+    n, bins = 403, 8
+    target = make_target(np.round(rng.standard_normal(n)), kind)
+    estimator = make_estimator("bin", target, bins=bins)
+    untied = rng.permutation(n) + target.values
+    untied += rng.random(n)
+    filled = (np.argsort(np.argsort(untied)) + 0.5) * bins // n
+    few, many, missing = untied.copy(), np.round(untied / 80), untied.copy()
+    few[np.argsort(untied)[49]] = np.sort(untied)[50]  # across an edge: no tie of so many changes a null
+    missing[7] = np.nan
+    batch = make_batch([untied, filled, few, many, missing])
+    assert estimator.score(batch).as_untied.tolist() == [True, True, False, False, False]
+    p, _ = Significance(target, estimator, 0).judge(batch, estimator.score(batch))
+    assert np.isnan(p[:3]).all()  # left to the shared null
+    assert not np.isnan(p[3:]).any()
+    p, _ = judged(Significance(target, estimator, 0), estimator, batch)
+    assert p[0] == p[1]
+
+
 def test_the_g_test_agrees_with_scipy_and_with_permutations() -> None:
     rng = np.random.default_rng(6)
     y = rng.integers(0, 3, 500)

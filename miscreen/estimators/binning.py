@@ -135,10 +135,11 @@ class Binning(Estimator):
         target = self._target
         discrete = batch.kind == Kind.DISCRETE
         sorting = discrete or self._rule != bin_rules.FIXED
-        mi = np.empty(len(batch.values))
+        mi, as_untied = np.empty(len(batch.values)), np.zeros(len(batch.values), dtype=np.bool_)
         binned_mi(
             batch.values, batch.order if sorting else np.empty((len(mi), 0), dtype=np.intp),
             target.values, target.order, self._cells, self._n_cells, discrete, target.kind == Kind.DISCRETE,
-            self._fixed, self._rule, self._by_width, self._correct, self._table, mi,
+            self._fixed, self._rule, self._by_width, self._correct, self._table, mi, as_untied,
         )  # fmt: skip
-        return Scores(mi, PLUG_IN if discrete and target.kind == Kind.DISCRETE else "bin")
+        method = PLUG_IN if discrete and target.kind == Kind.DISCRETE else "bin"
+        return Scores(mi, method, as_untied=as_untied)

@@ -39,7 +39,8 @@ class Significance:
 
     - Continuous features without missing values and ties (but for those of at most 1 in 100 samples, as chance makes
       them in single precision) share one, when the statistic sees only ranks
-      (`Estimator.margin_free`): their arrangements are the same. It is drawn once (`SHARED`).
+      (`Estimator.margin_free`): their arrangements are the same. So do features whose ties the statistic does not
+      see, such as those whose bins hold as many samples (`Scores.as_untied`). It is drawn once (`SHARED`).
     - Two discrete columns whose every cell expects 10 samples: the G test, see `g_test`.
     - All others: one by one (`OWN`), stopping early for features that are clearly null. Features that are tied
       alike share draws where only ranks are seen; without ties in the target only the number of samples counts.
@@ -70,7 +71,7 @@ class Significance:
         plugged = np.full(len(p), scores.method == PLUG_IN)
         if not isinstance(scores.method, str):
             plugged = np.array([word == PLUG_IN for word in scores.method])
-        for i in np.flatnonzero(~self._sharing(batch) & ~np.isnan(observed)):
+        for i in np.flatnonzero(~self._sharing(batch, scores.as_untied) & ~np.isnan(observed)):
             if plugged[i] and not self._restricted:
                 p[i], how[i] = g_test(batch.values[i], self._target.codes), CHI_SQUARE
             if np.isnan(p[i]):
@@ -89,10 +90,20 @@ class Significance:
         with ThreadPoolExecutor(threads) as pool:
             p[left], how[left] = self._shared.p_values(observed[left], pool)
 
-    def _sharing(self, batch: Batch) -> NDArray[np.bool_]:
-        """Features without missing values and next to no ties, if they share a null."""
+    def _sharing(self, batch: Batch, as_untied: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
+        """Features without missing values and next to no ties, or as good as those, if they share a null."""
         if not self._permuter.shares or batch.kind != Kind.CONTINUOUS:
             return np.zeros(len(batch.values), dtype=np.bool_)
+        if as_untied is None:
+            return self._hardly_tied(batch)
+        sharing = as_untied.copy()
+        left = np.flatnonzero(~sharing)
+        if len(left):
+            sharing[left] = self._hardly_tied(Batch(batch.values[left], batch.kind, batch.nominal[left]))
+        return sharing
+
+    @staticmethod
+    def _hardly_tied(batch: Batch) -> NDArray[np.bool_]:
         n_present, n_levels = np.empty((2, len(batch.values)), dtype=np.int64)
         count_present(batch.values, batch.order, batch.repeats, n_present, n_levels)
         n = batch.values.shape[1]

@@ -104,6 +104,12 @@ def frequency_cells(values, order, bins, cells):
 
 
 @inner
+def _first_edge(j, n, bins):
+    """Where bin j of equal frequency begins among n values, in twice the rank less one. O(1)."""
+    return -(-2 * n * j // bins)
+
+
+@inner
 def _place(value, low, scale):
     """Which of many equal parts of a range a value lies in. Monotone. O(1)."""
     return np.int64((value - low) * scale)
@@ -140,7 +146,7 @@ def _frequency_counts(values, low, high, bins, y_cells, y_bins):
             upto[np.uint64(places[i] + 1)] += np.uint32(1)
     edges = np.empty(bins + 1, np.int64)  # where bins begin, in twice the rank less one
     for j in range(bins + 1):
-        edges[j] = -(-2 * n * j // bins)
+        edges[j] = _first_edge(j, n, bins)
     bin_of = np.empty(parts, np.int64)
     torn = 0
     current = 0
@@ -184,6 +190,21 @@ def _frequency_counts(values, low, high, bins, y_cells, y_bins):
     return counts[:bins]
 
 
+@inner
+def _full_as_untied(counts, n):
+    """Whether each row of joint counts adds up to what `frequency_cells` puts there of n untied values. O(kx ky)."""
+    start = 0
+    for a in range(len(counts)):
+        stop = _first_edge(a + 1, n, len(counts)) // 2
+        row = 0
+        for count in counts[a]:
+            row += count
+        if row != stop - start:
+            return False
+        start = stop
+    return True
+
+
 @kernel
 def margin_cells(values, order, discrete, bins, rule, by_width, table, cells):
     """Bin a margin without missing values (float64): write its cells (int64) and return how many bins there are.
@@ -218,14 +239,15 @@ def margin_cells(values, order, discrete, bins, rule, by_width, table, cells):
 @kernel
 def binned_mi(
     values, order, target, target_order, target_cells, n_target_cells, discrete, target_discrete,
-    bins, rule, by_width, correct, table, mi,
+    bins, rule, by_width, correct, table, mi, as_untied,
 ):  # fmt: skip
     """Plug-in mutual information, in nats, of binned features (n_features, n_samples) and a binned target.
 
     NaN = missing, deleted pair by pair; target_cells, n_target_cells: `margin_cells` of the whole target; order,
     target_order: argsorts, the former not read for a fixed number of bins of continuous features; correct: whether to
-    add `miller_madow`; table: `n_log_n` of the samples; mi: float64 (n_features,). O(n + cells) each, where the rule
-    does not cost more.
+    add `miller_madow`; table: `n_log_n` of the samples; mi: float64 (n_features,); as_untied: bool (n_features,), is
+    set where bins of a fixed number and equal frequency are as full as those of values that all differ.
+    O(n + cells) each, where the rule does not cost more.
     """
     full = len(target)
     cells, kept_cells = np.empty(full, np.int64), np.empty(full, np.int64)
@@ -264,6 +286,7 @@ def binned_mi(
             counts = _width_counts(x, low, high, bins, y_cells, y_bins)
         elif at_once:
             counts = _frequency_counts(x, low, high, bins, y_cells, y_bins)
+            as_untied[f] = missing == 0 and _full_as_untied(counts, n)
         else:
             counts = joint_counts(cells[:n], y_cells, x_bins, y_bins)
         mi[f] = plugin_mi(counts) if discrete and target_discrete else _counted_mi(counts, table)
