@@ -51,11 +51,11 @@ def test_intervals_cover_the_truth(case: str) -> None:
 def test_steps_are_not_taken_for_information(step: float) -> None:
     """Independent columns in steps of which neighbours see the ties: ends on both sides of 0, about `mi_nats`."""
     rng = np.random.default_rng(4)
-    values = np.round(rng.standard_normal((1000, 13)) / step) * step
-    names = [*(f"x{i}" for i in range(12)), "y"]
+    values = np.round(rng.standard_normal((1000, 41)) / step) * step
+    names = [*(f"x{i}" for i in range(40)), "y"]
     rows = miscreen.rank(values, "y", names=names, ci=0.95, threads=1).to_arrow().to_pylist()
-    assert sum(row["ci_low"] <= 0 <= row["ci_high"] for row in rows) >= 9
-    assert sum(row["ci_low"] <= row["mi_nats"] <= row["ci_high"] for row in rows) >= 11
+    assert sum(row["ci_low"] <= 0 <= row["ci_high"] for row in rows) >= 33
+    assert sum(row["ci_low"] <= row["mi_nats"] <= row["ci_high"] for row in rows) >= 33
 
 
 def test_intervals_are_not_so_wide_that_they_say_nothing() -> None:
