@@ -212,6 +212,50 @@ def add_products(typing_context: Any, into: Any, factors: Any, addresses: Any) -
 
 
 @_instruction
+def multiply_tile(typing_context: Any, into: Any, rows: Any, columns: Any, strides: Any, terms: Any) -> Any:
+    """Write a tile of 4 x 8 float64 of a product of matrices: sums over `terms`, each product added with one rounding.
+
+    into, rows, columns: addresses of the tile, of the first term in four rows of the left matrix and in eight columns
+    of the right one; strides: bytes from row to row of each. Sums stay in registers, which LLVM's loops do not manage.
+    """
+
+    def multiply(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        word, four = ir.IntType(64), ir.VectorType(ir.DoubleType(), 4)
+        fuse = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(four, (four, four, four)), "llvm.fma.v4f64"
+        )
+        into, rows, columns, strides, terms = arguments
+        strides = [builder.extract_value(strides, place) for place in range(3)]
+
+        def at(address: Any, row: Any, stride: Any, offset: int, kind: Any) -> Any:
+            moved = builder.add(builder.add(address, builder.mul(row, stride)), ir.Constant(word, offset))
+            return builder.inttoptr(moved, kind.as_pointer())
+
+        sums = [cgutils.alloca_once(builder, four) for _ in range(8)]
+        for place in sums:
+            builder.store(ir.Constant(four, [0.0] * 4), place)
+        with cgutils.for_range(builder, terms) as loop:
+            halves = [builder.load(at(columns, loop.index, strides[2], 32 * h, four), align=8) for h in range(2)]
+            along = builder.mul(loop.index, ir.Constant(word, 8))
+            for row in range(4):
+                start = at(builder.add(rows, along), ir.Constant(word, row), strides[1], 0, ir.DoubleType())
+                factor, lanes = builder.load(start), ir.Constant(four, ir.Undefined)
+                for lane in range(4):
+                    lanes = builder.insert_element(lanes, factor, ir.Constant(ir.IntType(32), lane))
+                for half in range(2):
+                    place = sums[2 * row + half]
+                    builder.store(builder.call(fuse, (lanes, halves[half], builder.load(place))), place)
+        for row in range(4):
+            for half in range(2):
+                pointer = at(into, ir.Constant(word, row), strides[0], 32 * half, four)
+                builder.store(builder.load(sums[2 * row + half]), pointer, align=8)
+        return context.get_dummy_value()
+
+    address = numba.int64
+    return numba.void(address, address, address, numba.types.UniTuple(address, 3), address), multiply
+
+
+@_instruction
 def count_closer(typing_context: Any, address: Any, value: Any, weight: Any, radius: Any) -> Any:
     """How many of eight float64 x at an address have (x - value) * weight < radius, as an int64.
 

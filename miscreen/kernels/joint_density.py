@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from miscreen.kernels._jit import inner, kernel
+from miscreen.kernels._jit import inner, kernel, multiply_tile
 from miscreen.kernels.density import EDGE, kernel_shape, sum_xlogx
 from miscreen.kernels.logarithm import logarithm, xlogx
 from miscreen.kernels.margins import any_repeats, ascending_scores, score_places
@@ -68,25 +68,18 @@ def margin_by_sample(ascending, order, given, multiplier, shape, grid, by_sample
 
 @inner
 def _multiply(a, b, first, out):
-    """out = a @ b for float64 matrices whose terms before `first` are zero; all sizes are multiples of 4.
+    """out = a @ b for float64 matrices whose terms before `first` are zero. O(rows terms columns).
 
-    Four rows by four terms at a time, so that what is loaded is used four times. O(rows half columns).
+    In tiles, so rows are a multiple of 4; columns are of 4 and 8 or more, and the last tile may write some twice.
     """
     rows, columns = out.shape
+    terms = len(b)
+    strides = (8 * columns, 8 * terms, 8 * columns)
+    into, left, right = out.ctypes.data, a.ctypes.data + 8 * first, b.ctypes.data + 8 * columns * first
     for i in range(0, rows, 4):
-        for c in range(columns):
-            out[i, c] = out[i + 1, c] = out[i + 2, c] = out[i + 3, c] = 0.0
-        for s in range(first // 4 * 4, len(b), 4):
-            p0, p1, p2, p3 = a[i, s], a[i, s + 1], a[i, s + 2], a[i, s + 3]
-            q0, q1, q2, q3 = a[i + 1, s], a[i + 1, s + 1], a[i + 1, s + 2], a[i + 1, s + 3]
-            r0, r1, r2, r3 = a[i + 2, s], a[i + 2, s + 1], a[i + 2, s + 2], a[i + 2, s + 3]
-            t0, t1, t2, t3 = a[i + 3, s], a[i + 3, s + 1], a[i + 3, s + 2], a[i + 3, s + 3]
-            for c in range(columns):
-                b0, b1, b2, b3 = b[s, c], b[s + 1, c], b[s + 2, c], b[s + 3, c]
-                out[i, c] += (p0 * b0 + p1 * b1) + (p2 * b2 + p3 * b3)
-                out[i + 1, c] += (q0 * b0 + q1 * b1) + (q2 * b2 + q3 * b3)
-                out[i + 2, c] += (r0 * b0 + r1 * b1) + (r2 * b2 + r3 * b3)
-                out[i + 3, c] += (t0 * b0 + t1 * b1) + (t2 * b2 + t3 * b3)
+        for column in range(0, columns, 8):
+            c = min(column, columns - 8)
+            multiply_tile(into + 8 * (i * columns + c), left + 8 * i * terms, right + 8 * c, strides, terms - first)
 
 
 @inner
