@@ -89,9 +89,9 @@ def test_continuous_pairs_equal_the_naive_loops(which, scale):
     features, y = samples()
     scores = naive.normal_scores if scale == "rank" else list
     expected = [
-        naive.kde_joint_mi(scores(x.tolist()), scores(y.tolist()), which, multiplier=1.5, grid=32) for x in features
+        naive.kde_joint_mi(scores(x.tolist()), scores(y.tolist()), which, multiplier=1.5, grid=24) for x in features
     ]
-    found = score(features, y, kernel=which, scale=scale, bandwidth_multiplier=1.5, grid=32)
+    found = score(features, y, kernel=which, scale=scale, bandwidth_multiplier=1.5, grid=24)
     np.testing.assert_allclose(found, expected, rtol=1e-10)
 
 
