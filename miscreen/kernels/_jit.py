@@ -185,74 +185,51 @@ def half_word_at(typing_context: Any, address: Any) -> Any:
 
 
 @_instruction
-def add_products(typing_context: Any, into: Any, factors: Any, addresses: Any) -> Any:
-    """Add to four float64 at an address those at four others, each four times its factor: (0 + 1) + (2 + 3).
+def add_tile(typing_context: Any, into: Any, rows: Any, columns: Any, strides: Any, terms: Any, fresh: Any) -> Any:
+    """Add to a tile of 4 x 8 float64, or write if `fresh`, that of a product of matrices; terms are added one by one.
 
-    In vectors, which LLVM makes of no loop as short as this.
+    into, rows, columns: addresses of the tile, of the first term in four rows of the left matrix and in eight columns
+    of the right one. strides: bytes from row to row of the tile, from row to row and from term to term of the left
+    matrix, from term to term of the right one. A product and the sum before it are rounded together, once, and the sums
+    stay in registers, which LLVM's loops do not manage.
     """
 
     def add(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        four = ir.VectorType(ir.DoubleType(), 4)
-        into, factors, addresses = arguments
-        terms = []
-        for place in range(4):
-            lanes = ir.Constant(four, ir.Undefined)
-            for lane in range(4):
-                factor = builder.extract_value(factors, place)
-                lanes = builder.insert_element(lanes, factor, ir.Constant(ir.IntType(32), lane))
-            pointer = builder.inttoptr(builder.extract_value(addresses, place), four.as_pointer())
-            terms.append(builder.fmul(lanes, builder.load(pointer, align=8)))
-        added = builder.fadd(builder.fadd(terms[0], terms[1]), builder.fadd(terms[2], terms[3]))
-        pointer = builder.inttoptr(into, four.as_pointer())
-        builder.store(builder.fadd(builder.load(pointer, align=8), added), pointer, align=8)
-        return context.get_dummy_value()
-
-    floats, integers = numba.types.UniTuple(numba.float64, 4), numba.types.UniTuple(numba.int64, 4)
-    return numba.void(numba.int64, floats, integers), add
-
-
-@_instruction
-def multiply_tile(typing_context: Any, into: Any, rows: Any, columns: Any, strides: Any, terms: Any) -> Any:
-    """Write a tile of 4 x 8 float64 of a product of matrices: sums over `terms`, each product added with one rounding.
-
-    into, rows, columns: addresses of the tile, of the first term in four rows of the left matrix and in eight columns
-    of the right one; strides: bytes from row to row of each. Sums stay in registers, which LLVM's loops do not manage.
-    """
-
-    def multiply(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         word, four = ir.IntType(64), ir.VectorType(ir.DoubleType(), 4)
         fuse = cgutils.get_or_insert_function(
             builder.module, ir.FunctionType(four, (four, four, four)), "llvm.fma.v4f64"
         )
-        into, rows, columns, strides, terms = arguments
-        strides = [builder.extract_value(strides, place) for place in range(3)]
+        into, rows, columns, strides, terms, fresh = arguments
+        strides = [builder.extract_value(strides, place) for place in range(4)]
 
-        def at(address: Any, row: Any, stride: Any, offset: int, kind: Any) -> Any:
-            moved = builder.add(builder.add(address, builder.mul(row, stride)), ir.Constant(word, offset))
+        def at(address: Any, steps: Any, stride: Any, offset: int, kind: Any) -> Any:
+            moved = builder.add(builder.add(address, builder.mul(steps, stride)), ir.Constant(word, offset))
             return builder.inttoptr(moved, kind.as_pointer())
 
-        sums = [cgutils.alloca_once(builder, four) for _ in range(8)]
-        for place in sums:
-            builder.store(ir.Constant(four, [0.0] * 4), place)
+        places = [(row, half) for row in range(4) for half in range(2)]
+        tile = [at(into, ir.Constant(word, row), strides[0], 32 * half, four) for row, half in places]
+        sums = [cgutils.alloca_once(builder, four) for _ in places]
+        for place, total in zip(tile, sums, strict=True):
+            before = builder.select(fresh, ir.Constant(four, [0.0] * 4), builder.load(place, align=8))
+            builder.store(before, total)
         with cgutils.for_range(builder, terms) as loop:
-            halves = [builder.load(at(columns, loop.index, strides[2], 32 * h, four), align=8) for h in range(2)]
-            along = builder.mul(loop.index, ir.Constant(word, 8))
+            halves = [builder.load(at(columns, loop.index, strides[3], 32 * h, four), align=8) for h in range(2)]
+            term = builder.add(rows, builder.mul(loop.index, strides[2]))
             for row in range(4):
-                start = at(builder.add(rows, along), ir.Constant(word, row), strides[1], 0, ir.DoubleType())
-                factor, lanes = builder.load(start), ir.Constant(four, ir.Undefined)
+                factor = builder.load(at(term, ir.Constant(word, row), strides[1], 0, ir.DoubleType()))
+                lanes = ir.Constant(four, ir.Undefined)
                 for lane in range(4):
                     lanes = builder.insert_element(lanes, factor, ir.Constant(ir.IntType(32), lane))
                 for half in range(2):
-                    place = sums[2 * row + half]
-                    builder.store(builder.call(fuse, (lanes, halves[half], builder.load(place))), place)
-        for row in range(4):
-            for half in range(2):
-                pointer = at(into, ir.Constant(word, row), strides[0], 32 * half, four)
-                builder.store(builder.load(sums[2 * row + half]), pointer, align=8)
+                    total = sums[2 * row + half]
+                    builder.store(builder.call(fuse, (lanes, halves[half], builder.load(total))), total)
+        for place, total in zip(tile, sums, strict=True):
+            builder.store(builder.load(total), place, align=8)
         return context.get_dummy_value()
 
     address = numba.int64
-    return numba.void(address, address, address, numba.types.UniTuple(address, 3), address), multiply
+    strides_type = numba.types.UniTuple(address, 4)
+    return numba.void(address, address, address, strides_type, address, numba.boolean), add
 
 
 @_instruction

@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-from miscreen.kernels._jit import add_products, inner, kernel
+from miscreen.kernels._jit import add_tile, copy_bytes, inner, kernel
 from miscreen.kernels.counts import level_codes
 from miscreen.kernels.ranks import compact, compact_target, normal_quantile, untied
 
@@ -22,6 +22,7 @@ _COLUMNS = FUNCTIONS + 2  # of the table: the first family, then what is the sec
 _WIDTH = 16  # of its rows, whole vectors; the rest is 0
 _SAMPLES_EACH = 10  # outside of the commonest value, for every function
 _STRIP = 256  # levels side by side
+_BLOCK = 64  # samples or levels whose functions are multiplied at once: two copies of 8 KB
 _DEPENDENT = 1e-4  # share of a function's variance below which the others are taken to hold it: less is rounding
 
 
@@ -61,6 +62,18 @@ def function_table(n):
         for j in range(_COLUMNS):
             high[j] = low[j] if j % 2 == 1 else -low[j]
     return table
+
+
+@inner
+def _add_products(left, right, count, products):
+    """Add the sums of products over the first `count` rows of two blocks, float64 (_BLOCK, _WIDTH). O(count)."""
+    row = 8 * _WIDTH
+    for j in range(0, _WIDTH, 4):
+        for k in range(0, _WIDTH, 8):
+            add_tile(
+                products.ctypes.data + row * j + 8 * k, left.ctypes.data + 8 * j, right.ctypes.data + 8 * k,
+                (row, 8, row, row), count, False,
+            )  # fmt: skip
 
 
 @inner
@@ -112,28 +125,17 @@ def score_functions(values, order, table, places, means, factors, skews):
         levels += 1
         commonest = max(commonest, stop - start)
         start = stop
+    products = np.zeros((_WIDTH, _WIDTH))
+    rows, weighted = np.empty((_BLOCK, _WIDTH)), np.empty((_BLOCK, _WIDTH))
     means[:] = 0.0
-    products = np.zeros((_COLUMNS, _WIDTH))
-    whole = levels - levels % 4
-    row = 8 * _WIDTH
-    first, into = table.ctypes.data, products.ctypes.data
-    for i in range(0, whole, 4):
-        p0, p1, p2, p3 = level_places[i], level_places[i + 1], level_places[i + 2], level_places[i + 3]
-        for j in range(_COLUMNS):
-            weighted = (
-                shares[i] * table[p0, j], shares[i + 1] * table[p1, j],
-                shares[i + 2] * table[p2, j], shares[i + 3] * table[p3, j],
-            )  # fmt: skip
-            means[j] += (weighted[0] + weighted[1]) + (weighted[2] + weighted[3])
-            for k in range(0, row, 32):
-                rows = (first + row * p0 + k, first + row * p1 + k, first + row * p2 + k, first + row * p3 + k)
-                add_products(into + row * j + k, weighted, rows)
-    for i in range(whole, levels):
-        for j in range(_COLUMNS):
-            weight = shares[i] * table[level_places[i], j]
-            means[j] += weight
-            for k in range(_COLUMNS):
-                products[j, k] += weight * table[level_places[i], k]
+    for start in range(0, levels, _BLOCK):
+        count = min(_BLOCK, levels - start)
+        for i in range(count):
+            copy_bytes(rows[i].ctypes.data, table[level_places[start + i]].ctypes.data, 8 * _WIDTH)
+            for j in range(_WIDTH):
+                weighted[i, j] = shares[start + i] * rows[i, j]
+                means[j] += weighted[i, j]
+        _add_products(weighted, rows, count, products)
     most = min(levels - 1, max(1, (n - commonest) // _SAMPLES_EACH))
     for family in range(2):
         for j in range(FUNCTIONS):
@@ -255,23 +257,15 @@ def _ordered_pair(table, x, y, order, priors, effect, effects, share):
     x_places, x_means, x_factors, x_skews = x
     y_places, y_means, y_factors, y_skews = y
     n = len(x_places)
-    products = np.zeros((_COLUMNS, _WIDTH))
-    whole = n - n % 4
-    row = 8 * _WIDTH
-    first, into = table.ctypes.data, products.ctypes.data
-    for i in range(0, whole, 4):
-        s0, s1, s2, s3 = order[i], order[i + 1], order[i + 2], order[i + 3]
-        x0, x1, x2, x3 = x_places[s0], x_places[s1], x_places[s2], x_places[s3]
-        y0, y1 = first + row * y_places[s0], first + row * y_places[s1]
-        y2, y3 = first + row * y_places[s2], first + row * y_places[s3]
-        for j in range(_COLUMNS):
-            xs = table[x0, j], table[x1, j], table[x2, j], table[x3, j]
-            for k in range(0, row, 32):
-                add_products(into + row * j + k, xs, (y0 + k, y1 + k, y2 + k, y3 + k))
-    for i in range(whole, n):
-        for j in range(_COLUMNS):
-            for k in range(_COLUMNS):
-                products[j, k] += table[x_places[order[i]], j] * table[y_places[order[i]], k]
+    products = np.zeros((_WIDTH, _WIDTH))
+    x_rows, y_rows = np.empty((_BLOCK, _WIDTH)), np.empty((_BLOCK, _WIDTH))
+    for start in range(0, n, _BLOCK):
+        count = min(_BLOCK, n - start)
+        for i in range(count):
+            sample = order[start + i]
+            copy_bytes(x_rows[i].ctypes.data, table[x_places[sample]].ctypes.data, 8 * _WIDTH)
+            copy_bytes(y_rows[i].ctypes.data, table[y_places[sample]].ctypes.data, 8 * _WIDTH)
+        _add_products(x_rows, y_rows, count, products)
     covariance, turned = np.empty((FUNCTIONS, FUNCTIONS)), np.empty((FUNCTIONS, FUNCTIONS))
     totals = np.zeros(2)
     information = 0.0

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from miscreen.kernels._jit import inner, kernel, multiply_tile
+from miscreen.kernels._jit import add_tile, inner, kernel
 from miscreen.kernels.density import EDGE, kernel_shape, sum_xlogx
 from miscreen.kernels.logarithm import logarithm, xlogx
 from miscreen.kernels.margins import any_repeats, ascending_scores, score_places
@@ -74,12 +74,12 @@ def _multiply(a, b, first, out):
     """
     rows, columns = out.shape
     terms = len(b)
-    strides = (8 * columns, 8 * terms, 8 * columns)
+    strides = (8 * columns, 8 * terms, 8, 8 * columns)
     into, left, right = out.ctypes.data, a.ctypes.data + 8 * first, b.ctypes.data + 8 * columns * first
     for i in range(0, rows, 4):
         for column in range(0, columns, 8):
             c = min(column, columns - 8)
-            multiply_tile(into + 8 * (i * columns + c), left + 8 * i * terms, right + 8 * c, strides, terms - first)
+            add_tile(into + 8 * (i * columns + c), left + 8 * i * terms, right + 8 * c, strides, terms - first, True)
 
 
 @inner
