@@ -67,7 +67,7 @@ class _Kept:
             code.write(dumps((self._key(signature, compiled.codegen), compiled._reduce())))
 
 
-def _jitted(function: Any, **options: bool) -> Any:
+def _jitted(function: Any, **options: Any) -> Any:
     # A wrapper to be called from C or Python takes a seventh of the time to compile: each has what it needs.
     return numba.njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True, **options)(function)  # type: ignore
 
@@ -88,6 +88,14 @@ def inner(function: _F) -> _F:
 def inlined(function: _F) -> _F:
     """Like `inner`, but inlined whatever its size, to be called per element or made for what it is called with."""
     return _jitted(function, no_cpython_wrapper=True, forceinline=True)
+
+
+def pasted(function: _F) -> _F:
+    """Like `inner`, but pasted by Numba where it is called, for a long piece with a caller or two.
+
+    LLVM goes through every other piece once alone and once more in each that calls it, with all that it calls itself.
+    """
+    return _jitted(function, no_cpython_wrapper=True, inline="always")
 
 
 def compile_ahead(compiled: Any, signature: str) -> None:

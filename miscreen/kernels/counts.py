@@ -15,7 +15,9 @@ def renumber(codes, n_levels):
 
     Returns how many levels do appear. O(n + n_levels), as much scratch.
     """
-    number_of = np.full(n_levels, -1, np.int64)
+    number_of = np.empty(n_levels, np.int64)
+    for level in range(n_levels):
+        number_of[level] = -1
     count = 0
     for i in range(len(codes)):
         if codes[i] >= 0:

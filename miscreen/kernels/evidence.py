@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-from miscreen.kernels._jit import add_tile, copy_bytes, inner, kernel
+from miscreen.kernels._jit import add_tile, copy_bytes, inner, kernel, pasted
 from miscreen.kernels.counts import level_codes
 from miscreen.kernels.ranks import compact, compact_target, normal_quantile, untied
 
@@ -183,7 +183,7 @@ def _skewness(table, places, shares, means, factor, family, skews):
             skews[j] += (s0 + s1) + (s2 + s3)
 
 
-@inner
+@pasted
 def _ordered_margin(values, order, table, places, moments, untied_moments):
     """A margin as `score_functions` describes it, with the moments of untied ranks where it has no ties. O(n) then."""
     if not untied(values, order):
@@ -283,12 +283,13 @@ def _ordered_pair(table, x, y, order, priors, effect, effects, share):
             for k in range(FUNCTIONS):
                 if x_factors[family, j, j] > 0.0 and y_factors[family, k, k] > 0.0:
                     skew = x_skews[family, j] * y_skews[family, k] / math.sqrt(n)
-                    z = _normalised(math.sqrt(n - 1.0) * turned[k, j], skew)
+                    r = turned[k, j]
+                    z = _normalised(math.sqrt(n - 1.0) * r, skew)
                     if family == _SCORES:
                         log_factor = _log_factor(z * z, 1, effect)
                         weight = _weigh(log_factor, priors[j, k])
                         totals[family] += weight
-                        information += 0.5 * priors[j, k] * math.exp(log_factor - weight) * turned[k, j] ** 2
+                        information += 0.5 * priors[j, k] * math.exp(log_factor - weight) * (r * r)
                     else:
                         totals[family] += _log_factor(z * z, 1, effects[j, k])
     return _mix(totals[_SCORES], totals[_COSINES], share), information
@@ -319,7 +320,8 @@ def _labelled_pair(table, margin, codes, n_classes, priors, effect, effects, sha
                 for c in range(n_classes):
                     rest = 1.0 - sizes[c] / n
                     skew = skews[family, j] * _indicator_skew(sizes[c] / n) / math.sqrt(n)
-                    q += rest * _normalised(scaled[j, c] * math.sqrt((n - 1.0) / rest), skew) ** 2
+                    z = _normalised(scaled[j, c] * math.sqrt((n - 1.0) / rest), skew)
+                    q += rest * (z * z)
                 if family == _SCORES:
                     totals[family] += _weigh(_log_factor(q, n_classes - 1, effect), priors[j, 0])
                 else:
@@ -343,7 +345,8 @@ def _classes_pair(x_codes, kx, y_codes, ky, priors, effect):
             rest = (1.0 - xs[a] / n) * (1.0 - ys[b] / n)
             skew = _indicator_skew(xs[a] / n) * _indicator_skew(ys[b] / n) / math.sqrt(n)
             z = (counts[a, b] - expected) * math.sqrt((n - 1.0) / (n * expected * rest))
-            q += rest * _normalised(z, skew) ** 2
+            z = _normalised(z, skew)
+            q += rest * (z * z)
     return _weigh(_log_factor(q, (kx - 1) * (ky - 1), effect), priors[0, 0])
 
 
@@ -370,7 +373,9 @@ def evidence(
     y_moments = np.empty(_WIDTH), np.empty((2, FUNCTIONS, FUNCTIONS)), np.empty((2, FUNCTIONS))
     untied_places = np.empty(full, np.int64)
     untied_moments = rank_margin[1].copy(), rank_margin[2].copy(), rank_margin[3].copy()
-    in_order = np.arange(full)
+    in_order = np.empty(full, np.intp)
+    for i in range(full):  # np.arange takes Numba longer to compile
+        in_order[i] = i
     ranks = table
     for f in range(len(values)):
         n = compact(values[f], order[f], x, x_order)

@@ -194,7 +194,8 @@ def joint_kde(
     counts = np.empty((grid, grid))
     folded, smoothed = np.empty((2, half, grid)), np.empty((2, half, grid))
     sides, products = np.empty((2, grid, half)), np.empty((2, grid, half))
-    ascending, kept_order, kept_positions = np.empty(full), np.empty(full, np.intp), np.empty(full)
+    ascending, positions = np.empty(full), np.empty(full)  # apart, since in place LLVM would make no vectors
+    kept_order, kept_positions = np.empty(full, np.intp), np.empty(full)
     for f in range(len(values)):
         n = present_count(values[f], order[f])
         if on_ranks and len(table) != 2 * n - 1:
@@ -214,8 +215,8 @@ def joint_kde(
             else:
                 for i in range(n):
                     ascending[i] = values[f, np.uint64(order[f, i])]
-            x = margin(ascending[:n], bandwidths[f, 0], multiplier, shape, grid, ascending[:n])
-            x_positions = ascending
+            x = margin(ascending[:n], bandwidths[f, 0], multiplier, shape, grid, positions)
+            x_positions = positions
         if not (x[3] and y[3]):
             mi[f] = np.nan
             continue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from miscreen.kernels._jit import bits_of, inner, kernel
+from miscreen.kernels._jit import bits_of, inner, kernel, pasted
 from miscreen.kernels.ranks import present_count
 
 _SIGN = np.uint64(1 << 63)
@@ -15,6 +15,7 @@ _SAMPLE = np.uint64(0xFFFFFFFF)
 _LAST, _MISSING = 4294967294.0, 4294967295.0  # the place of the largest value, and of NaN
 _TWO_52 = 4503599627370496.0  # 2^52: added to a whole number, it leaves that in the mantissa
 _PARTED = 1 << 14  # samples that are sorted at once
+_NEAR = 1 << 18  # samples whose values are looked up in little time: beyond, they do not fit the second-level cache
 _FEW = 32  # values that are put in order one by one
 _MOVES = 2  # a sample, at most, before all bits are sorted instead
 
@@ -64,10 +65,9 @@ def _distribute(words, shift, counters, distributed):
 def _settle(words, row, moves, repeats):
     """Move words out of order, by their values where places are equal, and tell which repeat the value before.
 
-    words: of one part, of which few are out of order. Returns the moves there have been, `moves` included, and gives
-    up beyond the most allowed. O(n + moves).
+    words: of one part, of which few are out of order. Returns how many of the moves allowed are left, or gives up with
+    less than none. O(n + moves).
     """
-    most = _MOVES * len(row)
     before = words[0]
     repeats[0] = False
     for i in range(1, len(words)):
@@ -90,15 +90,15 @@ def _settle(words, row, moves, repeats):
                 repeats[j - 1] = False
                 j -= 1
             words[np.uint64(j)] = word
-            moves += i - j
-            if moves > most:
+            moves -= i - j
+            if moves < 0:
                 return moves
             word = words[np.uint64(i)]
         before = word
     return moves
 
 
-@inner
+@pasted
 def _order_by_place(row, words, spare, parts, lower, upper, order, repeats):
     """Write the stable ascending order of a row by where its values lie in their range, or give up: return False.
 
@@ -138,7 +138,7 @@ def _order_by_place(row, words, spare, parts, lower, upper, order, repeats):
         _distribute(words, shift, parts, spare)
         words, spare = spare, words  # whose beginning is enough from now on, and stays in the nearest cache
     digit = np.uint64(len(lower) - 1)
-    moves = 0
+    moves = _MOVES * n
     start = 0
     for stop in parts:
         if stop == start:
@@ -152,7 +152,7 @@ def _order_by_place(row, words, spare, parts, lower, upper, order, repeats):
         _distribute(some, last, lower, other)
         _distribute(other, middle, upper, some)
         moves = _settle(some, row, moves, repeats[start:stop])
-        if moves > _MOVES * n:
+        if moves < 0:
             return False
         for i in range(len(some)):
             order[start + i] = some[i] & _SAMPLE
@@ -160,7 +160,7 @@ def _order_by_place(row, words, spare, parts, lower, upper, order, repeats):
     return True
 
 
-@inner
+@pasted
 def _order_by_bits(row, words, spare, order):
     """Write the stable ascending order of a row by all bits of its values, eight at a time, lowest first. O(n).
 
@@ -205,13 +205,14 @@ def argsort_rows(values, order, repeats):
     n = values.shape[1]
     words, spare = np.empty(n, np.uint64), np.empty(n, np.uint64)
     n_parts, width = 1, 8
+    part, places = (1024, 32) if n <= _NEAR else (4096, 256)  # more places, fewer values out of order to be looked up
     if n > _PARTED:
-        while n > 1024 * n_parts and n_parts < 4096:
+        while n > part * n_parts and n_parts < 4096:
             n_parts *= 2
-    while n_parts * 4**width < 32 * n and width < 12:
+    while n_parts << 2 * width < places * n and width < 12:
         width += 1
     parts = np.empty(n_parts, np.uint32)
-    lower, upper = np.empty(2**width, np.uint32), np.empty(2**width, np.uint32)
+    lower, upper = np.empty(1 << width, np.uint32), np.empty(1 << width, np.uint32)
     for f in range(len(values)):
         if not _order_by_place(values[f], words, spare, parts, lower, upper, order[f], repeats[f]):
             _order_by_bits(values[f], words, spare, order[f])
