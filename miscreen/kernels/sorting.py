@@ -99,7 +99,7 @@ def _settle(words, row, moves, repeats):
 
 
 @pasted
-def _order_by_place(row, words, spare, parts, lower, upper, order, repeats):
+def _order_by_place(row, spare, parts, lower, upper, order, repeats):
     """Write the stable ascending order of a row by where its values lie in their range, or give up: return False.
 
     Words of many samples are first set apart by their highest bits in parts that fit into the nearest cache, each of
@@ -107,6 +107,8 @@ def _order_by_place(row, words, spare, parts, lower, upper, order, repeats):
     moved one by one, unless most values lie close together beside a range that is far wider. O(n + counters).
     """
     n = len(row)
+    words = order.view(np.uint64) if len(parts) > 1 else spare[n:]  # long columns are sorted where their order is left
+    made = spare if len(parts) > 1 else words
     low, high = extremes(row)
     scale = _LAST / (high - low) if high > low else 0.0
     if not (high - low < np.inf and scale < np.inf):
@@ -121,11 +123,11 @@ def _order_by_place(row, words, spare, parts, lower, upper, order, repeats):
     for i in range(n):
         place = (row[i] - low) * scale  # as every step is rounded, larger values never have a lower place
         place = place if place == place else _MISSING
-        words[i] = np.uint64(bits_of(place + _TWO_52)) << _HALF | np.uint64(i)
+        made[i] = np.uint64(bits_of(place + _TWO_52)) << _HALF | np.uint64(i)
     parts[:] = 0
     shift = np.uint64(64 - part_bits) if part_bits > 0 else np.uint64(0)
     if part_bits > 0:
-        for word in words:
+        for word in spare:
             parts[word >> shift] += np.uint32(1)
     else:
         parts[0] = n
@@ -135,8 +137,7 @@ def _order_by_place(row, words, spare, parts, lower, upper, order, repeats):
     if crowding > 4.0 * n:
         return False
     if part_bits > 0:
-        _distribute(words, shift, parts, spare)
-        words, spare = spare, words  # whose beginning is enough from now on, and stays in the nearest cache
+        _distribute(spare, shift, parts, words)  # whose beginning is enough from now on, and stays in a near cache
     digit = np.uint64(len(lower) - 1)
     moves = _MOVES * n
     start = 0
@@ -161,13 +162,13 @@ def _order_by_place(row, words, spare, parts, lower, upper, order, repeats):
 
 
 @pasted
-def _order_by_bits(row, words, spare, order):
+def _order_by_bits(row, words, order):
     """Write the stable ascending order of a row by all bits of its values, eight at a time, lowest first. O(n).
 
     A word is one half of the bits and the sample. Digits in which no two values differ are passed over.
     """
     n = len(row)
-    keys, counters = np.empty(n, np.uint64), np.empty((4, 256), np.uint32)
+    keys, spare, counters = np.empty(n, np.uint64), np.empty(n, np.uint64), np.empty((4, 256), np.uint32)
     any_set, all_set = np.uint64(0), ~np.uint64(0)
     for i in range(n):
         key = _sort_key(row[i])
@@ -200,10 +201,9 @@ def argsort_rows(values, order, repeats):
     """Write the stable ascending order of each row of float64 values, NaN last: order (intp), of the same shape.
 
     repeats (bool, same shape): whether the value at a place of the order is that at the place before; never of NaN.
-    By `_order_by_place`, or where values are too unevenly spread by `_order_by_bits`: O(n) a row; 16 n bytes, or 24 n.
+    By `_order_by_place`, or where values are too unevenly spread by `_order_by_bits`: O(n) a row; 24 n bytes at most.
     """
     n = values.shape[1]
-    words, spare = np.empty(n, np.uint64), np.empty(n, np.uint64)
     n_parts, width = 1, 8
     part, places = (1024, 32) if n <= _NEAR else (4096, 256)  # more places, fewer values out of order to be looked up
     if n > _PARTED:
@@ -211,11 +211,11 @@ def argsort_rows(values, order, repeats):
             n_parts *= 2
     while n_parts << 2 * width < places * n and width < 12:
         width += 1
-    parts = np.empty(n_parts, np.uint32)
+    parts, words = np.empty(n_parts, np.uint32), np.empty(n if n_parts > 1 else 2 * n, np.uint64)
     lower, upper = np.empty(1 << width, np.uint32), np.empty(1 << width, np.uint32)
     for f in range(len(values)):
-        if not _order_by_place(values[f], words, spare, parts, lower, upper, order[f], repeats[f]):
-            _order_by_bits(values[f], words, spare, order[f])
+        if not _order_by_place(values[f], words, parts, lower, upper, order[f], repeats[f]):
+            _order_by_bits(values[f], words[:n], order[f])
             for i in range(n):
                 repeats[f, i] = i > 0 and values[f, order[f, i]] == values[f, order[f, i - 1]]
 
