@@ -20,7 +20,7 @@ from typing import Any
 import miscreen
 from miscreen.cli.warmup import TARGETS, index_large_text, small_sources, small_table
 from miscreen.estimators import ESTIMATORS
-from miscreen.kernels import _ahead, _cache, _jit
+from miscreen.kernels import _ahead, _jit
 
 Used = dict[tuple[str, str], int]
 
@@ -28,13 +28,13 @@ Used = dict[tuple[str, str], int]
 def _called(run: Any, *arguments: Any) -> Used:
     """Kernels that a run loads, each with the bytes of its machine code."""
     found: dict[tuple[str, str], Any] = {}
-    load = _jit._Kept.load_overload
+    load = _jit._Kernel._load
 
-    def noted_load(kept: Any, signature: Any, context: Any) -> Any:
-        found[kept._name, repr(signature)] = kept.code(signature, context.codegen())
-        return load(kept, signature, context)
+    def noted_load(kernel: Any, types: tuple[str, ...]) -> Any:
+        found[kernel._name, " ".join(types)] = kernel._code(types)
+        return load(kernel, types)
 
-    _jit._Kept.load_overload = noted_load  # type: ignore[method-assign]
+    _jit._Kernel._load = noted_load  # type: ignore[method-assign]
     run(*arguments)
     return {entry: len(code.read() or b"") for entry, code in found.items()}
 
@@ -63,13 +63,9 @@ def lines() -> list[str]:
     asked = [(_method, method, target) for method in ESTIMATORS for target in TARGETS]
     asked += [(_files, "files", target) for target in TARGETS]
     asked += [(_select, "select", strategy) for strategy in ("mrmr", "cmim")]
-    before: list[str] | None = None
-    while before != (
-        before := _cache.kept_kernels()
-    ):  # once more with all kept: what is compiled loads its pieces, too
-        with multiprocessing.get_context("fork").Pool(2, maxtasksperchild=1) as pool:
-            answers = [pool.apply_async(run, arguments) for run, *arguments in asked]
-            found = [answer.get() for answer in answers]
+    with multiprocessing.get_context("fork").Pool(2, maxtasksperchild=1) as pool:
+        answers = [pool.apply_async(run, arguments) for run, *arguments in asked]
+        found = [answer.get() for answer in answers]
     size: Used = {}
     runs: dict[tuple[str, str], dict[str, int]] = defaultdict(lambda: defaultdict(int))
     times: dict[str, int] = defaultdict(int)

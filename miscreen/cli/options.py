@@ -424,7 +424,7 @@ class Running:
     def prepare_kernels(self, users: Iterable[str]) -> None:
         """Tell that kernels will be compiled if there is no machine code yet, and let idle processors help.
 
-        Imports Numba, so it comes after `start`.
+        Libraries may start threads, so it comes after `start`.
         """
         from miscreen.kernels import _ahead, _cache
 

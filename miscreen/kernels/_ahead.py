@@ -57,11 +57,9 @@ def _end_with_parent() -> None:
 
 
 def _compile(users: list[str]) -> None:
-    from miscreen.kernels._jit import compile_ahead
-
     for kernel, types, _ in needed(users):
         module, _, name = kernel.partition(".")
-        compile_ahead(getattr(importlib.import_module(f"miscreen.kernels.{module}"), name), types)
+        getattr(importlib.import_module(f"miscreen.kernels.{module}"), name).compile_ahead(types.split())
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Where machine code is kept between runs, and which process compiles what of it.
 
 Numba's own cache key knows neither the options of ``njit`` nor helpers in other files nor a mixed set of
-processors, so the directory is keyed by all three: package version, a hash of every kernel source and the
-processor. It is probed before use; where nothing can be written, kernels are compiled anew in each process.
+processors, so the directory is keyed by all three: package version, a hash of every kernel source, the processor,
+and Numba's version. It is probed before use; where nothing can be written, kernels are compiled anew in each process.
 
 Nor is its index safe: two processes that compile the same kernel for different types may both call their code by
 the same name, and one damaged file ends every later run. Here each kernel and signature has a file of its own, named
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib.util
 import os
 import platform
 import tempfile
@@ -46,6 +47,8 @@ def _processor() -> str:
 def _cache_key() -> str:
     digest = hashlib.sha256(__version__.encode())
     digest.update(_processor().encode())
+    for place in getattr(importlib.util.find_spec("numba"), "submodule_search_locations", None) or ():
+        digest.update((Path(place) / "_version.py").read_bytes())  # without the time that its import takes
     for source in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(source.name.encode() + source.read_bytes())
     return digest.hexdigest()[:16]

@@ -1,319 +1,146 @@
-"""The one place that imports Numba: how kernels are compiled, and the instructions that Numba does not offer."""
+"""What kernels are made with, and how they are called: Numba is imported when one has to be compiled, and not before.
+
+A kernel is plain Python until it is called. Its machine code for the types at hand is then read from the cache, or
+compiled by `_compile` and kept there, and `_machine` runs it.
+"""
 
 from __future__ import annotations
 
-import pickle
-import sys
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any, TypeVar
-
-import numba
-from llvmlite import ir
-from numba.core import cgutils
-from numba.core.compiler import CompileResult
-from numba.core.serialize import dumps
-from numba.extending import intrinsic
+import functools
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar, cast
 
 from miscreen.kernels._cache import CACHE_DIR, Code
+from miscreen.kernels._machine import Machine, lay_out
 
 _F = TypeVar("_F", bound=Callable[..., Any])
+_loading = threading.RLock()
 
 
-class _Kept:
-    """Machine code of one kernel on disk; it takes the place of Numba's own cache of a dispatcher."""
+class _Compilable:
+    """What Numba takes for one of its own when it meets it in a kernel."""
 
-    def __init__(self, function: Callable[..., Any], directory: Path) -> None:
-        self.cache_path = str(directory)
-        self._directory = directory
+    def __init__(self, function: Callable[..., Any], **options: Any) -> None:
+        functools.update_wrapper(cast(Any, self), function)
+        self.py_func = function
+        self.options = options
+
+    @functools.cached_property
+    def dispatcher(self) -> Any:
+        """The function as Numba's own."""
+        from miscreen.kernels._compile import dispatcher
+
+        return dispatcher(self.py_func, self.options)
+
+    @property
+    def _numba_type_(self) -> Any:
+        return self.dispatcher._numba_type_
+
+    @property
+    def targetoptions(self) -> Any:
+        """Whether Numba is to paste it."""
+        return self.dispatcher.targetoptions
+
+
+class _Kernel(_Compilable):
+    """A kernel and its machine code, for all types that it was called with."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)
         self._name = f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
-        self._compiling: dict[Any, Code] = {}
+        self._kept = CACHE_DIR is not None and function.__module__.startswith(f"{__package__}.")  # sources in its key
+        self._machines: dict[tuple[str, ...], Machine] = {}
 
-    def _key(self, signature: Any, codegen: Any) -> tuple[Any, ...]:
-        return self._name, repr(signature), codegen.magic_tuple(), numba.__version__, sys.implementation.cache_tag
+    def __call__(self, *arguments: Any) -> Any:
+        types: list[str] = []
+        slots: list[int | float] = []
+        lay_out(arguments, types, slots)
+        key = tuple(types)
+        return (self._machines.get(key) or self._load(key))(slots)
 
-    def code(self, signature: Any, codegen: Any) -> Code:
-        """The file for a signature."""
-        return Code(self._directory, self._name, repr(self._key(signature, codegen)))
+    def _load(self, types: tuple[str, ...]) -> Machine:
+        with _loading:
+            if types not in self._machines:
+                self._machines[types] = self._kept_machine(types) if self._kept else self._compile(types)
+            return self._machines[types]
 
-    def load_overload(self, signature: Any, context: Any) -> Any:
-        """The compiled kernel, or None where there is none that can be trusted, and it is this process's to compile."""
-        context.refresh()
-        code = self._compiling.get(signature) or self.code(signature, context.codegen())
-        found = self._rebuilt(code, signature, context)
+    def _kept_machine(self, types: tuple[str, ...]) -> Machine:
+        code = self._code(types)
+        found = self._read(code)
         if found is None:
             code.claim()
-            found = self._rebuilt(code, signature, context)
+            found = self._read(code)
             if found is None:
-                self._compiling[signature] = code
+                found = self._compile(types)
+                code.write(found.packed())
             else:
                 code.release()
         return found
 
-    def _rebuilt(self, code: Code, signature: Any, context: Any) -> Any:
+    def _code(self, types: Sequence[str]) -> Code:
+        assert CACHE_DIR is not None
+        return Code(CACHE_DIR, self._name, " ".join(types))
+
+    @staticmethod
+    def _read(code: Code) -> Machine | None:
         try:
-            found, parts = pickle.loads(code.read() or b"")
-            whole = found == self._key(signature, context.codegen())
-            return CompileResult._rebuild(context, *parts) if whole else None
+            return Machine.unpacked(code.read() or b"")
         except Exception:  # damaged or unreadable in whatever way: it is compiled and written again
             return None
 
-    def save_overload(self, signature: Any, compiled: Any) -> None:
-        """Keep a compiled kernel."""
-        code = self._compiling.pop(signature)
-        if compiled.library.has_dynamic_globals:
-            code.release()
-        else:
-            code.write(dumps((self._key(signature, compiled.codegen), compiled._reduce())))
+    def _compile(self, types: Sequence[str]) -> Machine:
+        from miscreen.kernels._compile import compiled
 
+        return compiled(self, types)
 
-def _jitted(function: Any, **options: Any) -> Any:
-    # A wrapper to be called from C or Python takes a seventh of the time to compile: each has what it needs.
-    return numba.njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True, **options)(function)  # type: ignore
+    def compile_ahead(self, types: Sequence[str]) -> None:
+        """Compile for some types, unless machine code is kept or another process is at it."""
+        if not self._code(types).claimed():
+            self._load(tuple(types))
 
 
 def kernel(function: _F) -> _F:
-    """Compile a serial kernel that releases the GIL. Called from Python; no fastmath."""
-    compiled = _jitted(function)
-    if CACHE_DIR is not None and function.__module__.startswith(f"{__package__}."):  # whose sources are in its key
-        compiled._cache = _Kept(function, CACHE_DIR)
-    return compiled
+    """Compile a serial kernel that runs without the GIL. Called from Python; no fastmath."""
+    return cast(_F, _Kernel(function))
 
 
 def inner(function: _F) -> _F:
     """Compile a piece of other kernels, inlined by LLVM. It is not kept alone, and Python cannot call it."""
-    return _jitted(function, no_cpython_wrapper=True)
+    return cast(_F, _Compilable(function))
 
 
 def inlined(function: _F) -> _F:
     """Like `inner`, but inlined whatever its size, to be called per element or made for what it is called with."""
-    return _jitted(function, no_cpython_wrapper=True, forceinline=True)
+    return cast(_F, _Compilable(function, forceinline=True))
 
 
 def pasted(function: _F) -> _F:
-    """Like `inner`, but pasted by Numba where it is called, for a long piece with a caller or two.
-
-    LLVM goes through every other piece once alone and once more in each that calls it, with all that it calls itself.
-    """
-    return _jitted(function, no_cpython_wrapper=True, inline="always")
+    """Like `inner`, but pasted by Numba where it is called, for a long piece with a caller or two."""
+    return cast(_F, _Compilable(function, inline="always"))
 
 
-def compile_ahead(compiled: Any, signature: str) -> None:
-    """Compile a kernel for the types in a text, unless its machine code is kept or another process is at it."""
-    types = tuple(eval(signature, {name: getattr(numba.types, name) for name in dir(numba.types)}))
-    if not compiled._cache.code(types, compiled.targetctx.codegen()).claimed():
-        compiled.compile(types)
+class _Instruction:
+    """An intrinsic of `_instructions`, which is imported when a kernel that uses it is compiled; not for Python."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    @property
+    def _numba_type_(self) -> Any:
+        from miscreen.kernels._compile import instruction
+
+        return instruction(self._name)
 
 
-def _instruction(function: Callable[..., Any]) -> Any:
-    """Let kernels use an LLVM instruction; Numba passes the first argument itself."""
-    return intrinsic(function)
-
-
-@_instruction
-def bits_of(typing_context: Any, number: Any) -> Any:
-    """The 64 bits of a float64, as an int64."""
-
-    def reinterpret(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.bitcast(arguments[0], ir.IntType(64))
-
-    return numba.int64(numba.float64), reinterpret
-
-
-@_instruction
-def float_of(typing_context: Any, bits: Any) -> Any:
-    """The float64 whose 64 bits are those of an int64."""
-
-    def reinterpret(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.bitcast(arguments[0], ir.DoubleType())
-
-    return numba.float64(numba.int64), reinterpret
-
-
-@_instruction
-def keep_least(typing_context: Any, least: Any, number: Any) -> Any:
-    """The least numbers so far, an ascending tuple of float64 that stays in registers, once another is entered.
-
-    Without branches, which would be guessed wrong.
-    """
-
-    def keep(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kept, number = arguments
-        for place in range(signature.return_type.count):
-            other = builder.extract_value(kept, place)
-            smaller = builder.fcmp_ordered("<", number, other)
-            kept = builder.insert_value(kept, builder.select(smaller, number, other), place)
-            number = builder.select(smaller, other, number)
-        return kept
-
-    return least(least, number), keep
-
-
-@_instruction
-def byte_at(typing_context: Any, address: Any) -> Any:
-    """The byte at an address, as an int64: unlike an array, an address costs a callee no reference counts."""
-
-    def load(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer = builder.inttoptr(arguments[0], ir.IntType(8).as_pointer())
-        return builder.zext(builder.load(pointer), ir.IntType(64))
-
-    return numba.int64(numba.int64), load
-
-
-@_instruction
-def word_at(typing_context: Any, address: Any) -> Any:
-    """The eight bytes at an address, aligned or not, as a uint64 in the processor's byte order."""
-
-    def load(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer = builder.inttoptr(arguments[0], ir.IntType(64).as_pointer())
-        return builder.load(pointer, align=1)
-
-    return numba.uint64(numba.int64), load
-
-
-@_instruction
-def trailing_zeros(typing_context: Any, word: Any) -> Any:
-    """How many zeros there are below the lowest bit of a uint64 that is set, as an int64; 64 where none is."""
-
-    def count(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
-
-    return numba.int64(numba.uint64), count
-
-
-@_instruction
-def half_word_at(typing_context: Any, address: Any) -> Any:
-    """The four bytes at an address, aligned or not, as a uint32 in the processor's byte order."""
-
-    def load(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer = builder.inttoptr(arguments[0], ir.IntType(32).as_pointer())
-        return builder.load(pointer, align=1)
-
-    return numba.uint32(numba.int64), load
-
-
-@_instruction
-def add_tile(typing_context: Any, into: Any, rows: Any, columns: Any, strides: Any, terms: Any, fresh: Any) -> Any:
-    """Add to a tile of 4 x 8 float64, or write if `fresh`, that of a product of matrices; terms are added one by one.
-
-    into, rows, columns: addresses of the tile, of the first term in four rows of the left matrix and in eight columns
-    of the right one. strides: bytes from row to row of the tile, from row to row and from term to term of the left
-    matrix, from term to term of the right one. A product and the sum before it are rounded together, once, and the sums
-    stay in registers, which LLVM's loops do not manage.
-    """
-
-    def add(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        word, four = ir.IntType(64), ir.VectorType(ir.DoubleType(), 4)
-        fuse = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(four, (four, four, four)), "llvm.fma.v4f64"
-        )
-        into, rows, columns, strides, terms, fresh = arguments
-        strides = [builder.extract_value(strides, place) for place in range(4)]
-
-        def at(address: Any, steps: Any, stride: Any, offset: int, kind: Any) -> Any:
-            moved = builder.add(builder.add(address, builder.mul(steps, stride)), ir.Constant(word, offset))
-            return builder.inttoptr(moved, kind.as_pointer())
-
-        places = [(row, half) for row in range(4) for half in range(2)]
-        tile = [at(into, ir.Constant(word, row), strides[0], 32 * half, four) for row, half in places]
-        sums = [cgutils.alloca_once(builder, four) for _ in places]
-        for place, total in zip(tile, sums, strict=True):
-            before = builder.select(fresh, ir.Constant(four, [0.0] * 4), builder.load(place, align=8))
-            builder.store(before, total)
-        with cgutils.for_range(builder, terms) as loop:
-            halves = [builder.load(at(columns, loop.index, strides[3], 32 * h, four), align=8) for h in range(2)]
-            term = builder.add(rows, builder.mul(loop.index, strides[2]))
-            for row in range(4):
-                factor = builder.load(at(term, ir.Constant(word, row), strides[1], 0, ir.DoubleType()))
-                lanes = ir.Constant(four, ir.Undefined)
-                for lane in range(4):
-                    lanes = builder.insert_element(lanes, factor, ir.Constant(ir.IntType(32), lane))
-                for half in range(2):
-                    total = sums[2 * row + half]
-                    builder.store(builder.call(fuse, (lanes, halves[half], builder.load(total))), total)
-        for place, total in zip(tile, sums, strict=True):
-            builder.store(builder.load(total), place, align=8)
-        return context.get_dummy_value()
-
-    address = numba.int64
-    strides_type = numba.types.UniTuple(address, 4)
-    return numba.void(address, address, address, strides_type, address, numba.boolean), add
-
-
-@_instruction
-def count_closer(typing_context: Any, address: Any, value: Any, weight: Any, radius: Any) -> Any:
-    """How many of eight float64 x at an address have (x - value) * weight < radius, as an int64.
-
-    In vectors, whose comparisons are counted as bits: LLVM adds up numbers instead.
-    """
-
-    def count(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        word, four = ir.IntType(64), ir.VectorType(ir.DoubleType(), 4)
-        lanes = []
-        for scalar in arguments[1:]:
-            vector = ir.Constant(four, ir.Undefined)
-            for lane in range(4):
-                vector = builder.insert_element(vector, scalar, ir.Constant(ir.IntType(32), lane))
-            lanes.append(vector)
-        value, weight, radius = lanes
-        closer = ir.Constant(word, 0)
-        for half in range(2):
-            at = builder.add(arguments[0], ir.Constant(word, 32 * half))
-            numbers = builder.load(builder.inttoptr(at, four.as_pointer()), align=8)
-            distances = builder.fmul(builder.fsub(numbers, value), weight)
-            mask = builder.bitcast(builder.fcmp_ordered("<", distances, radius), ir.IntType(4))
-            closer = builder.or_(builder.shl(closer, ir.Constant(word, 4)), builder.zext(mask, word))
-        return builder.ctpop(closer)
-
-    return numba.int64(numba.int64, numba.float64, numba.float64, numba.float64), count
-
-
-@_instruction
-def stir_lanes(typing_context: Any, states: Any, addresses: Any, count: Any, factor: Any, shift: Any, nan: Any) -> Any:
-    """Stir float64 at one or more addresses, four times `count` at each, into as many uint64 each: lane by lane.
-
-    A state becomes s ^ s >> shift with s = (state ^ bits) * factor; every NaN has the bits given. In vectors, which
-    LLVM makes of no loop that goes on from its last turn; several addresses hide how long a multiplication takes.
-    """
-
-    def stir(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        word, lanes = ir.IntType(64), [ir.Constant(ir.IntType(32), lane) for lane in range(4)]
-        four, floats = ir.VectorType(word, 4), ir.VectorType(ir.DoubleType(), 4)
-
-        def vector(scalars: Any) -> Any:
-            made = ir.Constant(four, ir.Undefined)
-            for lane, scalar in zip(lanes, scalars, strict=True):
-                made = builder.insert_element(made, scalar, lane)
-            return made
-
-        starts = cgutils.unpack_tuple(builder, arguments[0])
-        rows = cgutils.unpack_tuple(builder, arguments[1])
-        factor, shift, nan = (vector([scalar] * 4) for scalar in arguments[3:])
-        kept = [cgutils.alloca_once_value(builder, vector(starts[4 * r : 4 * r + 4])) for r in range(len(rows))]
-        with cgutils.for_range(builder, arguments[2]) as loop:
-            offset = builder.mul(loop.index, ir.Constant(word, 32))
-            for row, state in zip(rows, kept, strict=True):
-                pointer = builder.inttoptr(builder.add(row, offset), floats.as_pointer())
-                values = builder.load(pointer, align=8)
-                is_number = builder.fcmp_ordered("ord", values, values)
-                bits = builder.select(is_number, builder.bitcast(values, four), nan)
-                stirred = builder.mul(builder.xor(builder.load(state), bits), factor)
-                builder.store(builder.xor(stirred, builder.lshr(stirred, shift)), state)
-        ended = [builder.extract_element(builder.load(state), lane) for state in kept for lane in lanes]
-        return cgutils.pack_array(builder, ended)
-
-    word = numba.uint64
-    return states(states, addresses, numba.int64, word, word, word), stir
-
-
-@_instruction
-def copy_bytes(typing_context: Any, into: Any, address: Any, size: Any) -> Any:
-    """Copy so many bytes from one address to another; the two do not overlap."""
-
-    def copy(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer = ir.IntType(8).as_pointer()
-        ends = [builder.inttoptr(end, pointer) for end in arguments[:2]]
-        cgutils.raw_memcpy(builder, ends[0], ends[1], arguments[2], 1)
-        return context.get_dummy_value()
-
-    return numba.void(numba.int64, numba.int64, numba.int64), copy
+add_tile: Any = _Instruction("add_tile")
+bits_of: Any = _Instruction("bits_of")
+byte_at: Any = _Instruction("byte_at")
+copy_bytes: Any = _Instruction("copy_bytes")
+count_closer: Any = _Instruction("count_closer")
+float_of: Any = _Instruction("float_of")
+half_word_at: Any = _Instruction("half_word_at")
+keep_least: Any = _Instruction("keep_least")
+stir_lanes: Any = _Instruction("stir_lanes")
+trailing_zeros: Any = _Instruction("trailing_zeros")
+word_at: Any = _Instruction("word_at")

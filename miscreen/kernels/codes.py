@@ -22,10 +22,14 @@ def _pool_rare(codes, n_levels, most):
     for code in codes:
         if code >= 0:
             counts[code] -= 1
-    kept = np.sort(np.argsort(counts, kind="mergesort")[: most - 1])
     new = np.full(n_levels, most - 1, np.int64)
-    for i in range(len(kept)):
-        new[kept[i]] = i
+    for level in np.argsort(counts, kind="mergesort")[: most - 1]:
+        new[level] = -1
+    kept = 0
+    for level in range(n_levels):
+        if new[level] < 0:
+            new[level] = kept
+            kept += 1
     for i in range(len(codes)):
         if codes[i] >= 0:
             codes[i] = new[codes[i]]

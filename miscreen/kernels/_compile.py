@@ -1,0 +1,165 @@
+"""From Python to machine code, by Numba; with `_instructions` the one place that imports it.
+
+Numba would optimise every piece of a kernel by itself, make machine code of it, and then do so again in each that
+calls it. Here a piece is typed and lowered alone, and all of it is optimised once, as one with the kernel's entry.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numba
+from llvmlite import binding as llvm
+from llvmlite import ir
+from numba.core import cgutils
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler_lock import global_compiler_lock
+from numba.core.registry import cpu_target
+
+from miscreen.kernels import _instructions
+from miscreen.kernels._machine import RUNTIME, Machine, array_type, slot_formats
+
+njit: Any = numba.njit  # whose annotations leave out what they can do, as do those of its types
+types: Any = numba.types
+_SLOT = ir.IntType(64)
+
+
+class _Piece(JITCodeLibrary):
+    """Lowered functions, to be optimised in what calls them."""
+
+    def _optimize_functions(self, module: Any) -> None:
+        module.data_layout = self._codegen._data_layout
+
+    def _optimize_final_module(self) -> None:
+        pass
+
+    def _finalize_final_module(self) -> None:
+        self._finalized = True
+
+
+@contextmanager
+def _in_pieces() -> Iterator[Any]:
+    """Let Numba lower functions and do no more; others who use it in this process wait."""
+    context = cpu_target.target_context
+    codegen = context.codegen()
+    with global_compiler_lock:
+        library = codegen._library_class
+        codegen._library_class = _Piece
+        context.get_executable = lambda *_: [].append  # Numba tells functions apart by what they are called through
+        try:
+            yield context
+        finally:
+            codegen._library_class = library
+            del context.get_executable
+
+
+def dispatcher(function: Any, options: dict[str, Any]) -> Any:
+    """A function as one of Numba's, to be called by kernels alone."""
+    return njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)(function)
+
+
+def instruction(name: str) -> Any:
+    """The type of an intrinsic."""
+    return cpu_target.typing_context.resolve_value_type(getattr(_instructions, name))
+
+
+def compiled(kernel: Any, words: Sequence[str]) -> Machine:
+    """Compile a kernel of `_jit` for the types that words say."""
+    arguments = _types(iter(words))
+    with _in_pieces() as context:
+        kernel.dispatcher.compile(arguments)
+        found = kernel.dispatcher.overloads[arguments]
+        found.library._ensure_finalized()
+        digest = hashlib.sha256(" ".join(words).encode()).hexdigest()[:16]
+        symbol = f"{kernel.py_func.__module__}.{kernel.py_func.__qualname__}-{digest}"
+        function_type = context.call_conv.get_function_type(found.fndesc.restype, found.fndesc.argtypes)
+        result = _words(found.fndesc.restype)
+        entry = _entry(symbol, found.fndesc.llvm_func_name, function_type, slot_formats(words), result != ["none"])
+        code = _optimised(found.library, entry, symbol)
+    return Machine(symbol, words, result, code)
+
+
+def _types(words: Iterator[str]) -> tuple[Any, ...]:
+    """Numba's types of what words say, up to the end or to a closing parenthesis."""
+    found: list[Any] = []
+    for word in words:
+        if word == ")":
+            break
+        if word == "(":
+            found.append(types.Tuple(_types(words)))
+        elif "[" in word:
+            name, _, dimensions = word.partition("[")
+            layout = "C" if "::1" in word else "A"
+            found.append(types.Array(getattr(types, name), dimensions.count(",") + 1, layout))
+        else:
+            found.append(getattr(types, word))
+    return tuple(found)
+
+
+def _words(kind: Any) -> list[str]:
+    """What `_types` reads, of the type of a result."""
+    if isinstance(kind, types.BaseTuple):
+        return ["(", *(word for member in kind for word in _words(member)), ")"]
+    if isinstance(kind, types.Array):
+        return [array_type(str(kind.dtype), kind.ndim, kind.layout == "C")]
+    return [str(kind)]
+
+
+def _entry(symbol: str, native: str, function_type: Any, letters: str, gives: bool) -> Any:
+    """A module with the function that takes slots to the arguments of a native one."""
+    module = ir.Module()
+    module.triple, module.data_layout = cpu_target.target_context.codegen()._tm.triple, ""
+    pointer = _SLOT.as_pointer()
+    function = ir.Function(module, ir.FunctionType(ir.IntType(32), (pointer, pointer)), symbol)
+    builder = ir.IRBuilder(function.append_basic_block())
+    slots, result = function.args
+    result_type, error_type, *kinds = function_type.args
+    if len(kinds) != len(letters):
+        raise TypeError(f"{symbol} takes {len(kinds)} words, not {len(letters)}")
+    values = []
+    for place, (kind, letter) in enumerate(zip(kinds, letters, strict=True)):
+        if (letter == "d") != isinstance(kind, ir.DoubleType):
+            raise TypeError(f"{symbol} takes {kind} in slot {place}")
+        word = builder.load(builder.gep(slots, [ir.Constant(_SLOT, place)]))
+        if isinstance(kind, ir.PointerType):
+            values.append(builder.inttoptr(word, kind))
+        elif isinstance(kind, ir.IntType):
+            values.append(word if kind.width == 64 else builder.trunc(word, kind))
+        else:
+            values.append(builder.bitcast(word, kind))
+    error = cgutils.alloca_once(builder, _SLOT)
+    if not gives:
+        result = cgutils.alloca_once(builder, _SLOT)  # Numba's functions write None there
+    called = ir.Function(module, function_type, native)
+    status = builder.call(called, [builder.bitcast(result, result_type), builder.bitcast(error, error_type), *values])
+    builder.ret(status)
+    return llvm.parse_assembly(cgutils.normalize_ir_text(str(module)))
+
+
+def _optimised(library: Any, entry: Any, symbol: str) -> bytes:
+    """Machine code of a library and the entry to it, of which nothing but the entry can be seen."""
+    module = library._final_module.clone()
+    entry.data_layout, entry.triple = module.data_layout, module.triple
+    module.link_in(entry)
+    for function in module.functions:
+        if not function.is_declaration and function.name != symbol:
+            function.linkage = "internal"
+    whole = JITCodeLibrary(library._codegen, symbol)
+    whole._final_module = module
+    JITCodeLibrary._optimize_final_module(whole)
+    module.verify()
+    for function in module.functions:
+        name = function.name
+        if function.is_declaration and not name.startswith("llvm.") and not _provided(name):
+            raise TypeError(f"{symbol} asks for {name}, which no process has without Numba")
+    return bytes(library._codegen._tm.emit_object(module))
+
+
+def _provided(name: str) -> bool:
+    """Whether a function is in `RUNTIME`, or C's own; Numba adds its own to what this process knows."""
+    if name.startswith(("NRT_", "numba_")):
+        return f"@{name}(" in RUNTIME
+    return llvm.address_of_symbol(name) is not None

@@ -1,0 +1,219 @@
+"""Instructions that Numba does not offer, as intrinsics; kernels name them by `miscreen.kernels._jit`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+from llvmlite import ir
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+
+@intrinsic
+def bits_of(typing_context: Any, number: Any) -> Any:
+    """The 64 bits of a float64, as an int64."""
+
+    def reinterpret(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], ir.IntType(64))
+
+    return numba.int64(numba.float64), reinterpret
+
+
+@intrinsic
+def float_of(typing_context: Any, bits: Any) -> Any:
+    """The float64 whose 64 bits are those of an int64."""
+
+    def reinterpret(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], ir.DoubleType())
+
+    return numba.float64(numba.int64), reinterpret
+
+
+@intrinsic
+def keep_least(typing_context: Any, least: Any, number: Any) -> Any:
+    """The least numbers so far, an ascending tuple of float64 that stays in registers, once another is entered.
+
+    Without branches, which would be guessed wrong.
+    """
+
+    def keep(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kept, number = arguments
+        for place in range(signature.return_type.count):
+            other = builder.extract_value(kept, place)
+            smaller = builder.fcmp_ordered("<", number, other)
+            kept = builder.insert_value(kept, builder.select(smaller, number, other), place)
+            number = builder.select(smaller, other, number)
+        return kept
+
+    return least(least, number), keep
+
+
+@intrinsic
+def byte_at(typing_context: Any, address: Any) -> Any:
+    """The byte at an address, as an int64: unlike an array, an address costs a callee no reference counts."""
+
+    def load(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = builder.inttoptr(arguments[0], ir.IntType(8).as_pointer())
+        return builder.zext(builder.load(pointer), ir.IntType(64))
+
+    return numba.int64(numba.int64), load
+
+
+@intrinsic
+def word_at(typing_context: Any, address: Any) -> Any:
+    """The eight bytes at an address, aligned or not, as a uint64 in the processor's byte order."""
+
+    def load(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = builder.inttoptr(arguments[0], ir.IntType(64).as_pointer())
+        return builder.load(pointer, align=1)
+
+    return numba.uint64(numba.int64), load
+
+
+@intrinsic
+def trailing_zeros(typing_context: Any, word: Any) -> Any:
+    """How many zeros there are below the lowest bit of a uint64 that is set, as an int64; 64 where none is."""
+
+    def count(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
+
+    return numba.int64(numba.uint64), count
+
+
+@intrinsic
+def half_word_at(typing_context: Any, address: Any) -> Any:
+    """The four bytes at an address, aligned or not, as a uint32 in the processor's byte order."""
+
+    def load(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = builder.inttoptr(arguments[0], ir.IntType(32).as_pointer())
+        return builder.load(pointer, align=1)
+
+    return numba.uint32(numba.int64), load
+
+
+@intrinsic
+def add_tile(typing_context: Any, into: Any, rows: Any, columns: Any, strides: Any, terms: Any, fresh: Any) -> Any:
+    """Add to a tile of 4 x 8 float64, or write if `fresh`, that of a product of matrices; terms are added one by one.
+
+    into, rows, columns: addresses of the tile, of the first term in four rows of the left matrix and in eight columns
+    of the right one. strides: bytes from row to row of the tile, from row to row and from term to term of the left
+    matrix, from term to term of the right one. A product and the sum before it are rounded together, once, and the sums
+    stay in registers, which LLVM's loops do not manage.
+    """
+
+    def add(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        word, four = ir.IntType(64), ir.VectorType(ir.DoubleType(), 4)
+        fuse = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(four, (four, four, four)), "llvm.fma.v4f64"
+        )
+        into, rows, columns, strides, terms, fresh = arguments
+        strides = [builder.extract_value(strides, place) for place in range(4)]
+
+        def at(address: Any, steps: Any, stride: Any, offset: int, kind: Any) -> Any:
+            moved = builder.add(builder.add(address, builder.mul(steps, stride)), ir.Constant(word, offset))
+            return builder.inttoptr(moved, kind.as_pointer())
+
+        places = [(row, half) for row in range(4) for half in range(2)]
+        tile = [at(into, ir.Constant(word, row), strides[0], 32 * half, four) for row, half in places]
+        sums = [cgutils.alloca_once(builder, four) for _ in places]
+        for place, total in zip(tile, sums, strict=True):
+            before = builder.select(fresh, ir.Constant(four, [0.0] * 4), builder.load(place, align=8))
+            builder.store(before, total)
+        with cgutils.for_range(builder, terms) as loop:
+            halves = [builder.load(at(columns, loop.index, strides[3], 32 * h, four), align=8) for h in range(2)]
+            term = builder.add(rows, builder.mul(loop.index, strides[2]))
+            for row in range(4):
+                factor = builder.load(at(term, ir.Constant(word, row), strides[1], 0, ir.DoubleType()))
+                lanes = ir.Constant(four, ir.Undefined)
+                for lane in range(4):
+                    lanes = builder.insert_element(lanes, factor, ir.Constant(ir.IntType(32), lane))
+                for half in range(2):
+                    total = sums[2 * row + half]
+                    builder.store(builder.call(fuse, (lanes, halves[half], builder.load(total))), total)
+        for place, total in zip(tile, sums, strict=True):
+            builder.store(builder.load(total), place, align=8)
+        return context.get_dummy_value()
+
+    address = numba.int64
+    strides_type = numba.types.UniTuple(address, 4)
+    return numba.void(address, address, address, strides_type, address, numba.boolean), add
+
+
+@intrinsic
+def count_closer(typing_context: Any, address: Any, value: Any, weight: Any, radius: Any) -> Any:
+    """How many of eight float64 x at an address have (x - value) * weight < radius, as an int64.
+
+    In vectors, whose comparisons are counted as bits: LLVM adds up numbers instead.
+    """
+
+    def count(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        word, four = ir.IntType(64), ir.VectorType(ir.DoubleType(), 4)
+        lanes = []
+        for scalar in arguments[1:]:
+            vector = ir.Constant(four, ir.Undefined)
+            for lane in range(4):
+                vector = builder.insert_element(vector, scalar, ir.Constant(ir.IntType(32), lane))
+            lanes.append(vector)
+        value, weight, radius = lanes
+        closer = ir.Constant(word, 0)
+        for half in range(2):
+            at = builder.add(arguments[0], ir.Constant(word, 32 * half))
+            numbers = builder.load(builder.inttoptr(at, four.as_pointer()), align=8)
+            distances = builder.fmul(builder.fsub(numbers, value), weight)
+            mask = builder.bitcast(builder.fcmp_ordered("<", distances, radius), ir.IntType(4))
+            closer = builder.or_(builder.shl(closer, ir.Constant(word, 4)), builder.zext(mask, word))
+        return builder.ctpop(closer)
+
+    return numba.int64(numba.int64, numba.float64, numba.float64, numba.float64), count
+
+
+@intrinsic
+def stir_lanes(typing_context: Any, states: Any, addresses: Any, count: Any, factor: Any, shift: Any, nan: Any) -> Any:
+    """Stir float64 at one or more addresses, four times `count` at each, into as many uint64 each: lane by lane.
+
+    A state becomes s ^ s >> shift with s = (state ^ bits) * factor; every NaN has the bits given. In vectors, which
+    LLVM makes of no loop that goes on from its last turn; several addresses hide how long a multiplication takes.
+    """
+
+    def stir(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        word, lanes = ir.IntType(64), [ir.Constant(ir.IntType(32), lane) for lane in range(4)]
+        four, floats = ir.VectorType(word, 4), ir.VectorType(ir.DoubleType(), 4)
+
+        def vector(scalars: Any) -> Any:
+            made = ir.Constant(four, ir.Undefined)
+            for lane, scalar in zip(lanes, scalars, strict=True):
+                made = builder.insert_element(made, scalar, lane)
+            return made
+
+        starts = cgutils.unpack_tuple(builder, arguments[0])
+        rows = cgutils.unpack_tuple(builder, arguments[1])
+        factor, shift, nan = (vector([scalar] * 4) for scalar in arguments[3:])
+        kept = [cgutils.alloca_once_value(builder, vector(starts[4 * r : 4 * r + 4])) for r in range(len(rows))]
+        with cgutils.for_range(builder, arguments[2]) as loop:
+            offset = builder.mul(loop.index, ir.Constant(word, 32))
+            for row, state in zip(rows, kept, strict=True):
+                pointer = builder.inttoptr(builder.add(row, offset), floats.as_pointer())
+                values = builder.load(pointer, align=8)
+                is_number = builder.fcmp_ordered("ord", values, values)
+                bits = builder.select(is_number, builder.bitcast(values, four), nan)
+                stirred = builder.mul(builder.xor(builder.load(state), bits), factor)
+                builder.store(builder.xor(stirred, builder.lshr(stirred, shift)), state)
+        ended = [builder.extract_element(builder.load(state), lane) for state in kept for lane in lanes]
+        return cgutils.pack_array(builder, ended)
+
+    word = numba.uint64
+    return states(states, addresses, numba.int64, word, word, word), stir
+
+
+@intrinsic
+def copy_bytes(typing_context: Any, into: Any, address: Any, size: Any) -> Any:
+    """Copy so many bytes from one address to another; the two do not overlap."""
+
+    def copy(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = ir.IntType(8).as_pointer()
+        ends = [builder.inttoptr(end, pointer) for end in arguments[:2]]
+        cgutils.raw_memcpy(builder, ends[0], ends[1], arguments[2], 1)
+        return context.get_dummy_value()
+
+    return numba.void(numba.int64, numba.int64, numba.int64), copy
