@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from miscreen.model import Floats
-from miscreen.ranking import Ranking, arrow_column, joined
+from miscreen.ranking import Ranking, arrow_column, text_column
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -166,11 +166,12 @@ def rank_partitions(partitions: Sequence[Partition], metadata: Mapping[str, Any]
     """
     parts = sorted(partitions, key=lambda p: p.first)
     metadata = dict(metadata)
-    names = [name for part in parts for name in part.names]
+    names = text_column([name for part in parts for name in part.names])
     kinds = np.concatenate([p.kinds for p in parts])
     metadata["n_features_with_infinite_values"] = int(sum(np.count_nonzero(p.n_infinite) for p in parts))
     digest = hashlib.sha256()
-    digest.update(_with_lengths([*metadata["target"], *names]).tobytes())
+    for words in (text_column(metadata["target"]), names):
+        digest.update(_with_lengths(words).tobytes())
     values = [np.array(metadata.pop("target_fingerprints"), dtype="<u8"), *(p.fingerprints for p in parts)]
     digest.update(np.concatenate(values).astype("<u8").tobytes())
     metadata["fingerprint"] = digest.hexdigest()[:32]
@@ -198,9 +199,10 @@ def rank_partitions(partitions: Sequence[Partition], metadata: Mapping[str, Any]
     return Ranking.concat(rankings, metadata) if several else rankings[0]
 
 
-def _with_lengths(words: Sequence[str]) -> NDArray[np.uint8]:
-    """Words one after the other, each behind its length in four bytes."""
-    text, lengths = joined(words)
+def _with_lengths(words: pa.StringArray) -> NDArray[np.uint8]:
+    """Words of a whole array one after the other, each behind its length in four bytes."""
+    _, offsets, text = words.buffers()
+    lengths = np.diff(np.frombuffer(offsets, dtype=np.int32)).astype(np.int64)
     found = np.empty(len(text) + 4 * len(words), dtype=np.uint8)
     places = np.cumsum(lengths + 4) - lengths - 4
     is_text = np.ones(len(found), dtype=np.bool_)

@@ -33,29 +33,28 @@ def ranking_order(scores: Floats, statuses: NDArray[np.uint8]) -> NDArray[np.int
     >>> ranking_order(np.array([0.1, np.nan, 0.4, 0.1]), np.array([0, 1, 0, 0], dtype=np.uint8))
     array([2, 0, 3, 1])
     """
-    scored = statuses == Status.OK
-    keys = np.where(scored, scores, -np.inf)
-    return np.lexsort((np.arange(len(keys)), -keys, ~scored))
-
-
-def joined(words: Sequence[str]) -> tuple[bytes, NDArray[np.int64]]:
-    """The UTF-8 of words in one, and the bytes that each has."""
-    text = "".join(words)
-    encoded = words if text.isascii() else [word.encode() for word in words]
-    return text.encode(), np.fromiter(map(len, encoded), np.int64, len(words))
+    scored = statuses == Status.OK.value
+    found, rest = np.flatnonzero(scored), np.flatnonzero(~scored)
+    keys = -scores[found]
+    order = np.argsort(keys)
+    placed = keys[order]
+    if not np.all(placed[1:] > placed[:-1]):  # ties or NaN, which take twice as long to keep in order
+        order = np.argsort(keys, kind="stable")
+    return np.concatenate((found[order], rest))
 
 
 # Arrays are put together from buffers, since `pyarrow.array` imports pandas, which can take as long as a run.
 
 
-def _words(words: Sequence[str]) -> pa.Array:
+def text_column(words: Sequence[str]) -> pa.StringArray:
     """An Arrow array of text."""
     import pyarrow as pa
 
-    text, lengths = joined(words)
+    text = "".join(words)
+    encoded = words if text.isascii() else [word.encode() for word in words]
     offsets = np.zeros(len(words) + 1, dtype=np.int32)
-    np.cumsum(lengths, out=offsets[1:])
-    return pa.StringArray.from_buffers(len(words), pa.py_buffer(offsets), pa.py_buffer(text))
+    np.cumsum(np.fromiter(map(len, encoded), np.int64, len(words)), out=offsets[1:])
+    return pa.StringArray.from_buffers(len(words), pa.py_buffer(offsets), pa.py_buffer(text.encode()))
 
 
 def _numbers(values: NDArray[Any]) -> pa.Array:
@@ -73,7 +72,7 @@ def arrow_column(values: NDArray[Any]) -> pa.Array:
     import pyarrow as pa
 
     if values.dtype == object:
-        return _words(values.tolist())
+        return text_column(values.tolist())
     if values.dtype == np.bool_:
         bits = pa.py_buffer(np.packbits(values, bitorder="little"))
         return pa.BooleanArray.from_buffers(pa.bool_(), len(values), [None, bits])
@@ -113,7 +112,7 @@ class Ranking(Result):
     @classmethod
     def from_scores(
         cls,
-        names: Sequence[str],
+        names: Sequence[str] | pa.StringArray,
         target: str | None,
         *,
         scores: Floats,
@@ -130,7 +129,7 @@ class Ranking(Result):
 
         Parameters
         ----------
-        names : sequence of str, length n_features
+        names : sequence of str or pyarrow.StringArray, length n_features
         target : str, optional
             Fills a first column ``target``; without it there is no such column.
         scores, mi : float64 arrays, shape (n_features,)
@@ -148,19 +147,21 @@ class Ranking(Result):
 
         order = ranking_order(scores, statuses)
         factor = UNITS[unit]
+        features = names if isinstance(names, pa.Array) else text_column(names)
+        numbers = {method: number for number, method in enumerate(dict.fromkeys(methods))}
 
         def labelled(labels: Sequence[str], codes: NDArray[Any]) -> pa.Array:
-            return pa.DictionaryArray.from_arrays(_numbers(codes[order]), _words(labels)).cast(pa.string())
+            return pa.DictionaryArray.from_arrays(_numbers(codes[order]), text_column(labels)).cast(pa.string())
 
-        columns: dict[str, Any] = {} if target is None else {"target": _words([target] * len(names))}
+        columns: dict[str, Any] = {} if target is None else {"target": text_column([target] * len(names))}
         columns |= {
             "rank": _numbers(np.arange(1, len(names) + 1)),
-            "feature": _words(names).take(_numbers(order)),
+            "feature": features.take(_numbers(order)),
             "score": _numbers(scores[order] * factor),
             f"mi_{unit}": _numbers(mi[order] * factor),
             "n": _numbers(n[order]),
             "kind": labelled([k.label for k in Kind], kinds),
-            "method": _words(methods).take(_numbers(order)),
+            "method": labelled(list(numbers), np.fromiter(map(numbers.__getitem__, methods), np.int64, len(methods))),
             "status": labelled([s.label for s in Status], statuses),
         }
         for name, values in extras.items():

@@ -165,6 +165,8 @@ def decide_kinds(
     """
     from miscreen.kernels.survey import count_levels
 
+    if not types.any() and forced.max(initial=-1) < 0:  # floats alone, as most tables hold
+        return np.zeros(len(types), dtype=np.uint8)
     discrete = (types == ColumnType.TEXT.value) | (types == ColumnType.BOOLEAN.value)
     for i in np.flatnonzero((types == ColumnType.INTEGER.value) & (forced < 0)):
         most: int = min(max_levels, int(np.count_nonzero(~np.isnan(values[i]))) // 2)

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from miscreen.partition import Partition, _with_lengths, rank_partitions
+from miscreen.ranking import text_column
 from miscreen.request import Request
 from miscreen.screening import Screen, screen
 
@@ -62,4 +63,4 @@ def test_every_sort_of_column_travels() -> None:
 def test_fingerprints_hold_names_behind_their_lengths(names: list[str]) -> None:
     encoded = [name.encode() for name in names]
     expected = b"".join(len(name).to_bytes(4, "little") + name for name in encoded)
-    assert _with_lengths(names).tobytes() == expected
+    assert _with_lengths(text_column(names)).tobytes() == expected

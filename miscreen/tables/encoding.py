@@ -112,13 +112,8 @@ def encode(table: pa.Table, arrow_types: Sequence[pa.DataType] | None = None) ->
 
 
 def _encode(table: pa.Table, arrow_types: Sequence[pa.DataType]) -> NDArray[Any]:
-    dtype = np.dtype(np.float32 if widest_value(arrow_types) == 4 else np.float64)
-    groups: dict[pa.DataType, list[int]] = {}
-    before, members = None, []
-    for i, arrow_type in enumerate(arrow_types):
-        if arrow_type is not before and (before is None or arrow_type != before):  # hashing takes eight times as long
-            before, members = arrow_type, groups.setdefault(arrow_type, [])
-        members.append(i)
+    groups = _alike(arrow_types)
+    dtype = np.dtype(np.float32 if widest_value(groups) == 4 else np.float64)
     whole = len(groups) == 1
     values = None
     for arrow_type, members in groups.items():
@@ -134,6 +129,19 @@ def _encode(table: pa.Table, arrow_types: Sequence[pa.DataType]) -> NDArray[Any]
             values = np.empty((table.num_columns, len(table)), dtype=dtype)
         values[members] = rows
     return np.empty((0, len(table)), dtype=dtype) if values is None else values
+
+
+def _alike(arrow_types: Sequence[pa.DataType]) -> dict[pa.DataType, list[int]]:
+    """The positions of each type."""
+    if len(arrow_types) and arrow_types.count(arrow_types[0]) == len(arrow_types):
+        return {arrow_types[0]: list(range(len(arrow_types)))}
+    groups: dict[pa.DataType, list[int]] = {}
+    before, members = None, []
+    for i, arrow_type in enumerate(arrow_types):
+        if arrow_type is not before and (before is None or arrow_type != before):  # hashing takes eight times as long
+            before, members = arrow_type, groups.setdefault(arrow_type, [])
+        members.append(i)
+    return groups
 
 
 def _numeric_rows(table: pa.Table) -> NDArray[Any]:
