@@ -7,10 +7,12 @@ strides), a tuple as what it holds. Nobody owns an array in the eyes of a kernel
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import itertools
 import pickle
+import re
 import struct
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -25,6 +27,7 @@ _ALIGNED = 0x100
 _SCALARS = {bool: "bool", np.bool_: "bool", int: "int64", np.int64: "int64", float: "float64", np.float64: "float64"}
 _FORMATS = {"bool": "?", "int64": "q", "uint64": "Q", "float64": "d"}  # of results, in C's own alignment
 _NONE = -2  # what Numba's functions answer when they return None
+_COMPILERS_OWN = re.compile(rb"(?<=\0)__(?!unnamed)[a-z0-9_]+(?=\0)")  # among the symbols of an object file
 _OWNER_BYTES = 64  # before the values of an array that a kernel makes; the first eight count its owners
 
 # What kernels ask of Numba's runtime: memory for their arrays, each in one piece with the count of its owners; three
@@ -229,11 +232,25 @@ def _engine() -> Any:
     return llvm.create_mcjit_compiler(llvm.parse_assembly(RUNTIME), target)
 
 
+def _provide(name: str) -> None:
+    """Make known to LLVM what its code generator calls for what processors cannot do, such as long division."""
+    import llvmlite.binding as llvm
+
+    for library in (None, "libgcc_s.so.1"):
+        with contextlib.suppress(OSError, AttributeError, TypeError):
+            function = getattr(ctypes.CDLL(library), name)
+            llvm.add_symbol(name, ctypes.cast(function, ctypes.c_void_p).value)
+            return
+    raise ValueError(f"machine code asks for {name}, which is nowhere to be found")  # a call would go to nowhere
+
+
 def _linked(symbol: str, code: bytes) -> int:
     """The address of a symbol of an object file, once that is linked."""
     import llvmlite.binding as llvm
 
     engine = _engine()
+    for name in set(_COMPILERS_OWN.findall(code)):
+        _provide(name.decode())
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
     address: int = engine.get_function_address(symbol)
