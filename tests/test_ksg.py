@@ -26,6 +26,12 @@ count_within, index_margin = kernel(margins.count_within.py_func), kernel(margin
 count_neighbors, lay_columns = kernel(neighbors.count_neighbors.py_func), kernel(neighbors.lay_columns.py_func)
 
 
+def indexed(values):
+    """An indexed margin for kernels: what comes out of one is a copy, at an address of its own."""
+    padded, _, *rest = index_margin(values)
+    return (padded, padded.ctypes.data, *rest)
+
+
 def estimate(x, y, x_kind=C, y_kind=C, **options):
     """Scores of the rows of x with y."""
     x, y = np.ascontiguousarray(np.atleast_2d(x), float), np.ascontiguousarray(y, float)
@@ -329,7 +335,7 @@ def test_the_search_ends_whatever_the_distances(weight):
     xs, ys = np.sort(1.7e308 * rng.uniform(-1, 1, n)), np.sort(rng.normal(size=n))
     order = rng.permutation(n)
     columns = lay_columns(xs, np.arange(n), ys, order, n, k)
-    laid = (columns, xs, index_margin(xs), weight, index_margin(ys), order, weight)
+    laid = (columns, xs, indexed(xs), weight, indexed(ys), order, weight)
     no_duplicates, psi, no_terms = np.empty(0, np.intp), np.zeros(n + 1), np.empty(0)
     for none, many in (((-np.inf, np.inf, np.inf, np.inf), np.empty(0)), ((np.inf,), np.empty(k))):
         marginals, nearest = np.zeros(n + 1, np.int64), np.zeros(n, np.int64)
@@ -344,8 +350,7 @@ def test_values_within_a_distance_are_counted_wherever_they_are_looked_up():
     weight = 0.3
     for values in (normal, np.exp(6 * normal), np.round(normal), np.where(normal > -2, 0.0, normal), normal[:3]):
         ascending = np.sort(values)
-        padded, _, *rest = index_margin(ascending)
-        margin = (padded, padded.ctypes.data, *rest)  # what comes out of a kernel is a copy, at an address of its own
+        margin = indexed(ascending)
         distances = abs(ascending[:, None] - ascending) * weight
         for radius in [*rng.choice(distances[distances > 0], 20), 5e-324, 1e300]:
             for position in range(0, len(ascending), 7):
