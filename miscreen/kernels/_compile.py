@@ -111,7 +111,6 @@ def _words(kind: Any) -> list[str]:
 def _entry(symbol: str, native: str, function_type: Any, letters: str, gives: bool) -> Any:
     """A module with the function that takes slots to the arguments of a native one."""
     module = ir.Module()
-    module.triple, module.data_layout = cpu_target.target_context.codegen()._tm.triple, ""
     pointer = _SLOT.as_pointer()
     function = ir.Function(module, ir.FunctionType(ir.IntType(32), (pointer, pointer)), symbol)
     builder = ir.IRBuilder(function.append_basic_block())
