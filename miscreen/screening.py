@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from miscreen.errors import DataError
 from miscreen.estimators import estimator_class
+from miscreen.kernels._ahead import expect
 from miscreen.measures import further_measures
 from miscreen.model import (
     Batch,
@@ -230,6 +231,8 @@ class Screen:
             fingerprints.append(_fingerprint(raw))
             name, held = source.names[column], ColumnType(source.types_of(np.array([column]))[0])
             self._targets.append(read_target(name, raw, held, forced[column], spec))
+        for kind in sorted({target.kind for target in self._targets}):
+            expect(f"{spec.method}+{kind.label}")
         if "normalized" in request.extra and all(target.kind == Kind.CONTINUOUS for target in self._targets):
             raise DataError("no target is discrete, so normalized has no meaning", "Leave out --extra normalized")
         self._estimators = [estimator_class(spec.method)(target, spec.options) for target in self._targets]

@@ -4,8 +4,9 @@
     python tests/needed_kernels.py --print  print it
 
 Every method ranks the table of ``miscreen warmup`` for each of its targets in a process of its own, which notes the
-kernels that it loads. A line has the users ("ksg" for every target, "ksg?" for some), the kernel, and its
-types; the largest come first. "files" are the lanes of files, "select" the strategies that look at pairs.
+kernels that it loads. A line has the users ("ksg" for every target, "ksg+discrete" for every one of that kind, "ksg?"
+for some), the kernel, and its types; the largest come first. "files" are the lanes of files, "select" the strategies
+that look at pairs.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ import miscreen
 from miscreen.cli.warmup import TARGETS, index_large_text, small_sources, small_table
 from miscreen.estimators import ESTIMATORS
 from miscreen.kernels import _ahead, _jit
+from miscreen.model import Kind
 
 Used = dict[tuple[str, str], int]
+KINDS = {Kind.CONTINUOUS.label: {"number"}, Kind.DISCRETE.label: {*TARGETS} - {"number"}}
 
 
 def _called(run: Any, *arguments: Any) -> Used:
@@ -67,17 +70,29 @@ def lines() -> list[str]:
         answers = [pool.apply_async(run, arguments) for run, *arguments in asked]
         found = [answer.get() for answer in answers]
     size: Used = {}
-    runs: dict[tuple[str, str], dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    times: dict[str, int] = defaultdict(int)
-    for (_, user, _), used in zip(asked, found, strict=True):
-        times[user] += 1
+    runs: dict[tuple[str, str], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    asked_of: dict[str, set[str]] = defaultdict(set)
+    for (_, user, one), used in zip(asked, found, strict=True):
+        asked_of[user].add(one)
         for entry, bytes_ in used.items():
             size[entry] = bytes_
-            runs[entry][user] += 1
+            runs[entry][user].add(one)
     return [
-        "\t".join((" ".join(u if c == times[u] else f"{u}?" for u, c in runs[entry].items()), *entry))
+        "\t".join((" ".join(word for u, ran in runs[entry].items() for word in _words(u, ran, asked_of[u])), *entry))
         for entry in sorted(size, key=lambda entry: (-size[entry], entry))
     ]
+
+
+def _words(user: str, ran: set[str], asked: set[str]) -> list[str]:
+    """How the table says for which of the targets asked for a user ran a kernel."""
+    if ran == asked:
+        return [user]
+    words = []
+    for kind, targets in (KINDS if user in ESTIMATORS else {}).items():
+        if targets <= ran:
+            words.append(f"{user}+{kind}")
+            ran = ran - targets
+    return words + [f"{user}?"] * bool(ran)
 
 
 if __name__ == "__main__":

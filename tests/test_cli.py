@@ -551,6 +551,8 @@ def test_idle_processors_help_to_compile(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_helpers_start_while_something_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     started = []
     monkeypatch.setattr(_cache, "CACHE_DIR", tmp_path)
+    monkeypatch.setattr(_ahead, "_running", [])
+    monkeypatch.setattr(_ahead, "_users", [])
     monkeypatch.setattr(_ahead.subprocess, "Popen", lambda command, **streams: started.append(command))
     _ahead.start(["pearson"], 2)
     assert len(started) == 2
@@ -565,6 +567,17 @@ def test_helpers_start_while_something_is_missing(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(_cache, "CACHE_DIR", None)
     _ahead.start(["kde"], 1)
     assert len(started) == 3
+
+
+def test_kernels_are_certain_once_the_kind_of_the_target_is_known() -> None:
+    def kernels(*users: str, sure: bool) -> set[str]:
+        return {kernel for kernel, _, always in _ahead.needed(users) if always == sure}
+
+    assert "joint_density.joint_kde" in kernels("kde", sure=False)
+    assert "joint_density.joint_kde" in kernels("kde", "kde+continuous", sure=True)
+    assert "joint_density.joint_kde" not in kernels("kde", "kde+discrete", sure=False)
+    assert kernels("kde", sure=True) <= kernels("kde", "kde+discrete", sure=True)
+    assert "moments.rank_correlations" in kernels("copula", "copula+discrete", sure=False)  # of some such targets
 
 
 def test_the_list_of_needed_kernels_is_true() -> None:

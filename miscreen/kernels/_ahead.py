@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import os
@@ -20,15 +21,21 @@ from miscreen.kernels import _cache
 NEEDED = Path(__file__).with_name("needed.tsv")
 _MODULE = "miscreen.kernels._ahead"
 _running: list[subprocess.Popen[bytes]] = []  # they end with this process, however it ends
+_users: list[str] = []  # what this process compiles for, or lets others compile for
+_looked_at: set[tuple[str, str]] = set()
 
 
 def needed(users: Iterable[str]) -> list[tuple[str, str, bool]]:
-    """Kernels and types that methods need, and whether for every target: those first, the largest ahead of all.
+    """Kernels and types that users need, and whether certainly: those first, the largest ahead of all.
 
-    Of the others the smallest come first, since a run begins with what most columns need, which is large.
+    A user is a method, or ``auto+discrete``: a method with the kind of its target, once that is known. Of what is not
+    certain the smallest come first, since a run begins with what most columns need, which is large.
     """
     rows = [line.split("\t") for line in NEEDED.read_text().splitlines()]
-    always, perhaps = set(users), {f"{user}?" for user in users}
+    always = set(users)
+    known = {user.partition("+")[0] for user in always if "+" in user}
+    perhaps = {word for who, _, _ in rows for word in who.split() if word.strip("?") in always}
+    perhaps |= {word for who, _, _ in rows for word in who.split() if word.partition("+")[0] in always - known}
     sure = [(kernel, types, True) for who, kernel, types in rows if always.intersection(who.split())]
     rest = [(kernel, types, False) for who, kernel, types in rows if perhaps.intersection(who.split())]
     return sure + [entry for entry in reversed(rest) if (*entry[:2], True) not in sure]
@@ -41,6 +48,7 @@ def start(users: Iterable[str], processes: int) -> None:
         return
     if {kernel for kernel, _, always in needed(users) if always} <= set(_cache.kept_kernels()):
         return
+    _users[:] = users
     command = [sys.executable, "-P", "-m", _MODULE, *users]
     for _ in range(processes):
         _running.append(
@@ -48,21 +56,41 @@ def start(users: Iterable[str], processes: int) -> None:
         )
 
 
-def _end_with_parent() -> None:
-    os.read(0, 1)  # nothing comes but the end
+def expect(user: str) -> None:
+    """Say more exactly who will need kernels, such as ``auto+discrete``, to those who compile them."""
+    if _users:
+        _users.append(user)
+    for process in _running:
+        with contextlib.suppress(OSError, ValueError):  # it has done its work
+            assert process.stdin is not None
+            process.stdin.write(f"{user}\n".encode())
+            process.stdin.flush()
+
+
+def compile_next() -> bool:
+    """Compile what is needed next, unless it is there or somebody is at it; False when nothing is left."""
+    for kernel, types, _ in needed(_users) if _users else ():
+        if (kernel, types) not in _looked_at:
+            _looked_at.add((kernel, types))
+            module, _, name = kernel.partition(".")
+            getattr(importlib.import_module(f"miscreen.kernels.{module}"), name).compile_ahead(types.split())
+            return True
+    return False
+
+
+def _listen() -> None:
+    """Hear what is expected, and end with the parent."""
+    for line in sys.stdin:
+        _users.append(line.strip())
     with _cache.Code.saving:
         for code in list(_cache.Code.claims):
             code.release()
         os._exit(0)
 
 
-def _compile(users: list[str]) -> None:
-    for kernel, types, _ in needed(users):
-        module, _, name = kernel.partition(".")
-        getattr(importlib.import_module(f"miscreen.kernels.{module}"), name).compile_ahead(types.split())
-
-
 if __name__ == "__main__":
     gc.disable()
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    _compile(sys.argv[1:])
+    _users[:] = sys.argv[1:]
+    threading.Thread(target=_listen, daemon=True).start()
+    while compile_next():
+        pass

@@ -19,6 +19,7 @@ import platform
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
@@ -137,11 +138,12 @@ class Code:
         self.release()
         return not free
 
-    def claim(self) -> None:
-        """Be the one who compiles it, once nobody else does."""
+    def claim(self, meanwhile: Callable[[], bool]) -> None:
+        """Be the one who compiles it, once nobody else does; what to do until then says whether it did anything."""
         until = time.monotonic() + _LONGEST_WAIT
         while Code._patient and not self._try():
-            time.sleep(_POLL)
+            if not meanwhile():
+                time.sleep(_POLL)
             Code._patient = time.monotonic() < until
 
     def _try(self) -> bool:

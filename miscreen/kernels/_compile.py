@@ -6,6 +6,7 @@ calls it. Here a piece is typed and lowered alone, and all of it is optimised on
 
 from __future__ import annotations
 
+import gc
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -42,11 +43,15 @@ class _Piece(JITCodeLibrary):
 
 @contextmanager
 def _in_pieces() -> Iterator[Any]:
-    """Let Numba lower functions and do no more; others who use it in this process wait."""
+    """Let Numba lower functions and do no more; others who use it in this process wait.
+
+    Nearly all that it makes is kept, so that to look for garbage would take a tenth of the time and find little.
+    """
     context = cpu_target.target_context
     codegen = context.codegen()
     with global_compiler_lock:
-        library = codegen._library_class
+        library, collecting = codegen._library_class, gc.isenabled()
+        gc.disable()
         codegen._library_class = _Piece
         context.get_executable = lambda *_: [].append  # Numba tells functions apart by what they are called through
         try:
@@ -54,6 +59,8 @@ def _in_pieces() -> Iterator[Any]:
         finally:
             codegen._library_class = library
             del context.get_executable
+            if collecting:
+                gc.enable()
 
 
 def dispatcher(function: Any, options: dict[str, Any]) -> Any:

@@ -66,10 +66,12 @@ class _Kernel(_Compilable):
             return self._machines[types]
 
     def _kept_machine(self, types: tuple[str, ...]) -> Machine:
+        from miscreen.kernels._ahead import compile_next
+
         code = self._code(types)
         found = self._read(code)
         if found is None:
-            code.claim()
+            code.claim(meanwhile=compile_next)
             found = self._read(code)
             if found is None:
                 found = self._compile(types)
