@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -34,3 +36,34 @@ def gather(
                 for i in range(height):
                     out[j, row + i] = np.uint64(word_at(source + 8 * i)).view(np.float64)
             row += height
+
+
+@kernel
+def gather_numbers(
+    numbers: NDArray[Any],
+    starts: NDArray[np.int64],
+    file: NDArray[np.uint8],
+    bitmaps: NDArray[np.int64],
+    heights: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    out: NDArray[Any],
+) -> None:
+    """Fill row rows[j] of `out`, float32 or float64 (n, n_rows), with column j of one chunk after another.
+
+    That of chunk c begins at numbers[starts[c, j]] and has heights[c] values, of which those are NaN whose bit, from
+    the lowest of file[bitmaps[c, j]] on, is 0; all are there where that place is -1. O(values), in vectors.
+    """
+    for j in range(len(rows)):
+        first = 0
+        for c in range(len(heights)):
+            height = heights[c]
+            part = out[rows[j], first : first + height]
+            found = numbers[starts[c, j] : starts[c, j] + height]
+            for i in range(height):
+                part[i] = found[i]
+            bits = bitmaps[c, j]
+            if bits >= 0:
+                for i in range(height):
+                    if file[np.uint64(bits + i // 8)] >> np.uint8(i % 8) & np.uint8(1) == 0:
+                        part[i] = np.nan
+            first += height

@@ -15,21 +15,21 @@ from numpy.typing import NDArray
 from miscreen.errors import DataError, MiscreenError, ResourceError
 from miscreen.model import ColumnType
 from miscreen.tables import Opening
-from miscreen.tables.encoding import check_names, column_types, encode, types_of_schema, widest_value
+from miscreen.tables.batches import BatchHead, PlainNumbers, batch_head
+from miscreen.tables.encoding import check_names, column_types, encode, float_type, types_of_schema, widest_value
 from miscreen.tables.flatbuffers import follow, table_field
 from miscreen.tables.source import TableSource
 
 _FILE_SUFFIX = 10  # the length of the footer, and "ARROW1"
 _RELEASE_BYTES = 32 << 20  # read before pages are given back: other threads may be about to read some of them
-_RECORD_BATCH = 3  # MessageHeader in Arrow's format/Message.fbs
 
 
 class ArrowSource(TableSource):
     """An Arrow file or stream.
 
     Uncompressed batches are used where they lie in the mapped file, and pages that were read are given back
-    now and then. Compressed batches would have to be decompressed whole, so there each block decodes its
-    own columns alone.
+    now and then; the numbers of a file without Arrow, which looks at whatever else there is. Compressed batches would
+    have to be decompressed whole, so there each block decodes its own columns alone.
     """
 
     def __init__(self, file: BinaryIO, label: str, *, stream: bool) -> None:
@@ -44,13 +44,17 @@ class ArrowSource(TableSource):
             schema = reader.schema
             self.names = schema.names
             self._arrow_types = types_of_schema(schema, self.names)
-            lengths, compressed = self._survey()
-            self.n_samples = sum(lengths)
-            if compressed:
+            self._table: pa.Table | None = None
+            heads, bodies = self._survey()
+            self.n_samples = sum(head.n_rows for head in heads)
+            self._compressed = any(head.compressed for head in heads)
+            if self._compressed:
                 self.grain_bytes = 16 << 20  # each call looks at the whole schema
-            self._table = None if compressed else pa.Table.from_batches(self._batches(reader), schema)
-            if self._table is not None:
-                self._check_rows(self._table)
+            self._plain = None
+            if bodies is not None and not self._compressed:
+                self._plain = PlainNumbers(self._buffer, heads, bodies, self._arrow_types)
+            if self._plain is None or not self._plain.has.all():
+                self._whole()  # damage in other columns is to be found now
         except (pa.ArrowException, OSError, ValueError, IndexError, struct.error) as error:
             raise self._damaged(error) from error
         self.types = column_types(self._arrow_types)
@@ -68,49 +72,65 @@ class ArrowSource(TableSource):
             for i in range(reader.num_record_batches):
                 yield reader.get_batch(i)
 
-    def _survey(self) -> tuple[list[int], bool]:
-        """Rows of each batch, and whether any is compressed, without decoding one."""
-        lengths, compressed = [], False
-        for metadata in self._messages():
-            root = struct.unpack_from("<I", metadata, 0)[0]
-            header_type = table_field(metadata, root, 1)
-            if header_type is None or metadata[header_type] != _RECORD_BATCH:
-                continue
-            batch = follow(metadata, root, 2)
-            length = table_field(metadata, batch, 0)
-            lengths.append(0 if length is None else struct.unpack_from("<q", metadata, length)[0])
-            compressed |= table_field(metadata, batch, 3) is not None
-        return lengths, compressed
-
-    def _messages(self) -> Iterator[memoryview]:
-        """The metadata of each batch: of a stream one after the other, of a file where its footer says."""
+    def _survey(self) -> tuple[list[BatchHead], NDArray[np.int64] | None]:
+        """What the metadata of each batch says, and where the bodies of a little-endian file lie."""
         if self._stream:
-            for message in pa.ipc.MessageReader.open_stream(self._buffer):
-                yield memoryview(message.metadata)
-            return
+            messages = (memoryview(one.metadata) for one in pa.ipc.MessageReader.open_stream(self._buffer))
+            return [head for head in map(batch_head, messages) if head is not None], None
         view = memoryview(self._map)
         end = len(view) - _FILE_SUFFIX
         footer = view[end - struct.unpack_from("<i", view, end)[0] : end]
-        batches = follow(footer, struct.unpack_from("<I", footer, 0)[0], 3)
-        count = struct.unpack_from("<I", footer, batches)[0]
-        for offset, length, _ in struct.iter_unpack("<qi4xq", footer[batches + 4 : batches + 4 + 24 * count]):
+        root = struct.unpack_from("<I", footer, 0)[0]
+        big_endian = table_field(footer, follow(footer, root, 1), 0)
+        blocks = follow(footer, root, 3)
+        count = struct.unpack_from("<I", footer, blocks)[0]
+        heads, bodies = [], []
+        for offset, length, size in struct.iter_unpack("<qi4xq", footer[blocks + 4 : blocks + 4 + 24 * count]):
             prefix = 8 if view[offset : offset + 4] == b"\xff\xff\xff\xff" else 4  # before Arrow 0.15 there was no mark
-            yield view[offset + prefix : offset + length]
+            head = batch_head(view[offset + prefix : offset + length])
+            if head is None or not 0 <= offset + length <= end - size:
+                raise ValueError("a batch is not where the footer says")
+            heads.append(head)
+            bodies.append((offset + length, size))
+        if big_endian is not None and struct.unpack_from("<h", footer, big_endian)[0]:
+            return heads, None
+        return heads, np.array(bodies, dtype=np.int64).reshape(-1, 2)
 
     def values(self, columns: NDArray[np.intp]) -> NDArray[Any]:
         """See `TableSource.values`."""
-        encoded = encode(self.table(columns), [self._arrow_types[c] for c in columns.tolist()])
+        encoded = self._encoded(columns)
         self._since_release += encoded.nbytes
         if self._since_release > _RELEASE_BYTES and hasattr(mmap, "MADV_DONTNEED"):
             self._since_release = 0
             self._map.madvise(mmap.MADV_DONTNEED)
         return encoded
 
+    def _encoded(self, columns: NDArray[np.intp]) -> NDArray[Any]:
+        arrow_types = [self._arrow_types[c] for c in columns.tolist()]
+        if self._plain is None or not (plain := self._plain.has[columns]).any():
+            return encode(self.table(columns), arrow_types)
+        encoded = np.empty((len(columns), self.n_samples), dtype=float_type(arrow_types))
+        self._plain.values(columns[plain], encoded, np.flatnonzero(plain))
+        if not plain.all():
+            rest = columns[~plain]
+            encoded[~plain] = encode(self.table(rest), [self._arrow_types[c] for c in rest.tolist()])
+        return encoded
+
+    def _whole(self) -> pa.Table | None:
+        """The file as a table, unless it is compressed."""
+        if self._table is None and not self._compressed:
+            reader = self._open(None)
+            table = pa.Table.from_batches(self._batches(reader), reader.schema)
+            self._check_rows(table)
+            self._table = table
+        return self._table
+
     def table(self, columns: NDArray[np.intp]) -> pa.Table:
         """See `TableSource.table`."""
         try:
-            if self._table is not None:
-                read = self._table.select(columns.tolist())
+            whole = self._whole()
+            if whole is not None:
+                read = whole.select(columns.tolist())
             else:
                 chosen, places = np.unique(columns, return_inverse=True)
                 reader = self._open(chosen.tolist())
@@ -130,7 +150,7 @@ class ArrowSource(TableSource):
 
     def close(self) -> None:
         """Forget the table; the mapping goes with the last array that looks at it."""
-        self._table = None
+        self._table = self._plain = None
         self._buffer = None
 
     def _damaged(self, error: Exception) -> MiscreenError:

@@ -78,6 +78,11 @@ def widest_value(arrow_types: Iterable[pa.DataType]) -> int:
     return 4 if {arrow_type.id for arrow_type in arrow_types} <= _NARROW else 8
 
 
+def float_type(arrow_types: Iterable[pa.DataType]) -> np.dtype[Any]:
+    """That of a block of such columns."""
+    return np.dtype(np.float32 if widest_value(arrow_types) == 4 else np.float64)
+
+
 def check_names(names: Sequence[str], label: str) -> None:
     """Raise `DataError` when columns share a name."""
     if len(set(names)) == len(names):
@@ -113,7 +118,7 @@ def encode(table: pa.Table, arrow_types: Sequence[pa.DataType] | None = None) ->
 
 def _encode(table: pa.Table, arrow_types: Sequence[pa.DataType]) -> NDArray[Any]:
     groups = _alike(arrow_types)
-    dtype = np.dtype(np.float32 if widest_value(groups) == 4 else np.float64)
+    dtype = float_type(groups)
     whole = len(groups) == 1
     values = None
     for arrow_type, members in groups.items():

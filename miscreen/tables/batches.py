@@ -1,0 +1,168 @@
+"""The batches of a mapped Arrow file as their metadata tells: how many rows, whether compressed, where numbers lie."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.types as pt
+from numpy.typing import NDArray
+
+from miscreen.kernels.gather import gather_numbers
+from miscreen.tables.flatbuffers import follow, table_field
+
+_RECORD_BATCH = 3  # MessageHeader in Arrow's format/Message.fbs
+_TEXT = (pt.is_string, pt.is_large_string, pt.is_binary, pt.is_large_binary)
+_VIEWS = (pt.is_string_view, pt.is_binary_view)
+
+
+@dataclass(frozen=True)
+class BatchHead:
+    """What the metadata of a record batch says.
+
+    Attributes
+    ----------
+    n_rows : int
+    compressed : bool
+    nodes : int64 array, shape (n, 2)
+        Rows and nulls of every column, those inside of columns included.
+    buffers : int64 array, shape (n, 2)
+        Where in the body each buffer begins, and its bytes.
+    further : int64 array
+        For every column of text views, its buffers beyond the first two.
+    """
+
+    n_rows: int
+    compressed: bool
+    nodes: NDArray[np.int64]
+    buffers: NDArray[np.int64]
+    further: NDArray[np.int64]
+
+
+def batch_head(metadata: memoryview) -> BatchHead | None:
+    """The head in a message; None when that is not of a record batch.
+
+    Raises
+    ------
+    ValueError, struct.error
+        When it is no message.
+    """
+    root = struct.unpack_from("<I", metadata, 0)[0]
+    kind = table_field(metadata, root, 1)
+    if kind is None or metadata[kind] != _RECORD_BATCH:
+        return None
+    batch = follow(metadata, root, 2)
+    length = table_field(metadata, batch, 0)
+    return BatchHead(
+        n_rows=0 if length is None else struct.unpack_from("<q", metadata, length)[0],
+        compressed=table_field(metadata, batch, 3) is not None,
+        nodes=_numbers(metadata, batch, 1, 2).reshape(-1, 2),
+        buffers=_numbers(metadata, batch, 2, 2).reshape(-1, 2),
+        further=_numbers(metadata, batch, 4, 1),
+    )
+
+
+def _numbers(metadata: memoryview, table: int, field: int, each: int) -> NDArray[np.int64]:
+    """A vector of so many whole numbers each."""
+    if table_field(metadata, table, field) is None:
+        return np.empty(0, dtype=np.int64)
+    start = follow(metadata, table, field)
+    count = struct.unpack_from("<I", metadata, start)[0]
+    return np.frombuffer(metadata, dtype="<i8", count=each * count, offset=start + 4)
+
+
+class PlainNumbers:
+    """Columns of integers and floats in the batches of a mapped file, taken from where they lie.
+
+    Arrow would make an object of each column, which takes longer than to read 1,000 values of it.
+
+    Parameters
+    ----------
+    file : buffer
+        A whole file, little-endian.
+    heads : sequence of BatchHead
+        None of them compressed.
+    bodies : int64 array, shape (n_batches, 2)
+        Where in the file each body begins, and its bytes.
+    types : sequence of pyarrow.DataType
+        Of all columns.
+
+    Attributes
+    ----------
+    has : bool array, shape (n_columns,)
+        Which columns are such; none where some are nested, since then it is not known where the others lie.
+
+    Raises
+    ------
+    ValueError
+        When a column reaches beyond its batch.
+    """
+
+    def __init__(
+        self, file: Any, heads: Sequence[BatchHead], bodies: NDArray[np.int64], types: Sequence[pa.DataType]
+    ) -> None:
+        self._bytes = np.frombuffer(file, dtype=np.uint8)
+        self._heights = np.array([head.n_rows for head in heads], dtype=np.int64)
+        self._ids = np.array([one.id for one in types], dtype=np.intp)
+        self._dtypes: dict[int, np.dtype[Any]] = {}
+        self.has = np.zeros(len(types), dtype=np.bool_)
+        n_buffers = np.empty(len(types), dtype=np.int64)
+        views = np.zeros(len(types), dtype=np.bool_)
+        item_bytes = np.ones(len(types), dtype=np.int64)
+        for key in np.unique(self._ids).tolist():
+            here = self._ids == key
+            one = types[int(np.argmax(here))]
+            if pt.is_nested(one) or pt.is_run_end_encoded(one):
+                return
+            views |= here & any(is_view(one) for is_view in _VIEWS)
+            n_buffers[here] = 0 if pt.is_null(one) else 3 if any(is_text(one) for is_text in _TEXT) else 2
+            if pt.is_integer(one) or pt.is_float32(one) or pt.is_float64(one):
+                self._dtypes[key] = dtype = np.dtype(one.to_pandas_dtype()).newbyteorder("=")
+                item_bytes[here] = dtype.itemsize
+        plain = np.isin(self._ids, list(self._dtypes))
+        shape = len(heads), len(types)
+        self._starts = np.zeros(shape, dtype=np.int64)
+        self._bitmaps = np.full(shape, -1, dtype=np.int64)
+        for b, (head, (start, size)) in enumerate(zip(heads, bodies.tolist(), strict=True)):
+            count = n_buffers.copy()
+            if len(head.further) != np.count_nonzero(views):
+                return
+            count[views] += head.further
+            if len(head.nodes) != len(types) or count.sum() != len(head.buffers):
+                return
+            first = np.cumsum(count)[plain] - 2
+            (rows, nulls), values = head.nodes[plain].T, head.buffers[first + 1]
+            needed = head.n_rows * item_bytes[plain]
+            bitmaps = np.where(nulls[:, np.newaxis] != 0, head.buffers[first], 0)
+            if np.any(rows != head.n_rows) or not (
+                _inside(values, needed, size) and _inside(bitmaps, (nulls != 0) * -(-head.n_rows // 8), size)
+            ):
+                raise ValueError("a column reaches beyond its batch")
+            places = start + values[:, 0]
+            if np.any(places % item_bytes[plain]):  # which no writer leaves
+                return
+            self._starts[b, plain] = places // item_bytes[plain]
+            self._bitmaps[b, plain] = np.where(nulls != 0, start + bitmaps[:, 0], -1)
+        self.has = plain
+
+    def values(self, columns: NDArray[np.intp], out: NDArray[Any], rows: NDArray[np.intp]) -> None:
+        """Write columns to rows of a float32 or float64 array, NaN where missing. O(values)."""
+        ids = self._ids[columns]
+        for key in np.unique(ids).tolist():
+            here = np.flatnonzero(ids == key)
+            dtype = self._dtypes[key]
+            whole = len(self._bytes) - len(self._bytes) % dtype.itemsize
+            gather_numbers(
+                self._bytes[:whole].view(dtype), self._starts[:, columns[here]], self._bytes,
+                self._bitmaps[:, columns[here]], self._heights, rows[here], out,
+            )  # fmt: skip
+
+
+def _inside(buffers: NDArray[np.int64], needed: NDArray[np.int64], size: int) -> bool:
+    """Whether buffers are as long as needed, and lie in a body."""
+    starts, lengths = buffers.T
+    return bool(np.all((starts >= 0) & (lengths >= needed) & (lengths <= size) & (starts <= size - lengths)))
