@@ -16,7 +16,7 @@ from miscreen.resources import BLOCKS_IN_FLIGHT, BlockPlan, reuse_freed_memory
 from miscreen.tables import Progress
 from miscreen.tables.source import TableSource
 
-SLICE_BYTES = 1 << 20  # columns scored in one call: enough to hide the call, few enough for the L2 cache
+SLICE_BYTES = 4 << 20  # columns scored in one call: a thread that waits for the GIL behind each wakes 50 us later
 _PROGRESS_SECONDS = 0.1
 
 

@@ -42,7 +42,7 @@ class TableSource(ABC):
     types: NDArray[np.uint8]
     value_bytes: int
     held_bytes: int = 0
-    grain_bytes: int = 2 << 20
+    grain_bytes: int = 4 << 20
 
     @abstractmethod
     def values(self, columns: NDArray[np.intp]) -> NDArray[Any]:
