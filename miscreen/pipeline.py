@@ -17,6 +17,7 @@ from miscreen.tables import Progress
 from miscreen.tables.source import TableSource
 
 SLICE_BYTES = 4 << 20  # columns scored in one call: a thread that waits for the GIL behind each wakes 50 us later
+_BLOCKS_EACH = 8  # for every thread, at least: the last to end keeps the others waiting for its block
 _PROGRESS_SECONDS = 0.1
 
 
@@ -39,7 +40,7 @@ def run_blocks(
     """
     reuse_freed_memory()
     feature_bytes = max(1, source.n_samples * source.value_bytes)
-    share = -(-len(columns) // threads)
+    share = -(-len(columns) // (_BLOCKS_EACH * threads))
     size = max(1, min(plan.block_features, source.grain_bytes // feature_bytes, share))
     at_once = max(1, min(threads, BLOCKS_IN_FLIGHT * plan.block_features // (2 * size)))
     step = max(1, SLICE_BYTES // (8 * max(1, source.n_samples)))
