@@ -499,7 +499,7 @@ def test_warmup_ranks_by_every_method_and_lane(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr(_cache, "CACHE_DIR", tmp_path)
     (tmp_path / "a.code").touch()
     assert main(["warmup"]) == 0
-    lanes, targets = ("memory", ".csv", ".parquet"), ("number", "group", "label")
+    lanes, targets = ("memory", ".csv", ".parquet", ".arrow"), ("number", "group", "label")
     alone = {(lane, "single", "pearson") for lane in lanes}
     assert asked == alone | {(lane, target, method) for lane in lanes for target in targets for method in ESTIMATORS}
     assert strategies == ["mrmr", "cmim"]

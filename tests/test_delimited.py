@@ -5,6 +5,7 @@ import datetime as dt
 import gzip
 import io
 import itertools
+import os
 
 import numpy as np
 import polars
@@ -220,6 +221,11 @@ def test_without_header(tmp_path):
     with read("1;x\n2;y\n", tmp_path, header=False) as table:
         assert table.names == ["column_1", "column_2"]
         assert table.values(np.arange(2)).tolist() == [[1, 2], [0, 1]]
+
+
+def test_bytes_that_are_no_text_cannot_mean_missing():
+    with pytest.raises(InputError, match="no UTF-8 text"):
+        ReadOptions(null_values=("NA", os.fsdecode(b"n\xe9ant")))
 
 
 @pytest.mark.parametrize("delimiter", ["ab", "", "5", "e", ".", "-", '"', "\n", "é"])

@@ -7,6 +7,7 @@ import gzip
 import io
 import lzma
 import pickle
+import struct
 import sys
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,10 @@ from miscreen.model import ColumnType, FeatureBlock
 from miscreen.pipeline import run_blocks
 from miscreen.resources import BlockPlan, Resources, plan_blocks
 from miscreen.tables import open_table
-from miscreen.tables.encoding import types_of_schema
+from miscreen.tables.arrow import ArrowSource
+from miscreen.tables.batches import batch_head
+from miscreen.tables.encoding import encode, types_of_schema
+from miscreen.tables.flatbuffers import follow
 
 CODES = [0, 1, 0, np.nan, 2, 3, 4, 1, np.nan, 5, 0, 2]
 
@@ -162,6 +166,101 @@ def test_files_of_polars(compression: Any, typed_table: pa.Table, tmp_path: Path
         with open_table(tmp_path / name, resources=resources) as table:
             assert table.names == frame.columns
             np.testing.assert_array_equal(table.values(columns), expected, err_msg=name)
+
+
+_PLAIN = [pa.float32(), pa.float64(), *(pa.type_for_alias(f"{u}int{w}") for u in ("", "u") for w in (8, 16, 32, 64))]
+_OTHERS = [pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int8(), pa.string()), pa.null(),
+           pa.bool_(), pa.float16(), pa.date32(), pa.timestamp("us"), pa.decimal128(20, 2)]  # fmt: skip
+
+
+def table_of(types: list[pa.DataType], n: int, random: np.random.Generator) -> pa.Table:
+    """Columns of these types, half of them with values missing."""
+    columns = []
+    for arrow_type in types:
+        cells: list[Any] = random.integers(0, 100, n).tolist()
+        if random.random() < 0.5:
+            cells = [None if random.random() < 0.3 else cell for cell in cells]
+        if pa.types.is_null(arrow_type):
+            columns.append(pa.nulls(n))
+        elif pa.types.is_boolean(arrow_type):
+            columns.append(pa.array([None if cell is None else cell > 50 for cell in cells]))
+        elif pa.types.is_floating(arrow_type) or pa.types.is_integer(arrow_type):
+            columns.append(pa.array(cells, pa.int64()).cast(pa.float64()).cast(arrow_type))
+        elif pa.types.is_temporal(arrow_type):
+            columns.append(pa.array(cells, pa.int32() if pa.types.is_date(arrow_type) else pa.int64()).cast(arrow_type))
+        elif pa.types.is_decimal(arrow_type):
+            columns.append(pa.array(cells, pa.int32()).cast(arrow_type))
+        else:
+            columns.append(pa.array([None if cell is None else f"level {cell:09}" for cell in cells]).cast(arrow_type))
+    return pa.table(columns, names=[f"c{i}" for i in range(len(types))])
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_plain_numbers_of_an_arrow_file_are_what_arrow_reads(seed: int, tmp_path: Path, resources: Resources) -> None:
+    random = np.random.default_rng(seed)
+    pool = _PLAIN if seed % 4 == 0 else _PLAIN[:1] if seed % 4 == 1 else _PLAIN + _OTHERS
+    types = [pool[i] for i in random.integers(len(pool), size=random.integers(1, 30))]
+    table = table_of(types, int(random.integers(0, 40)), random)
+    with pa.ipc.new_file(tmp_path / "t.arrow", table.schema) as writer:
+        writer.write_table(table, max_chunksize=int(random.integers(1, 50)))
+    columns = random.integers(len(types), size=12)
+    with open_table(tmp_path / "t.arrow", resources=resources) as found:
+        assert isinstance(found, ArrowSource) and found._plain is not None
+        np.testing.assert_array_equal(found._plain.has, [one in _PLAIN for one in types])
+        values = found.values(columns)
+    expected = encode(table.select(columns.tolist()))
+    assert values.dtype == expected.dtype
+    np.testing.assert_array_equal(values, expected)
+
+
+def test_the_largest_integers_are_rounded_as_arrow_does(tmp_path: Path, resources: Resources) -> None:
+    signed = [2**63 - 1, -(2**63), 2**53 + 1, -(2**53) - 1, 9007199254740993, None]
+    table = pa.table(
+        {"i": pa.array(signed, pa.int64()), "u": pa.array([2**64 - 1, 2**63 + 1, 0, 1, 2, None], pa.uint64())}
+    )
+    write_arrow(table, tmp_path / "t.arrow")
+    with open_table(tmp_path / "t.arrow", resources=resources) as found:
+        np.testing.assert_array_equal(found.values(np.arange(2)), encode(table))
+
+
+@pytest.mark.parametrize("compression", [None, "zstd"])
+def test_nested_columns_leave_all_to_arrow(compression: Any, tmp_path: Path, resources: Resources) -> None:
+    table = pa.table({"a": [1.0, None], "list": [[1.0], [2.0, 3.0]], "b": [3.0, 4.0]})
+    options = pa.ipc.IpcWriteOptions(compression=compression)
+    with pa.ipc.new_file(tmp_path / "t.arrow", table.schema, options=options) as writer:
+        writer.write_table(table)
+    with open_table(tmp_path / "t.arrow", resources=resources) as found:
+        np.testing.assert_array_equal(found.values(np.array([2, 0])), [[3.0, 4.0], [1.0, np.nan]])
+
+
+def test_numbers_that_reach_beyond_an_arrow_file_are_refused(tmp_path: Path, resources: Resources) -> None:
+    """Every number in the metadata of a batch is made larger, and smaller than 0, in turn."""
+    whole = io.BytesIO()
+    table = pa.table({"a": np.arange(64.0), "b": pa.array([1, None] * 32, pa.int32())})
+    with pa.ipc.new_file(whole, table.schema) as writer:
+        writer.write_table(table)
+    content = whole.getvalue()
+    view = memoryview(content)
+    end = len(view) - 10
+    footer = view[end - int.from_bytes(view[end : end + 4], "little") : end]
+    blocks = follow(footer, int.from_bytes(footer[:4], "little"), 3)
+    offset, length = struct.unpack_from("<qi", footer, blocks + 4)
+    head = batch_head(view[offset + 8 : offset + length])
+    assert head is not None
+    refused = 0
+    for numbers in (head.nodes, head.buffers):
+        start = numbers.__array_interface__["data"][0] - np.frombuffer(view, np.uint8).__array_interface__["data"][0]
+        for i in range(numbers.size):
+            for wrong in (1 << 40, -8, (1 << 63) - 8):
+                changed = bytearray(content)
+                changed[start + 8 * i : start + 8 * i + 8] = wrong.to_bytes(8, "little", signed=True)
+                (tmp_path / "t.arrow").write_bytes(changed)
+                try:
+                    with open_table(tmp_path / "t.arrow", resources=resources) as found:
+                        assert found.values(np.arange(2)).shape == (2, 64)  # a bitmap where no value is missing, say
+                except DataError:
+                    refused += 1
+    assert refused == 27  # all but the number of nulls in one column, and a bitmap that the other has no use for
 
 
 def test_floats_keep_their_width(tmp_path: Path, resources: Resources) -> None:

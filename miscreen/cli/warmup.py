@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,6 +77,7 @@ def index_large_text() -> None:
 def small_sources(directory: Path) -> Iterator[Any]:
     """The same table in memory and in files: every lane by which values arrive has kernels of its own."""
     import pyarrow.csv
+    import pyarrow.feather
     import pyarrow.parquet
 
     table = small_table()
@@ -83,6 +85,7 @@ def small_sources(directory: Path) -> Iterator[Any]:
     for source, write in (
         (directory / "table.csv", pyarrow.csv.write_csv),
         (directory / "table.parquet", pyarrow.parquet.write_table),
+        (directory / "table.arrow", partial(pyarrow.feather.write_feather, compression="uncompressed")),
     ):
         write(table, source)
         yield source

@@ -65,6 +65,8 @@ class ReadOptions:
 
     def __post_init__(self) -> None:
         for token in self.null_values:
+            if any("\ud800" <= c <= "\udfff" for c in token):  # how Python holds bytes that are no text
+                raise InputError(f"{token!r} is no UTF-8 text, so no cell can hold it", "Give it in UTF-8")
             if len(token.encode()) > _LONGEST_NULL:
                 raise InputError(f"{token[:40]!r}... is too long to mean missing", "Give a shorter text")
         if self.delimiter is not None and not _can_mark(self.delimiter, '"'):
