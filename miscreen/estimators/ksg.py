@@ -135,7 +135,8 @@ class Ksg(Estimator):
             random = np.random.default_rng(0)
             self._shuffled = random.permutation(n)
             if target.kind == Kind.CONTINUOUS:  # in another order than the features
-                places, _ = self._told_apart(target.values[np.newaxis], target.order[np.newaxis], random.permutation(n))
+                alone = Batch(target.values[np.newaxis], target.kind, np.zeros(1, dtype=np.bool_))
+                places, _ = self._told_apart(alone, random.permutation(n))
                 target = Target(target.name, places[0], target.kind, target.nominal, target.rows)
         self._target = target
         self._k = options.k
@@ -195,7 +196,7 @@ class Ksg(Estimator):
         target = self._target
         values, order = batch.values, batch.order
         if self._untied and batch.kind == Kind.CONTINUOUS and batch.repeats.any():
-            values, order = self._told_apart(values, order, self._shuffled)
+            values, order = self._told_apart(batch, self._shuffled)
         mi = np.empty(len(values))
         method = np.empty(len(values), dtype=np.int64)
         tail = (self._k, self._scale, self._psi, mi, method, terms)
@@ -219,9 +220,7 @@ class Ksg(Estimator):
             class_feature_mi(values, order, self._ascending, target.order, *tail)
         return Scores(mi, [METHODS[code] for code in method])
 
-    def _told_apart(
-        self, values: Floats, order: NDArray[np.intp], shuffled: NDArray[np.intp]
-    ) -> tuple[Floats, NDArray[np.intp]]:
-        places, places_order = np.empty_like(values), np.empty_like(order)
-        spread_ties(values, order, shuffled, self._untied, places, places_order)
+    def _told_apart(self, batch: Batch, shuffled: NDArray[np.intp]) -> tuple[Floats, NDArray[np.intp]]:
+        places, places_order = np.empty_like(batch.values), np.empty_like(batch.order)
+        spread_ties(batch.values, batch.order, batch.repeats, shuffled, self._untied, places, places_order)
         return places, places_order

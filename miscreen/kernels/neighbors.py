@@ -83,13 +83,13 @@ def lay_columns(xs, x_order, ys, y_order, n_samples, k):
     first_of = np.empty(n_bins + 1, np.intp)
     n_columns = 0
     group = 0
-    current = -1
+    reached = 0  # the columns that begin up to the group: ceil(group n_bins / n), which need not be divided each time
     for i in range(n):
         if xs[i] != xs[group]:
             group = i
-        column = group * n_bins // n
-        if column != current:
-            current = column
+        if group * n_bins >= reached * n:
+            while reached * n <= group * n_bins:
+                reached += 1
             first_of[n_columns] = i
             n_columns += 1
         column_of[x_order[i]] = n_columns - 1
@@ -287,17 +287,24 @@ def neighbor_mi(
     target_margin = index_margin(scaled_target)
     kept = np.empty(n_samples)
     kept_order = np.empty(n_samples, np.intp)
+    untied = rank_table[: n_samples if scale == RANK else 0]  # what all columns without ties are like
+    untied_margin = index_margin(untied)
     for f in range(len(values)):
         n = present_count(values[f], order[f])
         xs = np.empty(n)
         for i in range(n):
             xs[i] = values[f, order[f, i]]
         mixed = is_tied(xs)
-        if n == n_samples and scale == RANK:
-            x_weight = 1.0
-            score_ranks(xs, rank_table)
+        x_margin = untied_margin
+        x_weight = 1.0
+        if n == n_samples and scale == RANK and not mixed:
+            xs = untied
         else:
-            x_weight = rescale(xs, scale)
+            if n == n_samples and scale == RANK:
+                score_ranks(xs, rank_table)
+            else:
+                x_weight = rescale(xs, scale)
+            x_margin = index_margin(xs)
         if n == n_samples:
             mixed = mixed or target_tied
             ys, y_order, y_margin, y_weight = scaled_target, target_order, target_margin, target_weight
@@ -312,7 +319,6 @@ def neighbor_mi(
             mixed = mixed or is_tied(ys)
             y_weight = rescale(ys, scale)
             y_margin = index_margin(ys)
-        x_margin = index_margin(xs)
         mi[f], combined = pair_mi(
             xs, order[f], x_margin, x_weight, ys, y_order, y_margin, y_weight, n_samples, k, mixed, psi, terms[f],
             series[f],

@@ -112,29 +112,30 @@ def untied(values, order):
 
 
 @kernel
-def spread_ties(values, order, shuffled, share, places, places_order):
+def spread_ties(values, order, repeats, shuffled, share, places, places_order):
     """Replace features (n_features, n) by places in their order, where only large groups of ties stay together.
 
     Ties of less than that share of the samples present follow one another as in `shuffled`, a permutation of the
-    samples. values: float, NaN = missing; order: argsort, NaN last; written are places, float64, NaN where missing,
-    and places_order, intp, their argsort. O(n) each; features without ties are copied.
+    samples. values: float, NaN = missing; order, repeats: by `argsort_rows`; written are places, float64, NaN where
+    missing, and places_order, intp, their argsort. O(n) each; features without ties are copied.
     """
     group, following = np.empty(len(shuffled), np.intp), np.empty(len(shuffled), np.intp)
     for f in range(len(values)):
-        n = present_count(values[f], order[f])
-        tied = False
-        start = 0
-        for i in range(n):
-            if values[f, order[f, i]] != values[f, order[f, start]]:
-                start = i
-            tied |= start < i
-            group[order[f, i]] = start
         for i in range(len(shuffled)):
             places[f, i] = values[f, i]
+        for i in range(len(shuffled)):
             places_order[f, i] = order[f, i]
-        if not tied:
+        n_repeats = 0
+        for repeated in repeats[f]:
+            n_repeats += repeated
+        if n_repeats == 0:
             continue
+        n = present_count(values[f], order[f])
+        start = 0
         for i in range(n):
+            if not repeats[f, i]:
+                start = i
+            group[order[f, i]] = start
             following[i] = i
         for sample in shuffled:
             if not np.isnan(values[f, sample]):
