@@ -17,6 +17,7 @@ from miscreen.tables import Progress
 from miscreen.tables.source import TableSource
 
 SLICE_BYTES = 4 << 20  # columns scored in one call: a thread that waits for the GIL behind each wakes 50 us later
+ALL_SLICES_BYTES = 64 << 20  # of all threads: a method may take four times as much again
 _BLOCKS_EACH = 8  # for every thread, at least: the last to end keeps the others waiting for its block
 _PROGRESS_SECONDS = 0.1
 
@@ -43,7 +44,7 @@ def run_blocks(
     share = -(-len(columns) // (_BLOCKS_EACH * threads))
     size = max(1, min(plan.block_features, source.grain_bytes // feature_bytes, share))
     at_once = max(1, min(threads, BLOCKS_IN_FLIGHT * plan.block_features // (2 * size)))
-    step = max(1, SLICE_BYTES // (8 * max(1, source.n_samples)))
+    step = max(1, min(SLICE_BYTES, ALL_SLICES_BYTES // at_once) // (8 * max(1, source.n_samples)))
 
     def work(first: int) -> int:
         block = source.block(columns[first : first + size], first)
