@@ -580,6 +580,21 @@ def test_kernels_are_certain_once_the_kind_of_the_target_is_known() -> None:
     assert "moments.rank_correlations" in kernels("copula", "copula+discrete", sure=False)  # of some such targets
 
 
+def test_helpers_hear_of_the_kind_of_the_target_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    hears = subprocess.Popen([sys.executable, "-c", "print(input(), input())"], stdin=-1, stdout=-1, text=True)
+    gone = subprocess.Popen([sys.executable, "-c", ""], stdin=-1)
+    gone.wait()
+    monkeypatch.setattr(_ahead, "_running", [gone, hears])
+    monkeypatch.setattr(_ahead, "_users", [])
+    _ahead.expect("kde+discrete")  # nobody compiles
+    monkeypatch.setattr(_ahead, "_users", ["kde"])
+    for kind in ("continuous", "continuous", "discrete"):
+        _ahead.expect(f"kde+{kind}")
+    assert hears.communicate()[0] == "kde+continuous kde+discrete\n"
+    assert gone.stdin is not None
+    gone.stdin.close()
+
+
 def test_the_list_of_needed_kernels_is_true() -> None:
     """``python tests/needed_kernels.py`` writes it anew."""
     command = [sys.executable, str(Path(__file__).with_name("needed_kernels.py")), "--print"]

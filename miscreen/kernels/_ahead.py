@@ -31,14 +31,16 @@ def needed(users: Iterable[str]) -> list[tuple[str, str, bool]]:
     A user is a method, or ``auto+discrete``: a method with the kind of its target, once that is known. Of what is not
     certain the smallest come first, since a run begins with what most columns need, which is large.
     """
-    rows = [line.split("\t") for line in NEEDED.read_text().splitlines()]
-    always = set(users)
-    known = {user.partition("+")[0] for user in always if "+" in user}
-    perhaps = {word for who, _, _ in rows for word in who.split() if word.strip("?") in always}
-    perhaps |= {word for who, _, _ in rows for word in who.split() if word.partition("+")[0] in always - known}
-    sure = [(kernel, types, True) for who, kernel, types in rows if always.intersection(who.split())]
-    rest = [(kernel, types, False) for who, kernel, types in rows if perhaps.intersection(who.split())]
-    return sure + [entry for entry in reversed(rest) if (*entry[:2], True) not in sure]
+    words = set(users)
+    open_still = words - {word.partition("+")[0] for word in words if "+" in word}
+    sure, rest = [], []
+    for line in NEEDED.read_text().splitlines():
+        who, kernel, types = line.split("\t")
+        if words.intersection(who.split()):
+            sure.append((kernel, types, True))
+        elif any(word.strip("?") in words or word.partition("+")[0] in open_still for word in who.split()):
+            rest.append((kernel, types, False))
+    return sure + rest[::-1]
 
 
 def start(users: Iterable[str], processes: int) -> None:
@@ -58,13 +60,13 @@ def start(users: Iterable[str], processes: int) -> None:
 
 def expect(user: str) -> None:
     """Say more exactly who will need kernels, such as ``auto+discrete``, to those who compile them."""
-    if _users:
-        _users.append(user)
+    if not _users or user in _users:
+        return
+    _users.append(user)
     for process in _running:
-        with contextlib.suppress(OSError, ValueError):  # it has done its work
-            assert process.stdin is not None
-            process.stdin.write(f"{user}\n".encode())
-            process.stdin.flush()
+        assert process.stdin is not None
+        with contextlib.suppress(OSError):  # it has done its work
+            os.write(process.stdin.fileno(), f"{user}\n".encode())
 
 
 def compile_next() -> bool:

@@ -66,11 +66,11 @@ class _Kernel(_Compilable):
             return self._machines[types]
 
     def _kept_machine(self, types: tuple[str, ...]) -> Machine:
-        from miscreen.kernels._ahead import compile_next
-
         code = self._code(types)
         found = self._read(code)
         if found is None:
+            from miscreen.kernels._ahead import compile_next
+
             code.claim(meanwhile=compile_next)
             found = self._read(code)
             if found is None:
