@@ -218,7 +218,8 @@ def _normalised(z, skew):
     lean = abs(skew)
     if skew * z <= 0.0 or lean < 1e-4:
         return z
-    return math.copysign(min(abs(z), 6.0 / lean * (np.cbrt(1.0 + 0.5 * lean * abs(z)) - 1.0) + lean / 6.0), z)
+    root = math.expm1(math.log1p(0.5 * lean * abs(z)) / 3.0)  # of 1 + what it is of, less 1: all digits count
+    return math.copysign(min(abs(z), 6.0 / lean * root + lean / 6.0), z)
 
 
 @inner
