@@ -37,7 +37,7 @@ from miscreen.tables.delimited import NULL_TOKENS, ReadOptions
 from miscreen.tables.encoding import encode
 
 CASE_SECONDS = 240  # a case that takes longer hangs; the first may have to compile
-CASE_BYTES = 512 << 20  # and one that takes more memory has no bound
+CASE_BYTES = 1 << 30  # and one that takes more memory, of which the making of its table may take most, has no bound
 MEMORY = 8 << 20
 
 HOSTILE = [
