@@ -147,7 +147,7 @@ def scores_of_ours(method: str, **options: Any) -> Callable[..., Floats]:
         from miscreen.model import Batch, Kind, Target, codes_by_appearance
 
         values = codes_by_appearance(target).astype(np.float64) if y else target
-        labels = y and values.max() > 1  # as of text: more than two classes have no order
+        labels = bool(y and values.max() > 1)  # as of text: more than two classes have no order
         cls = estimator_class(method)
         bound = cls(Target("y", values, Kind(y), labels, np.arange(len(values))), cls.make_options(options))
         found = np.empty(len(features))

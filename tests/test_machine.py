@@ -35,6 +35,11 @@ def total(values: Any) -> Any:
 
 
 @kernel
+def same(number: Any) -> Any:
+    return number
+
+
+@kernel
 def nothing(values: Any) -> None:
     values[:] = 7
 
@@ -51,6 +56,11 @@ def test_arrays_tuples_and_numbers_go_in_and_come_out() -> None:
     assert (size, twice) == (11, True)
     assert made.flags.writeable
     assert made.flags.owndata
+
+
+@pytest.mark.parametrize("number", [True, 3, 0.5, np.True_, np.int64(-3), np.uint64(2**64 - 1), np.float64(0.5)])
+def test_numbers_of_numpy_are_as_good_as_those_of_python(number: Any) -> None:
+    assert same(number) == number
 
 
 def test_arrays_need_not_be_contiguous_and_may_be_empty() -> None:

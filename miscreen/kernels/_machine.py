@@ -24,7 +24,7 @@ _NAMES = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32"
 _DTYPES = {np.dtype(name): name for name in _NAMES}
 _LAID_OUT = 0x101  # of an array's flags: C-contiguous, aligned
 _ALIGNED = 0x100
-_SCALARS = {bool: "bool", np.bool_: "bool", int: "int64", np.int64: "int64", float: "float64", np.float64: "float64"}
+_SCALARS = {bool: "bool", int: "int64", np.int64: "int64", float: "float64", np.float64: "float64"}
 _FORMATS = {"bool": "?", "int64": "q", "uint64": "Q", "float64": "d"}  # of results, in C's own alignment
 _NONE = -2  # what Numba's functions answer when they return None
 _COMPILERS_OWN = re.compile(rb"(?<=\0)__(?!unnamed)[a-z0-9_]+(?=\0)")  # among the symbols of an object file
@@ -135,6 +135,9 @@ def lay_out(arguments: Sequence[Any], types: list[str], slots: list[int | float]
         elif kind in _SCALARS:
             types.append(_SCALARS[kind])
             slots.append(argument)
+        elif kind is np.bool_:  # which is no whole number to `struct`
+            types.append("bool")
+            slots.append(bool(argument))
         elif kind is np.uint64:
             types.append("uint64")
             slots.append(int(argument.view(np.int64)))
