@@ -247,6 +247,10 @@ def test_numbers_that_reach_beyond_an_arrow_file_are_refused(tmp_path: Path, res
     offset, length = struct.unpack_from("<qi", footer, blocks + 4)
     head = batch_head(view[offset + 8 : offset + length])
     assert head is not None
+    more_rows = content.replace((64).to_bytes(8, "little"), (2**61 + 8).to_bytes(8, "little"))  # times 8, 64 again
+    (tmp_path / "t.arrow").write_bytes(more_rows)
+    with pytest.raises(DataError, match="beyond"):
+        open_table(tmp_path / "t.arrow", resources=resources)
     refused = 0
     for numbers in (head.nodes, head.buffers):
         start = numbers.__array_interface__["data"][0] - np.frombuffer(view, np.uint8).__array_interface__["data"][0]

@@ -134,6 +134,8 @@ class PlainNumbers:
             count[views] += head.further
             if len(head.nodes) != len(types) or count.sum() != len(head.buffers):
                 return
+            if plain.any() and not 0 <= head.n_rows <= size:  # of a byte each at least; so that no product is too large
+                raise ValueError("a column reaches beyond its batch")
             first = np.cumsum(count)[plain] - 2
             (rows, nulls), values = head.nodes[plain].T, head.buffers[first + 1]
             needed = head.n_rows * item_bytes[plain]
