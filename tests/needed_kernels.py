@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import miscreen
-from miscreen.cli.warmup import TARGETS, index_large_text, small_sources, small_table
+from miscreen.cli.warmup import NARROW, TARGETS, index_large_text, small_sources, small_table
 from miscreen.estimators import ESTIMATORS
 from miscreen.kernels import _ahead, _jit
 from miscreen.model import Kind
@@ -51,7 +51,7 @@ def _files(_: str, target: str) -> Used:
         with tempfile.TemporaryDirectory() as directory:
             for source in small_sources(Path(directory)):
                 miscreen.rank(source, target, "pearson", threads=1)
-                miscreen.rank(source, "single", "pearson", features=["single with gaps"], threads=1)
+                miscreen.rank(source, "single", "pearson", features=NARROW, threads=1)
         index_large_text()
 
     return _called(run)

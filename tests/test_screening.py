@@ -257,7 +257,7 @@ def test_an_error_in_a_worker_names_the_features(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(screening, "estimator_class", lambda name: Broken)
     with pytest.raises(ZeroDivisionError, match="by design") as error:
         miscreen.rank(mixed_frame().select("y", "near", "count"), "y", METHOD, threads=1)
-    assert error.value.__notes__ == ["while scoring features 'near' to 'count'"]
+    assert error.value.__notes__ == ["while scoring features 'near' to 'near'"]
 
 
 class TestBadRequests:

@@ -168,9 +168,10 @@ def test_files_of_polars(compression: Any, typed_table: pa.Table, tmp_path: Path
             np.testing.assert_array_equal(table.values(columns), expected, err_msg=name)
 
 
-_PLAIN = [pa.float32(), pa.float64(), *(pa.type_for_alias(f"{u}int{w}") for u in ("", "u") for w in (8, 16, 32, 64))]
-_OTHERS = [pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int8(), pa.string()), pa.null(),
-           pa.bool_(), pa.float16(), pa.date32(), pa.timestamp("us"), pa.decimal128(20, 2)]  # fmt: skip
+_PLAIN = [pa.float32(), pa.float64(), pa.int8(), pa.int32(), pa.int64()]
+_OTHERS = [pa.int16(), pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64(), pa.float16(), pa.bool_(), pa.null(),
+           pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int8(), pa.string()),
+           pa.date32(), pa.timestamp("us"), pa.decimal128(20, 2)]  # fmt: skip
 
 
 def table_of(types: list[pa.DataType], n: int, random: np.random.Generator) -> pa.Table:
@@ -261,6 +262,29 @@ def test_numbers_that_reach_beyond_an_arrow_file_are_refused(tmp_path: Path, res
                 except DataError:
                     refused += 1
     assert refused == 27  # all but the number of nulls in one column, and a bitmap that the other has no use for
+
+
+def test_types_that_are_not_of_arrow_itself_leave_all_to_arrow(tmp_path: Path, resources: Resources) -> None:
+    """They share a number, whatever they are made of: the buffers of two may be as many as of two others."""
+    text = pa.ExtensionArray.from_storage(pa.json_(pa.string()), pa.array([f'"item {i:05}"' for i in range(16)]))
+    nothing = pa.ExtensionArray.from_storage(pa.opaque(pa.null(), "geo", "there"), pa.nulls(16))
+    columns: dict[str, Any] = {"p": text, "q": text, "a": np.arange(16.0), "o": nothing, "r": nothing}
+    for names in ("pqaor", "paqor", "opaqr"):
+        table = pa.table({name: columns[name] for name in names})
+        write_arrow(table, tmp_path / "t.arrow")
+        with open_table(tmp_path / "t.arrow", resources=resources) as found:
+            np.testing.assert_array_equal(found.values(np.array([names.index("a")])), [np.arange(16.0)])
+
+
+def test_batches_of_fewer_rows_than_none_are_refused(tmp_path: Path, resources: Resources) -> None:
+    for column in (np.arange(96.0), [f"{i}" for i in range(96)]):
+        table, whole = pa.table({"a": column}), io.BytesIO()
+        with pa.ipc.new_file(whole, table.schema) as writer:
+            writer.write_table(table, max_chunksize=77)
+        fewer = whole.getvalue().replace((19).to_bytes(8, "little"), (-19).to_bytes(8, "little", signed=True))
+        (tmp_path / "t.arrow").write_bytes(fewer)
+        with pytest.raises(DataError, match="-19 rows"):
+            open_table(tmp_path / "t.arrow", resources=resources)
 
 
 def test_rows_whose_bytes_cannot_be_counted_are_refused(tmp_path: Path, resources: Resources) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _ROWS = 60
+NARROW = ("single with gaps", "tiny")  # columns that fit float32
 TARGETS = ("number", "group", "label")  # continuous, of two values, of several without an order
 
 
@@ -56,7 +57,7 @@ def warmup(quiet: Quiet = False) -> None:
             for target in TARGETS:
                 for method in ESTIMATORS:  # whose options choose among no kernels
                     miscreen.rank(source, target, method, threads=1)
-            miscreen.rank(source, "single", "pearson", features=["single with gaps"], threads=1)  # float32 alone
+            miscreen.rank(source, "single", "pearson", features=NARROW, threads=1)  # float32 alone
         index_large_text()
         for strategy in ("mrmr", "cmim"):  # pairs, and pairs with the target
             miscreen.select(small_table(), "number", strategy=strategy, top=2, threads=1)
@@ -104,6 +105,8 @@ def small_table() -> pa.Table:
         "group": (number > 0).astype(np.int64),
         "label": np.array(["a", "b", "c"])[np.digitize(number, (-0.4, 0.4))],
         "double": random.standard_normal(_ROWS),
+        "tiny": random.integers(0, 100, _ROWS, dtype=np.int8),
+        "short": random.integers(0, 10_000, _ROWS, dtype=np.int32),
         "single": random.standard_normal(_ROWS).astype(np.float32),
         "zeros": np.maximum(random.standard_normal(_ROWS), 0.0),
         "levels": random.integers(0, 4, _ROWS),

@@ -13,8 +13,8 @@ from miscreen.estimators.ksg import TIED, Ksg, KsgOptions
 from miscreen.estimators.plugin import plugin_errors
 from miscreen.inference.permutation import generator
 from miscreen.model import Batch, Floats, Kind, Scores, Target
-from miscreen.pipeline import SLICE_BYTES
 
+_HALVES_BYTES = 1 << 20  # random halves of one feature that are looked at together
 COLUMNS = ("ci_low", "ci_high")
 PLANE, LINE = (3, 16), (8, 32)  # neighbours near and far, for two continuous columns and for one
 SHARED = {PLANE: 1.6, LINE: 1.35}  # variance of a mean of local terms, over that of independent ones
@@ -125,7 +125,7 @@ class Intervals:
         found = []
         remaining = self._replicates or 0
         while remaining:
-            halves = np.tile(batch.values[f], (min(remaining, max(1, SLICE_BYTES // (8 * len(batch.values[f])))), 1))
+            halves = np.tile(batch.values[f], (min(remaining, max(1, _HALVES_BYTES // (8 * len(batch.values[f])))), 1))
             for row in halves:
                 row[random.permutation(present)[: len(present) // 2]] = np.nan
             found.append(estimate.score(Batch(halves, batch.kind, np.full(len(halves), batch.nominal[f]))).mi)

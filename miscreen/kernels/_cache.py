@@ -140,11 +140,12 @@ class Code:
 
     def claim(self, meanwhile: Callable[[], bool]) -> None:
         """Be the one who compiles it, once nobody else does; what to do until then says whether it did anything."""
-        until = time.monotonic() + _LONGEST_WAIT
+        waited = 0.0
         while Code._patient and not self._try():
             if not meanwhile():
                 time.sleep(_POLL)
-            Code._patient = time.monotonic() < until
+                waited += _POLL
+                Code._patient = waited < _LONGEST_WAIT
 
     def _try(self) -> bool:
         """Take the lock; False when another process has it, and True as well when there can be none."""

@@ -16,6 +16,13 @@ from miscreen.kernels.gather import gather_numbers
 from miscreen.tables.flatbuffers import follow, table_field
 
 _RECORD_BATCH = 3  # MessageHeader in Arrow's format/Message.fbs
+_DTYPES: dict[int, np.dtype[Any]] = {  # each is a kernel more to compile
+    pa.float32().id: np.dtype(np.float32),
+    pa.float64().id: np.dtype(np.float64),
+    pa.int8().id: np.dtype(np.int8),
+    pa.int32().id: np.dtype(np.int32),
+    pa.int64().id: np.dtype(np.int64),
+}
 _TEXT = (pt.is_string, pt.is_large_string, pt.is_binary, pt.is_large_binary)
 _VIEWS = (pt.is_string_view, pt.is_binary_view)
 
@@ -57,8 +64,11 @@ def batch_head(metadata: memoryview) -> BatchHead | None:
         return None
     batch = follow(metadata, root, 2)
     length = table_field(metadata, batch, 0)
+    n_rows = 0 if length is None else struct.unpack_from("<q", metadata, length)[0]
+    if n_rows < 0:
+        raise ValueError(f"a batch says that it has {n_rows} rows")
     return BatchHead(
-        n_rows=0 if length is None else struct.unpack_from("<q", metadata, length)[0],
+        n_rows=n_rows,
         compressed=table_field(metadata, batch, 3) is not None,
         nodes=_numbers(metadata, batch, 1, 2).reshape(-1, 2),
         buffers=_numbers(metadata, batch, 2, 2).reshape(-1, 2),
@@ -76,7 +86,7 @@ def _numbers(metadata: memoryview, table: int, field: int, each: int) -> NDArray
 
 
 class PlainNumbers:
-    """Columns of integers and floats in the batches of a mapped file, taken from where they lie.
+    """Columns of the types of numbers most met, in the batches of a mapped file, taken from where they lie.
 
     Arrow would make an object of each column, which takes longer than to read 1,000 values of it.
 
@@ -94,7 +104,8 @@ class PlainNumbers:
     Attributes
     ----------
     has : bool array, shape (n_columns,)
-        Which columns are such; none where some are nested, since then it is not known where the others lie.
+        Which columns are such; none where some are nested or of a type that is not Arrow's own, since then it is not
+        known where the others lie.
 
     Raises
     ------
@@ -108,7 +119,6 @@ class PlainNumbers:
         self._bytes = np.frombuffer(file, dtype=np.uint8)
         self._heights = np.array([head.n_rows for head in heads], dtype=np.int64)
         self._ids = np.array([one.id for one in types], dtype=np.intp)
-        self._dtypes: dict[int, np.dtype[Any]] = {}
         self.has = np.zeros(len(types), dtype=np.bool_)
         n_buffers = np.empty(len(types), dtype=np.int64)
         views = np.zeros(len(types), dtype=np.bool_)
@@ -116,14 +126,13 @@ class PlainNumbers:
         for key in np.unique(self._ids).tolist():
             here = self._ids == key
             one = types[int(np.argmax(here))]
-            if pt.is_nested(one) or pt.is_run_end_encoded(one):
+            if pt.is_nested(one) or pt.is_run_end_encoded(one) or isinstance(one, pa.BaseExtensionType):
                 return
             views |= here & any(is_view(one) for is_view in _VIEWS)
             n_buffers[here] = 0 if pt.is_null(one) else 3 if any(is_text(one) for is_text in _TEXT) else 2
-            if pt.is_integer(one) or pt.is_float32(one) or pt.is_float64(one):
-                self._dtypes[key] = dtype = np.dtype(one.to_pandas_dtype()).newbyteorder("=")
-                item_bytes[here] = dtype.itemsize
-        plain = np.isin(self._ids, list(self._dtypes))
+            if key in _DTYPES:
+                item_bytes[here] = _DTYPES[key].itemsize
+        plain = np.isin(self._ids, list(_DTYPES))
         shape = len(heads), len(types)
         self._starts = np.zeros(shape, dtype=np.int64)
         self._bitmaps = np.full(shape, -1, dtype=np.int64)
@@ -134,7 +143,7 @@ class PlainNumbers:
             count[views] += head.further
             if len(head.nodes) != len(types) or count.sum() != len(head.buffers):
                 return
-            if plain.any() and not 0 <= head.n_rows <= size:  # of a byte each at least; so that no product is too large
+            if plain.any() and head.n_rows > size:  # of a byte each at least; so that no product is too large
                 raise ValueError("a column reaches beyond its batch")
             first = np.cumsum(count)[plain] - 2
             (rows, nulls), values = head.nodes[plain].T, head.buffers[first + 1]
@@ -156,11 +165,11 @@ class PlainNumbers:
         ids = self._ids[columns]
         for key in np.unique(ids).tolist():
             here = np.flatnonzero(ids == key)
-            dtype = self._dtypes[key]
+            dtype = _DTYPES[key]
             whole = len(self._bytes) - len(self._bytes) % dtype.itemsize
             gather_numbers(
-                self._bytes[:whole].view(dtype), self._starts[:, columns[here]], self._bytes,
-                self._bitmaps[:, columns[here]], self._heights, rows[here], out,
+                self._bytes[:whole].view(dtype), np.take(self._starts, columns[here], axis=1), self._bytes,
+                np.take(self._bitmaps, columns[here], axis=1), self._heights, rows[here], out,
             )  # fmt: skip
 
 
