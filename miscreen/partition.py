@@ -166,7 +166,7 @@ def rank_partitions(partitions: Sequence[Partition], metadata: Mapping[str, Any]
     """
     parts = sorted(partitions, key=lambda p: p.first)
     metadata = dict(metadata)
-    names = text_column([name for part in parts for name in part.names])
+    names = text_column(parts[0].names if len(parts) == 1 else [name for part in parts for name in part.names])
     kinds = np.concatenate([p.kinds for p in parts])
     metadata["n_features_with_infinite_values"] = int(sum(np.count_nonzero(p.n_infinite) for p in parts))
     digest = hashlib.sha256()

@@ -149,6 +149,9 @@ class Ranking(Result):
         factor = UNITS[unit]
         features = names if isinstance(names, pa.Array) else text_column(names)
         numbers = {method: number for number, method in enumerate(dict.fromkeys(methods))}
+        used = np.zeros(len(methods), dtype=np.int64)
+        if len(numbers) > 1:
+            used[:] = np.fromiter(map(numbers.__getitem__, methods), np.int64, len(methods))
 
         def labelled(labels: Sequence[str], codes: NDArray[Any]) -> pa.Array:
             return pa.DictionaryArray.from_arrays(_numbers(codes[order]), text_column(labels)).cast(pa.string())
@@ -161,7 +164,7 @@ class Ranking(Result):
             f"mi_{unit}": _numbers(mi[order] * factor),
             "n": _numbers(n[order]),
             "kind": labelled([k.label for k in Kind], kinds),
-            "method": labelled(list(numbers), np.fromiter(map(numbers.__getitem__, methods), np.int64, len(methods))),
+            "method": labelled(list(numbers), used),
             "status": labelled([s.label for s in Status], statuses),
         }
         for name, values in extras.items():

@@ -18,7 +18,7 @@ from miscreen.tables import Opening
 from miscreen.tables.batches import BatchHead, PlainNumbers, batch_head
 from miscreen.tables.encoding import check_names, column_types, encode, float_type, types_of_schema, widest_value
 from miscreen.tables.flatbuffers import follow, table_field
-from miscreen.tables.source import TableSource
+from miscreen.tables.source import TableSource, members
 
 _FILE_SUFFIX = 10  # the length of the footer, and "ARROW1"
 _RELEASE_BYTES = 32 << 20  # read before pages are given back: other threads may be about to read some of them
@@ -106,14 +106,14 @@ class ArrowSource(TableSource):
         return encoded
 
     def _encoded(self, columns: NDArray[np.intp]) -> NDArray[Any]:
-        arrow_types = [self._arrow_types[c] for c in columns.tolist()]
+        arrow_types = members(self._arrow_types, columns)
         if self._plain is None or not (plain := self._plain.has[columns]).any():
             return encode(self.table(columns), arrow_types)
         encoded = np.empty((len(columns), self.n_samples), dtype=float_type(arrow_types))
         self._plain.values(columns[plain], encoded, np.flatnonzero(plain))
         if not plain.all():
             rest = columns[~plain]
-            encoded[~plain] = encode(self.table(rest), [self._arrow_types[c] for c in rest.tolist()])
+            encoded[~plain] = encode(self.table(rest), members(self._arrow_types, rest))
         return encoded
 
     def _whole(self) -> pa.Table | None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from miscreen.errors import DataError, InputError
 from miscreen.model import ColumnType
 from miscreen.tables.encoding import check_names, column_types, encode, types_of_schema, widest_value
-from miscreen.tables.source import TableSource
+from miscreen.tables.source import TableSource, members
 
 
 class ArrowTableSource(TableSource):
@@ -30,8 +30,7 @@ class ArrowTableSource(TableSource):
 
     def values(self, columns: NDArray[np.intp]) -> NDArray[Any]:
         """See `TableSource.values`."""
-        places = columns.tolist()
-        return encode(self._table.select(places), [self._arrow_types[c] for c in places])
+        return encode(self._table.select(columns.tolist()), members(self._arrow_types, columns))
 
     def table(self, columns: NDArray[np.intp]) -> pa.Table:
         """See `TableSource.table`."""
