@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import compress
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +33,7 @@ from miscreen.resources import plan_blocks
 from miscreen.roles import choose_columns, decide_kinds, read_strata, read_target
 from miscreen.tables import Progress
 from miscreen.tables.columns import NameIndex
-from miscreen.tables.source import TableSource
+from miscreen.tables.source import TableSource, members
 
 if TYPE_CHECKING:
     from miscreen.estimators.estimator import Estimator
@@ -260,14 +259,12 @@ class Screen:
         """Score a range of the features, block by block."""
         source, request = self._source, self._request
         columns = self._columns[features.start : features.stop]
-        chosen = np.zeros(len(source.names), dtype=np.bool_)
-        chosen[columns] = True
         plan = plan_blocks(
             len(columns), source.n_samples, source.value_bytes, request.resources.memory_bytes, source.held_bytes
         )
         partition = Partition(
             first=features.start,
-            names=list(compress(source.names, chosen.tobytes())),
+            names=members(source.names, columns),
             kinds=np.zeros(len(columns), dtype=np.uint8),
             n_infinite=np.zeros(len(columns), dtype=np.int64),
             fingerprints=np.zeros(len(columns), dtype=np.uint64),

@@ -49,6 +49,16 @@ def keep_least(typing_context: Any, least: Any, number: Any) -> Any:
     return least(least, number), keep
 
 
+def _load(bits: int) -> Any:
+    """How so many bits at an address, aligned or not, are loaded."""
+
+    def load(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = builder.inttoptr(arguments[0], ir.IntType(bits).as_pointer())
+        return builder.load(pointer, align=1)
+
+    return load
+
+
 @intrinsic
 def byte_at(typing_context: Any, address: Any) -> Any:
     """The byte at an address, as an int64: unlike an array, an address costs a callee no reference counts."""
@@ -63,12 +73,7 @@ def byte_at(typing_context: Any, address: Any) -> Any:
 @intrinsic
 def word_at(typing_context: Any, address: Any) -> Any:
     """The eight bytes at an address, aligned or not, as a uint64 in the processor's byte order."""
-
-    def load(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer = builder.inttoptr(arguments[0], ir.IntType(64).as_pointer())
-        return builder.load(pointer, align=1)
-
-    return numba.uint64(numba.int64), load
+    return numba.uint64(numba.int64), _load(64)
 
 
 @intrinsic
@@ -84,12 +89,7 @@ def trailing_zeros(typing_context: Any, word: Any) -> Any:
 @intrinsic
 def half_word_at(typing_context: Any, address: Any) -> Any:
     """The four bytes at an address, aligned or not, as a uint32 in the processor's byte order."""
-
-    def load(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer = builder.inttoptr(arguments[0], ir.IntType(32).as_pointer())
-        return builder.load(pointer, align=1)
-
-    return numba.uint32(numba.int64), load
+    return numba.uint32(numba.int64), _load(32)
 
 
 @intrinsic

@@ -88,8 +88,7 @@ def lay_columns(xs, x_order, ys, y_order, n_samples, k):
         if xs[i] != xs[group]:
             group = i
         if group * n_bins >= reached * n:
-            while reached * n <= group * n_bins:
-                reached += 1
+            reached = group * n_bins // n + 1
             first_of[n_columns] = i
             n_columns += 1
         column_of[x_order[i]] = n_columns - 1
@@ -295,12 +294,12 @@ def neighbor_mi(
         for i in range(n):
             xs[i] = values[f, order[f, i]]
         mixed = is_tied(xs)
-        x_margin = untied_margin
         x_weight = 1.0
-        if n == n_samples and scale == RANK and not mixed:
-            xs = untied
+        whole = n == n_samples and scale == RANK
+        if whole and not mixed:
+            xs, x_margin = untied, untied_margin
         else:
-            if n == n_samples and scale == RANK:
+            if whole:
                 score_ranks(xs, rank_table)
             else:
                 x_weight = rescale(xs, scale)
