@@ -152,14 +152,17 @@ class Batch:
     kind: Kind
     nominal: NDArray[np.bool_]
 
-    @cached_property
+    @property
     def sorting(self) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-        """`order` and `repeats`."""
+        """`order` and `repeats`, found once. Not a `cached_property`: before Python 3.12 all batches share its lock."""
         from miscreen.kernels.sorting import argsort_rows
 
-        order, repeats = np.empty(self.values.shape, dtype=np.intp), np.empty(self.values.shape, dtype=np.bool_)
-        argsort_rows(self.values, order, repeats)
-        return order, repeats
+        found: tuple[NDArray[np.intp], NDArray[np.bool_]] | None = self.__dict__.get("_sorting")
+        if found is None:
+            found = np.empty(self.values.shape, dtype=np.intp), np.empty(self.values.shape, dtype=np.bool_)
+            argsort_rows(self.values, *found)
+            self.__dict__["_sorting"] = found
+        return found
 
     @property
     def order(self) -> NDArray[np.intp]:
