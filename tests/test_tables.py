@@ -168,8 +168,9 @@ def test_files_of_polars(compression: Any, typed_table: pa.Table, tmp_path: Path
             np.testing.assert_array_equal(table.values(columns), expected, err_msg=name)
 
 
-_PLAIN = [pa.float32(), pa.float64(), pa.int8(), pa.int32(), pa.int64()]
-_OTHERS = [pa.int16(), pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64(), pa.float16(), pa.bool_(), pa.null(),
+_PLAIN = [pa.float32(), pa.float64(), pa.int8(), pa.int32(), pa.int64(),
+          pa.int16(), pa.uint8(), pa.uint16(), pa.uint32()]  # fmt: skip
+_OTHERS = [pa.uint64(), pa.float16(), pa.bool_(), pa.null(),
            pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int8(), pa.string()),
            pa.date32(), pa.timestamp("us"), pa.decimal128(20, 2)]  # fmt: skip
 
@@ -185,7 +186,13 @@ def table_of(types: list[pa.DataType], n: int, random: np.random.Generator) -> p
             columns.append(pa.nulls(n))
         elif pa.types.is_boolean(arrow_type):
             columns.append(pa.array([None if cell is None else cell > 50 for cell in cells]))
-        elif pa.types.is_floating(arrow_type) or pa.types.is_integer(arrow_type):
+        elif pa.types.is_integer(arrow_type):
+            least, most = (getattr(np.iinfo(str(arrow_type)), end) for end in ("min", "max"))
+            some = [least, least + 1, least // 2, most // 2, most // 2 + 1, most - 1, most]
+            columns.append(
+                pa.array([None if c is None else some[c] if c < len(some) else c for c in cells], arrow_type)
+            )
+        elif pa.types.is_floating(arrow_type):
             columns.append(pa.array(cells, pa.int64()).cast(pa.float64()).cast(arrow_type))
         elif pa.types.is_temporal(arrow_type):
             columns.append(pa.array(cells, pa.int32() if pa.types.is_date(arrow_type) else pa.int64()).cast(arrow_type))

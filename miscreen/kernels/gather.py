@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from miscreen.kernels._jit import kernel, word_at
+from miscreen.kernels._jit import byte_at, half_word_at, inner, kernel, word_at
+
+FLOAT32, FLOAT64, INT8, INT16, INT32, INT64, UINT8, UINT16, UINT32 = range(9)  # kinds of numbers
 
 _TILE_COLUMNS = 16  # whose ends stay in the first-level cache
 
@@ -38,32 +40,60 @@ def gather(
             row += height
 
 
+@inner
+def _fill(part: NDArray[Any], address: int, item: int) -> None:
+    """Write numbers at an address. O(values), in vectors."""
+    if item == FLOAT32:
+        for i in range(len(part)):
+            part[i] = np.uint32(half_word_at(address + 4 * i)).view(np.float32)
+    elif item == FLOAT64:
+        for i in range(len(part)):
+            part[i] = np.uint64(word_at(address + 8 * i)).view(np.float64)
+    elif item == INT64:
+        for i in range(len(part)):
+            part[i] = np.int64(word_at(address + 8 * i))
+    elif item == INT32:
+        for i in range(len(part)):
+            part[i] = np.int32(half_word_at(address + 4 * i))
+    elif item == UINT32:
+        for i in range(len(part)):
+            part[i] = half_word_at(address + 4 * i)
+    elif item == INT16 or item == UINT16:
+        whole = 0 if item == UINT16 else 0x10000
+        for i in range(len(part)):
+            number = byte_at(address + 2 * i) | byte_at(address + 2 * i + 1) << 8
+            part[i] = number - (whole if number >= 0x8000 else 0)
+    else:
+        whole = 0 if item == UINT8 else 0x100
+        for i in range(len(part)):
+            number = byte_at(address + i)
+            part[i] = number - (whole if number >= 0x80 else 0)
+
+
 @kernel
 def gather_numbers(
-    numbers: NDArray[Any],
-    starts: NDArray[np.int64],
-    file: NDArray[np.uint8],
-    bitmaps: NDArray[np.int64],
+    items: NDArray[np.int64],
+    places: NDArray[np.int64],
+    bits: NDArray[np.int64],
     heights: NDArray[np.int64],
     rows: NDArray[np.int64],
     out: NDArray[Any],
 ) -> None:
     """Fill row rows[j] of `out`, float32 or float64 (n, n_rows), with column j of one chunk after another.
 
-    That of chunk c begins at numbers[starts[c, j]] and has heights[c] values, of which those are NaN whose bit, from
-    the lowest of file[bitmaps[c, j]] on, is 0; all are there where that place is -1. O(values), in vectors.
+    That of chunk c begins at the address places[c, j] and has heights[c] numbers of the kind items[j], of which
+    those are NaN whose bit is 0: the first is bit bits[c, j] % 8, from the lowest, of the byte at bits[c, j] // 8; all
+    are there where that is -1. O(values), in vectors.
     """
     for j in range(len(rows)):
         first = 0
         for c in range(len(heights)):
             height = heights[c]
             part = out[rows[j], first : first + height]
-            found = numbers[starts[c, j] : starts[c, j] + height]
-            for i in range(height):
-                part[i] = found[i]
-            bits = bitmaps[c, j]
-            if bits >= 0:
+            _fill(part, places[c, j], items[j])
+            if bits[c, j] >= 0:
                 for i in range(height):
-                    if file[np.uint64(bits + i // 8)] >> np.uint8(i % 8) & np.uint8(1) == 0:
+                    bit = bits[c, j] + i
+                    if byte_at(bit >> 3) >> (bit & 7) & 1 == 0:
                         part[i] = np.nan
             first += height

@@ -12,16 +12,21 @@ import pyarrow as pa
 import pyarrow.types as pt
 from numpy.typing import NDArray
 
-from miscreen.kernels.gather import gather_numbers
+from miscreen.kernels.gather import FLOAT32, FLOAT64, INT8, INT16, INT32, INT64, UINT8, UINT16, UINT32, gather_numbers
+from miscreen.tables.encoding import type_ids
 from miscreen.tables.flatbuffers import follow, table_field
 
 _RECORD_BATCH = 3  # MessageHeader in Arrow's format/Message.fbs
-_DTYPES: dict[int, np.dtype[Any]] = {  # each is a kernel more to compile
-    pa.float32().id: np.dtype(np.float32),
-    pa.float64().id: np.dtype(np.float64),
-    pa.int8().id: np.dtype(np.int8),
-    pa.int32().id: np.dtype(np.int32),
-    pa.int64().id: np.dtype(np.int64),
+_PLAIN = {  # for `gather_numbers`, and the bytes of each number
+    pa.float32().id: (FLOAT32, 4),
+    pa.float64().id: (FLOAT64, 8),
+    pa.int8().id: (INT8, 1),
+    pa.int16().id: (INT16, 2),
+    pa.int32().id: (INT32, 4),
+    pa.int64().id: (INT64, 8),
+    pa.uint8().id: (UINT8, 1),
+    pa.uint16().id: (UINT16, 2),
+    pa.uint32().id: (UINT32, 4),
 }
 _TEXT = (pt.is_string, pt.is_large_string, pt.is_binary, pt.is_large_binary)
 _VIEWS = (pt.is_string_view, pt.is_binary_view)
@@ -86,7 +91,7 @@ def _numbers(metadata: memoryview, table: int, field: int, each: int) -> NDArray
 
 
 class PlainNumbers:
-    """Columns of the types of numbers most met, in the batches of a mapped file, taken from where they lie.
+    """Columns of numbers, in the batches of a mapped file, taken from where they lie.
 
     Arrow would make an object of each column, which takes longer than to read 1,000 values of it.
 
@@ -116,26 +121,28 @@ class PlainNumbers:
     def __init__(
         self, file: Any, heads: Sequence[BatchHead], bodies: NDArray[np.int64], types: Sequence[pa.DataType]
     ) -> None:
-        self._bytes = np.frombuffer(file, dtype=np.uint8)
+        self._bytes = np.frombuffer(file, dtype=np.uint8)  # held for as long as addresses in it are
+        address = self._bytes.ctypes.data
         self._heights = np.array([head.n_rows for head in heads], dtype=np.int64)
-        self._ids = np.array([one.id for one in types], dtype=np.intp)
+        ids = type_ids(types)
+        self._items = np.full(len(types), -1)
         self.has = np.zeros(len(types), dtype=np.bool_)
         n_buffers = np.empty(len(types), dtype=np.int64)
         views = np.zeros(len(types), dtype=np.bool_)
         item_bytes = np.ones(len(types), dtype=np.int64)
-        for key in np.unique(self._ids).tolist():
-            here = self._ids == key
+        for key in np.unique(ids).tolist():
+            here = ids == key
             one = types[int(np.argmax(here))]
             if pt.is_nested(one) or pt.is_run_end_encoded(one) or isinstance(one, pa.BaseExtensionType):
                 return
             views |= here & any(is_view(one) for is_view in _VIEWS)
             n_buffers[here] = 0 if pt.is_null(one) else 3 if any(is_text(one) for is_text in _TEXT) else 2
-            if key in _DTYPES:
-                item_bytes[here] = _DTYPES[key].itemsize
-        plain = np.isin(self._ids, list(_DTYPES))
+            if key in _PLAIN:
+                self._items[here], item_bytes[here] = _PLAIN[key]
+        plain = self._items >= 0
         shape = len(heads), len(types)
-        self._starts = np.zeros(shape, dtype=np.int64)
-        self._bitmaps = np.full(shape, -1, dtype=np.int64)
+        self._places = np.zeros(shape, dtype=np.int64)
+        self._bits = np.full(shape, -1, dtype=np.int64)
         for b, (head, (start, size)) in enumerate(zip(heads, bodies.tolist(), strict=True)):
             count = n_buffers.copy()
             if len(head.further) != np.count_nonzero(views):
@@ -153,24 +160,14 @@ class PlainNumbers:
                 _inside(values, needed, size) and _inside(bitmaps, (nulls != 0) * -(-head.n_rows // 8), size)
             ):
                 raise ValueError("a column reaches beyond its batch")
-            places = start + values[:, 0]
-            if np.any(places % item_bytes[plain]):  # which no writer leaves
-                return
-            self._starts[b, plain] = places // item_bytes[plain]
-            self._bitmaps[b, plain] = np.where(nulls != 0, start + bitmaps[:, 0], -1)
+            self._places[b, plain] = address + start + values[:, 0]
+            self._bits[b, plain] = np.where(nulls != 0, 8 * (address + start + bitmaps[:, 0]), -1)
         self.has = plain
 
     def values(self, columns: NDArray[np.intp], out: NDArray[Any], rows: NDArray[np.intp]) -> None:
         """Write columns to rows of a float32 or float64 array, NaN where missing. O(values)."""
-        ids = self._ids[columns]
-        for key in np.unique(ids).tolist():
-            here = np.flatnonzero(ids == key)
-            dtype = _DTYPES[key]
-            whole = len(self._bytes) - len(self._bytes) % dtype.itemsize
-            gather_numbers(
-                self._bytes[:whole].view(dtype), np.take(self._starts, columns[here], axis=1), self._bytes,
-                np.take(self._bitmaps, columns[here], axis=1), self._heights, rows[here], out,
-            )  # fmt: skip
+        places, bits = np.take(self._places, columns, axis=1), np.take(self._bits, columns, axis=1)
+        gather_numbers(self._items[columns], places, bits, self._heights, rows, out)
 
 
 def _inside(buffers: NDArray[np.int64], needed: NDArray[np.int64], size: int) -> bool:

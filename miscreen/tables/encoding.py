@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -56,9 +56,20 @@ def types_of_schema(schema: pa.Schema, names: Sequence[str]) -> list[pa.DataType
     return types
 
 
+def type_ids(arrow_types: Sequence[pa.DataType]) -> NDArray[np.intp]:
+    """What Arrow numbers the type of each column by."""
+    if len(arrow_types) > _MIXED and arrow_types[_MIXED] is (last := arrow_types[-1]):
+        rest = arrow_types[_MIXED:]
+        if rest.count(last) == len(rest):  # which takes a tenth of the time that asking each does
+            ids = np.full(len(arrow_types), last.id, dtype=np.intp)
+            ids[:_MIXED] = [arrow_type.id for arrow_type in arrow_types[:_MIXED]]
+            return ids
+    return np.array([arrow_type.id for arrow_type in arrow_types], dtype=np.intp)
+
+
 def column_types(arrow_types: Sequence[pa.DataType]) -> NDArray[np.uint8]:
     """`ColumnType` of columns of these types."""
-    ids = np.array([arrow_type.id for arrow_type in arrow_types], dtype=np.intp)  # hashing a type itself costs 1 us
+    ids = type_ids(arrow_types)
     types = np.empty(len(ids), dtype=np.uint8)
     for key in np.unique(ids).tolist():
         here = np.flatnonzero(ids == key)
@@ -73,12 +84,12 @@ _NARROW = frozenset(
 )
 
 
-def widest_value(arrow_types: Iterable[pa.DataType]) -> int:
+def widest_value(arrow_types: Sequence[pa.DataType]) -> int:
     """4 when columns of all these types fit float32 exactly, else 8."""
-    return 4 if {arrow_type.id for arrow_type in arrow_types} <= _NARROW else 8
+    return 4 if _NARROW.issuperset(np.unique(type_ids(arrow_types)).tolist()) else 8
 
 
-def float_type(arrow_types: Iterable[pa.DataType]) -> np.dtype[Any]:
+def float_type(arrow_types: Sequence[pa.DataType]) -> np.dtype[Any]:
     """That of a block of such columns."""
     return np.dtype(np.float32 if widest_value(arrow_types) == 4 else np.float64)
 
@@ -118,7 +129,7 @@ def encode(table: pa.Table, arrow_types: Sequence[pa.DataType] | None = None) ->
 
 def _encode(table: pa.Table, arrow_types: Sequence[pa.DataType]) -> NDArray[Any]:
     groups = _alike(arrow_types)
-    dtype = float_type(groups)
+    dtype = float_type(list(groups))
     whole = len(groups) == 1
     values = None
     for arrow_type, members in groups.items():
