@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
-from functools import cached_property, wraps
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -85,9 +85,7 @@ def install(watch: Stopwatch, method: str) -> None:
     replace(screening._Scorer, "__call__", "survey")
     for kernel in ("survey", "presence", "count_levels"):
         replace(survey, kernel, "survey")
-    sorting = cached_property(watch.wrap("sort", Batch.sorting.func))
-    sorting.__set_name__(Batch, "sorting")
-    Batch.sorting = sorting
+    Batch.sorting = property(watch.wrap("sort", Batch.sorting.fget))
     replace(estimator_class(method), "score", "estimate")
     Ranking.from_scores = watch.wrap("rank", Ranking.from_scores)
     replace(Ranking, "write", "write")
