@@ -16,7 +16,7 @@ from miscreen.estimators.ksg import Ksg, KsgOptions
 from miscreen.kernels import margins, neighbors
 from miscreen.kernels._jit import kernel
 from miscreen.kernels.margins import ascending_scores
-from miscreen.kernels.neighbors import ALL
+from miscreen.kernels.neighbors import ALL, FEWER, REGISTERS
 from miscreen.kernels.ranks import normal_score_table
 from miscreen.model import Batch, Kind, Target
 
@@ -330,16 +330,16 @@ def test_distances_that_overflow_give_no_number_or_a_number_but_end(scale):
 
 @pytest.mark.parametrize("weight", [0.0, 1.0, np.inf, np.nan])
 def test_the_search_ends_whatever_the_distances(weight):
-    n, k = 200, 3
+    n = 200
     rng = np.random.default_rng(0)
     xs, ys = np.sort(1.7e308 * rng.uniform(-1, 1, n)), np.sort(rng.normal(size=n))
     order = rng.permutation(n)
-    columns = lay_columns(xs, np.arange(n), ys, order, n, k)
-    laid = (columns, xs, indexed(xs), weight, indexed(ys), order, weight)
     no_duplicates, psi, no_terms = np.empty(0, np.intp), np.zeros(n + 1), np.empty(0)
-    for none, many in (((-np.inf, np.inf, np.inf, np.inf), np.empty(0)), ((np.inf,), np.empty(k))):
+    for k in (3, FEWER, REGISTERS, REGISTERS + 1):
+        columns = lay_columns(xs, np.arange(n), ys, order, n, k)
+        laid = (columns, xs, indexed(xs), weight, indexed(ys), order, weight)
         marginals, nearest = np.zeros(n + 1, np.int64), np.zeros(n, np.int64)
-        count_neighbors(*laid, k, ALL, no_duplicates, psi, marginals, nearest, no_terms, none, many)
+        count_neighbors(*laid, k, ALL, no_duplicates, psi, marginals, nearest, no_terms)
         assert marginals.sum() == 2 * n
         assert nearest.sum() == nearest[k] == n
 

@@ -27,6 +27,41 @@ njit: Any = numba.njit  # whose annotations leave out what they can do, as do th
 types: Any = numba.types
 _SLOT = ir.IntType(64)
 
+# How Numba counts the owners of an array, but inlined, and without locking the memory: no other thread sees what a
+# kernel makes. Numba's own are kept until it has left out the calls that cancel each other.
+_COUNTERS = ("NRT_incref", "NRT_decref")
+_COUNTS = """
+declare void @NRT_MemInfo_call_dtor(ptr)
+
+define void @NRT_incref(ptr %owner) alwaysinline {
+  %none = icmp eq ptr %owner, null
+  br i1 %none, label %done, label %count
+count:
+  %owners = load i64, ptr %owner
+  %more = add i64 %owners, 1
+  store i64 %more, ptr %owner
+  br label %done
+done:
+  ret void
+}
+
+define void @NRT_decref(ptr %owner) alwaysinline {
+  %none = icmp eq ptr %owner, null
+  br i1 %none, label %done, label %count
+count:
+  %owners = load i64, ptr %owner
+  %less = sub i64 %owners, 1
+  store i64 %less, ptr %owner
+  %last = icmp eq i64 %less, 0
+  br i1 %last, label %free, label %done
+free:
+  call void @NRT_MemInfo_call_dtor(ptr %owner)
+  br label %done
+done:
+  ret void
+}
+"""
+
 
 class _Piece(JITCodeLibrary):
     """Lowered functions, to be optimised in what calls them."""
@@ -150,18 +185,31 @@ def _optimised(library: Any, entry: Any, symbol: str) -> bytes:
     module = library._final_module.clone()
     entry.data_layout, entry.triple = module.data_layout, module.triple
     module.link_in(entry)
-    for function in module.functions:
-        if not function.is_declaration and function.name != symbol:
-            function.linkage = "internal"
+    _hide(module, [symbol, *_COUNTERS])
     whole = JITCodeLibrary(library._codegen, symbol)
     whole._final_module = module
     JITCodeLibrary._optimize_final_module(whole)
+    counts = llvm.parse_assembly(_COUNTS)
+    counts.data_layout, counts.triple = module.data_layout, module.triple
+    module.link_in(counts)
+    _hide(module, [symbol])
+    passes, builder = library._codegen._module_pass_manager(opt=0)
+    passes.add_always_inliner_pass()
+    passes.add_instruction_combine_pass()
+    passes.add_simplify_cfg_pass()
+    passes.run(module, builder)
     module.verify()
     for function in module.functions:
         name = function.name
         if function.is_declaration and not name.startswith("llvm.") and not _provided(name):
             raise TypeError(f"{symbol} asks for {name}, which no process has without Numba")
     return bytes(library._codegen._tm.emit_object(module))
+
+
+def _hide(module: Any, seen: Sequence[str]) -> None:
+    for function in module.functions:
+        if not function.is_declaration and function.name not in seen:
+            function.linkage = "internal"
 
 
 def _provided(name: str) -> bool:

@@ -30,25 +30,6 @@ def float_of(typing_context: Any, bits: Any) -> Any:
     return numba.float64(numba.int64), reinterpret
 
 
-@intrinsic
-def keep_least(typing_context: Any, least: Any, number: Any) -> Any:
-    """The least numbers so far, an ascending tuple of float64 that stays in registers, once another is entered.
-
-    Without branches, which would be guessed wrong.
-    """
-
-    def keep(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kept, number = arguments
-        for place in range(signature.return_type.count):
-            other = builder.extract_value(kept, place)
-            smaller = builder.fcmp_ordered("<", number, other)
-            kept = builder.insert_value(kept, builder.select(smaller, number, other), place)
-            number = builder.select(smaller, other, number)
-        return kept
-
-    return least(least, number), keep
-
-
 def _load(bits: int) -> Any:
     """How so many bits at an address, aligned or not, are loaded."""
 
@@ -217,3 +198,96 @@ def copy_bytes(typing_context: Any, into: Any, address: Any, size: Any) -> Any:
         return context.get_dummy_value()
 
     return numba.void(numba.int64, numba.int64, numba.int64), copy
+
+
+def _scan(slots: int) -> Any:
+    """How `scan_lanes` is done with so many distances of each lane in registers."""
+
+    def scan(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        first, stop, step, x, y, lanes, places, x_weight, y_weight, least = arguments
+        word, wide = ir.IntType(64), ir.DoubleType()
+        four = ir.VectorType(wide, 4)
+        infinite = ir.Constant(four, [float("inf")] * 4)
+        size = cgutils.get_or_insert_function(builder.module, ir.FunctionType(four, (four,)), "llvm.fabs.v4f64")
+
+        def at(address: Any, offset: Any, kind: Any) -> Any:
+            return builder.inttoptr(builder.add(address, offset), kind.as_pointer())
+
+        def of(kind: Any, number: int) -> Any:
+            return ir.Constant(kind, number)
+
+        def everywhere(number: Any) -> Any:
+            lanes = ir.Constant(ir.VectorType(number.type, 4), ir.Undefined)
+            for lane in range(4):
+                lanes = builder.insert_element(lanes, number, of(ir.IntType(32), lane))
+            return lanes
+
+        xs, ys = (builder.load(at(lanes, of(word, 32 * row), four), align=8) for row in range(2))
+        own = builder.load(at(places, of(word, 0), ir.VectorType(word, 4)), align=8)
+        rows = [at(least, of(word, 32 * slot), four) for slot in range(slots)]
+        kept = [cgutils.alloca_once(builder, four) for _ in range(slots)]
+        for row, register in zip(rows, kept, strict=True):
+            builder.store(builder.load(row, align=8), register)
+        x_weights = everywhere(x_weight)
+        y_weights = everywhere(builder.fmul(y_weight, builder.sitofp(step, wide)))  # positive on the way
+        here = cgutils.alloca_once_value(builder, first)
+        check, look, enter, done = (builder.append_basic_block(name) for name in ("check", "look", "enter", "done"))
+        builder.branch(check)
+
+        builder.position_at_end(check)
+        place = builder.load(here)
+        builder.cbranch(builder.icmp_signed("==", place, stop), done, look)
+
+        builder.position_at_end(look)
+        offset = builder.shl(place, of(word, 3))
+        y_gap = builder.fmul(builder.fsub(everywhere(builder.load(at(y, offset, wide))), ys), y_weights)
+        within = builder.fcmp_unordered("<", y_gap, builder.load(kept[-1]))
+        some = builder.icmp_unsigned("!=", builder.bitcast(within, ir.IntType(4)), of(ir.IntType(4), 0))
+        builder.cbranch(some, enter, done)
+
+        builder.position_at_end(enter)
+        x_gap = builder.fmul(builder.fsub(everywhere(builder.load(at(x, offset, wide))), xs), x_weights)
+        x_gap, y_gap = builder.call(size, (x_gap,)), builder.call(size, (y_gap,))
+        distance = builder.select(builder.fcmp_ordered(">", x_gap, y_gap), x_gap, y_gap)
+        distance = builder.select(builder.icmp_signed("==", own, everywhere(place)), infinite, distance)
+        for register in kept:
+            other = builder.load(register)
+            smaller = builder.fcmp_ordered("<", distance, other)
+            builder.store(builder.select(smaller, distance, other), register)
+            distance = builder.select(smaller, other, distance)
+        builder.store(builder.add(place, step), here)
+        builder.branch(check)
+
+        builder.position_at_end(done)
+        for row, register in zip(rows, kept, strict=True):
+            builder.store(builder.load(register), row, align=8)
+        return context.get_dummy_value()
+
+    return scan
+
+
+_SCAN = numba.void(*[numba.int64] * 7, numba.float64, numba.float64, numba.int64)
+
+
+@intrinsic
+def scan_lanes(
+    typing_context: Any, first: Any, stop: Any, step: Any, x: Any, y: Any, lanes: Any, places: Any, x_weight: Any,
+    y_weight: Any, least: Any,
+) -> Any:  # fmt: skip
+    """Enter points among the nearest of four others, the lanes, as long as one of these may have them that near.
+
+    From point `first`, by a `step` of 1 or -1, up to but without `stop`; y goes up by the way, or down. x, y: addresses
+    of float64; lanes: address of four x and four y; places: of four int64, the points that are not to be entered for a
+    lane. A gap in x or y times its weight is a distance, and the larger one counts. least: address of four rows of four
+    float64, by lane the distances of the nearest so far, ascending; the last is how near is near.
+    """
+    return _SCAN, _scan(4)
+
+
+@intrinsic
+def scan_lanes_for_eight(
+    typing_context: Any, first: Any, stop: Any, step: Any, x: Any, y: Any, lanes: Any, places: Any, x_weight: Any,
+    y_weight: Any, least: Any,
+) -> Any:  # fmt: skip
+    """Like `scan_lanes`, with eight rows of distances."""
+    return _SCAN, _scan(8)

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from miscreen.kernels._jit import count_closer, inner, kernel, word_at
+from miscreen.kernels._jit import count_closer, inlined, inner, kernel, word_at
 from miscreen.kernels.ranks import normal_score_table
 
 RAW, STANDARD, RANK = 0, 1, 2
@@ -220,7 +220,7 @@ def _cell(value, low, scale, last):
     return np.uint64(np.int64(at if at < last else float(last)))
 
 
-@inner
+@inlined
 def count_within(margin, position, weight, reach, radius):
     """How many other values lie closer than `radius` to the one at `position` of an array, given its `index_margin`.
 

@@ -6,12 +6,13 @@ import math
 
 import numpy as np
 
-from miscreen.kernels._jit import inlined, inner, keep_least, kernel
+from miscreen.kernels._jit import inner, kernel, pasted, scan_lanes, scan_lanes_for_eight
 from miscreen.kernels.margins import RANK, count_within, has_extent, index_margin, is_tied, rescale, score_ranks, weigh
 from miscreen.kernels.ranks import present_count
 
 KSG, GAO, COMBINED = 0, 2, 3
-REGISTERS = 8  # neighbours that are kept in registers
+REGISTERS = 8  # neighbours that are kept in registers, for each of
+LANES = 4  # samples that are looked at side by side
 ALL, PART, REST = 0, 1, 2  # of the samples, by which neighbours are looked for; PART is about every fourth
 LARGE = 500  # samples, of which a part tells what the dependence is like
 FEWER = 4  # neighbours, for that and where the dependence is strong
@@ -117,80 +118,124 @@ def lay_columns(xs, x_order, ys, y_order, n_samples, k):
 
 
 @inner
-def _keep(near, many, dx, dy):
-    """Enter the larger of two distances among the smallest so far; return these and the last. O(k)."""
-    if len(many) > 0:
-        return near, keep_near(many, dx, dy)
-    near = keep_least(near, dx if dx > dy else dy)
-    return near, near[-1]
+def _scan_many(first, stop, step, x, y, lanes, places, x_weight, y_weight, least):
+    """Do what `scan_lanes` does, for any number of distances. O(k) a point."""
+    k = len(least)
+    gap, distance = np.empty(LANES), np.empty(LANES)
+    for j in range(first, stop, step):
+        some = False
+        for lane in range(LANES):
+            gap[lane] = (y[j] - lanes[1, lane]) * (step * y_weight)
+            some |= not gap[lane] >= least[k - 1, lane]
+        if not some:
+            break
+        for lane in range(LANES):
+            dx, dy = abs((x[j] - lanes[0, lane]) * x_weight), abs(gap[lane])
+            distance[lane] = np.inf if j == places[lane] else dx if dx > dy else dy
+        for m in range(k):
+            for lane in range(LANES):
+                one, kept = distance[lane], least[m, lane]
+                least[m, lane] = one if one < kept else kept
+                distance[lane] = kept if one < kept else one
 
 
-@inlined
+@pasted
+def _scan(first, stop, step, x, y, lanes, places, x_weight, y_weight, least):
+    """Enter points among the nearest of four others: see `scan_lanes`."""
+    if len(least) == FEWER:
+        scan_lanes(
+            first, stop, step, x.ctypes.data, y.ctypes.data, lanes.ctypes.data, places.ctypes.data,
+            x_weight, y_weight, least.ctypes.data,
+        )  # fmt: skip
+    elif len(least) == REGISTERS:
+        scan_lanes_for_eight(
+            first, stop, step, x.ctypes.data, y.ctypes.data, lanes.ctypes.data, places.ctypes.data,
+            x_weight, y_weight, least.ctypes.data,
+        )  # fmt: skip
+    else:
+        _scan_many(first, stop, step, x, y, lanes, places, x_weight, y_weight, least)
+
+
+@pasted
+def _find_nearest(columns, xs, column, lanes, places, count, x_weight, y_weight, k, least):
+    """Find how near the k-th neighbours are of up to four samples of a column, the lanes, ascending. O(k) a candidate.
+
+    They share what is looked at, which is much the same for all: one column after another, up and down in y, only as
+    far as the k-th distance of any of them reaches. lanes: float64 (2, LANES), x and y, and places: int64 (LANES,), of
+    which the first `count` are samples. least: float64 (slots, LANES); the last row is the answer.
+    """
+    first_of, entry, x, y, _, _, bin_of = columns
+    n_columns = len(first_of) - 1
+    slots = len(least)
+    for lane in range(LANES):
+        if lane >= count:  # looks for nothing
+            lanes[0, lane], lanes[1, lane], places[lane] = lanes[0, 0], lanes[1, 0], -1
+        for m in range(slots):
+            least[m, lane] = np.inf if lane < count and m >= slots - k else -np.inf
+    visited, middle, bin_here = column, places[0], bin_of[places[0]]
+    left, right = column - 1, column + 1
+    while True:
+        _scan(middle, first_of[visited + 1], 1, x, y, lanes, places, x_weight, y_weight, least)
+        _scan(middle - 1, first_of[visited] - 1, -1, x, y, lanes, places, x_weight, y_weight, least)
+        left_edge = xs[first_of[left + 1] - 1] if left >= 0 else -np.inf
+        right_edge = xs[first_of[right]] if right < n_columns else np.inf
+        to_left = to_right = False
+        for lane in range(LANES):
+            left_gap = (lanes[0, lane] - left_edge) * x_weight if left >= 0 else np.inf
+            right_gap = (right_edge - lanes[0, lane]) * x_weight if right < n_columns else np.inf
+            within = not min(left_gap, right_gap) >= least[slots - 1, lane]
+            to_left |= within and left_gap < right_gap
+            to_right |= within and not left_gap < right_gap
+        if left >= 0 and (to_left or (to_right and right == n_columns)):
+            visited = left
+            left -= 1
+        elif right < n_columns and (to_left or to_right):
+            visited = right
+            right += 1
+        else:
+            break
+        middle = entry[visited, bin_here]
+
+
+@inner
 def count_neighbors(
-    columns, xs, x_margin, x_weight, y_margin, y_order, y_weight, k, part, duplicates, psi, marginals, nearest,
-    terms, none, many,
-):  # fmt: skip
+    columns, xs, x_margin, x_weight, y_margin, y_order, y_weight, k, part, duplicates, psi, marginals, nearest, terms
+):
     """Count, for ALL samples or a `part`, those nearer in x and in y than its k-th neighbour in the plane (max-norm).
 
     columns: by `lay_columns`; xs: ascending; x_margin, y_margin: by `index_margin`; y_order: their samples; x_weight,
     y_weight: what a difference of values is multiplied by to make a distance. marginals[m] is increased for every
     margin with m samples nearer, the sample itself among them, and nearest[k] for every sample. Where `duplicates` are
     given and the k-th neighbour is at distance 0: for m samples at distance 0, and nearest[t] for t there in both.
-    Unless it is empty, terms has psi[nearest] - psi[m] - psi[m'] for every sample. The nearest are kept in a tuple like
-    `none`, of k times infinity after minus infinity, or in `many`, k long; inlined for either apart.
+    Unless it is empty, terms has psi[nearest] - psi[m] - psi[m'] for every sample.
     """
-    first_of, entry, x, y, x_rank, y_rank, bin_of = columns
-    n_columns = len(first_of) - 1
-    mixed = len(duplicates) > 0
+    first_of, _, x, y, x_rank, y_rank, _ = columns
+    least = np.empty((FEWER if k <= FEWER else max(k, REGISTERS), LANES))
+    lanes, places = np.empty((2, LANES)), np.empty(LANES, np.int64)
     x_unit, y_unit = 1.0 / x_weight, 1.0 / y_weight
-    for column in range(n_columns):
-        for i in range(first_of[column], first_of[column + 1]):
-            if part != ALL and ((x_rank[i] + y_rank[i]) % 4 == 0) != (part == PART):
+    for column in range(len(first_of) - 1):
+        count = 0
+        last = first_of[column + 1] - 1
+        for i in range(first_of[column], last + 1):
+            if part == ALL or ((x_rank[i] + y_rank[i]) % 4 == 0) == (part == PART):
+                lanes[0, count], lanes[1, count], places[count] = x[i], y[i], i
+                count += 1
+            if count < LANES and (count == 0 or i < last):
                 continue
-            within = k
-            if mixed and duplicates[y_rank[i]] > k:
-                within = duplicates[y_rank[i]]
-                radius = np.nextafter(0.0, np.inf)  # closer than this is at distance 0
-            else:
-                radius = np.inf
-                near = none
-                many[:] = np.inf
-                x_i, y_i = x[i], y[i]
-                first, last = first_of[column], first_of[column + 1]
-                upper, lower = i + 1, i - 1
-                left, right = column - 1, column + 1
-                while True:
-                    # One column, up and down in y, only as far as the k-th distance reaches.
-                    for j in range(upper, last):
-                        dy = (y[np.uint64(j)] - y_i) * y_weight
-                        if dy >= radius:
-                            break
-                        near, radius = _keep(near, many, abs(x[np.uint64(j)] - x_i) * x_weight, abs(dy))
-                    for j in range(lower, first - 1, -1):
-                        dy = (y_i - y[np.uint64(j)]) * y_weight
-                        if dy >= radius:
-                            break
-                        near, radius = _keep(near, many, abs(x[np.uint64(j)] - x_i) * x_weight, abs(dy))
-                    left_gap = (x_i - xs[first_of[left + 1] - 1]) * x_weight if left >= 0 else np.inf
-                    right_gap = (xs[first_of[right]] - x_i) * x_weight if right < n_columns else np.inf
-                    if min(left_gap, right_gap) >= radius or (left < 0 and right == n_columns):
-                        break
-                    if right == n_columns or (left >= 0 and left_gap < right_gap):
-                        visited = left
-                        left -= 1
-                    else:
-                        visited = right
-                        right += 1
-                    first, last = first_of[visited], first_of[visited + 1]
-                    upper = entry[visited, bin_of[i]]
-                    lower = upper - 1
-            nearest[within] += 1
-            n_x = count_within(x_margin, x_rank[i], x_weight, radius * x_unit, radius) + 1
-            n_y = count_within(y_margin, y_rank[i], y_weight, radius * y_unit, radius) + 1
-            marginals[n_x] += 1
-            marginals[n_y] += 1
-            if len(terms):
-                terms[y_order[y_rank[i]]] = psi[within] - psi[n_x] - psi[n_y]
+            _find_nearest(columns, xs, column, lanes, places, count, x_weight, y_weight, k, least)
+            for lane in range(count):
+                x_place, y_place = x_rank[places[lane]], y_rank[places[lane]]
+                within, radius = k, least[len(least) - 1, lane]
+                if len(duplicates) > 0 and duplicates[y_place] > k:
+                    within, radius = duplicates[y_place], np.nextafter(0.0, np.inf)  # closer is at distance 0
+                n_x = count_within(x_margin, x_place, x_weight, radius * x_unit, radius) + 1
+                n_y = count_within(y_margin, y_place, y_weight, radius * y_unit, radius) + 1
+                nearest[within] += 1
+                marginals[n_x] += 1
+                marginals[n_y] += 1
+                if len(terms):
+                    terms[y_order[y_place]] = psi[within] - psi[n_x] - psi[n_y]
+            count = 0
 
 
 @inner
@@ -235,9 +280,6 @@ def pair_mi(xs, x_order, x_margin, x_weight, ys, y_order, y_margin, y_weight, n_
     margins = (columns, xs, x_margin, x_weight, y_margin, y_order, y_weight)
     tail = (duplicates, psi, marginals, nearest, terms)
     whole = math.log(n) if mixed else psi[n]
-    if k > REGISTERS:
-        count_neighbors(*margins, k, ALL, *tail, (np.inf,), np.empty(k))
-        return whole + (weigh(nearest, psi) - weigh(marginals, psi)) / n, False
     alone = np.isnan(series)
     deciding, part, most = not alone, ALL, k
     if deciding:
@@ -245,12 +287,7 @@ def pair_mi(xs, x_order, x_margin, x_weight, ys, y_order, y_margin, y_weight, n_
         if not mixed and n >= LARGE:  # ties have no order to choose by
             part = PART
     while True:
-        none = (
-            np.inf if k > 7 else -np.inf, np.inf if k > 6 else -np.inf, np.inf if k > 5 else -np.inf,
-            np.inf if k > 4 else -np.inf, np.inf if k > 3 else -np.inf, np.inf if k > 2 else -np.inf,
-            np.inf if k > 1 else -np.inf, np.inf,
-        )  # fmt: skip
-        count_neighbors(*margins, k, part, *tail, none, np.empty(0))
+        count_neighbors(*margins, k, part, *tail)
         counted = nearest.sum()
         mi = whole + (weigh(nearest, psi) - weigh(marginals, psi)) / counted
         error = CHANCE / math.sqrt(k * counted)
