@@ -248,18 +248,20 @@ def significance(*, quick: bool) -> Part:
         runs = take_turns(commands, 1 if quick else 2)
         for asked, reach in (("p", None if quick else 1.3), ("ci", None)):
             if asked in runs:
-                part.add(
-                    compared(
-                        f"rank --method {name} {'--p-values' if asked == 'p' else '--ci 0.95'}",
-                        "without",
-                        times(runs[asked]),
-                        times(runs["plain"]),
-                        reach=reach,
-                        sense="most",
-                        per="command",
-                        rival=False,
-                    )
+                row = compared(
+                    f"rank --method {name} {'--p-values' if asked == 'p' else '--ci 0.95'}",
+                    "without",
+                    times(runs[asked]),
+                    times(runs["plain"]),
+                    reach=reach,
+                    sense="most",
+                    per="command",
+                    rival=False,
                 )
+                if asked == "p":
+                    leave_out = ("--mi", "False") if options else ()
+                    row.where = profile(path, method, "--p_values", "True", *leave_out)
+                part.add(row)
     return part
 
 

@@ -28,6 +28,7 @@ STAGES = {
     "survey": "copying slices, fingerprints, infinities, kinds, levels",
     "sort": "ordering the samples of each column",
     "estimate": "the estimator, without the sorting",
+    "null": "drawing the null that columns share, until the threads have estimated it",
     "rank": "ordering the features, building the result",
     "write": "writing the result",
 }
@@ -66,6 +67,7 @@ def install(watch: Stopwatch, method: str) -> None:
     """Wrap every stage of the pipeline."""
     from miscreen import request, screening
     from miscreen.estimators import estimator_class
+    from miscreen.inference.significance import Significance
     from miscreen.kernels import survey
     from miscreen.model import Batch
     from miscreen.ranking import Ranking
@@ -87,6 +89,7 @@ def install(watch: Stopwatch, method: str) -> None:
         replace(survey, kernel, "survey")
     Batch.sorting = property(watch.wrap("sort", Batch.sorting.fget))
     replace(estimator_class(method), "score", "estimate")
+    replace(Significance, "settle", "null")
     Ranking.from_scores = watch.wrap("rank", Ranking.from_scores)
     replace(Ranking, "write", "write")
 
@@ -101,7 +104,9 @@ def process_age() -> float:
 
 
 def number(text: str) -> int | float | str:
-    """A number where the text is one."""
+    """A number or a truth value where the text is one."""
+    if text in ("True", "False"):
+        return text == "True"
     for kind in (int, float):
         try:
             return kind(text)
