@@ -207,6 +207,7 @@ def _optimised(library: Any, entry: Any, symbol: str) -> bytes:
 
 
 def _hide(module: Any, seen: Sequence[str]) -> None:
+    """Let nothing outside of a module see its functions but some, so that those may be inlined and left out."""
     for function in module.functions:
         if not function.is_declaration and function.name not in seen:
             function.linkage = "internal"

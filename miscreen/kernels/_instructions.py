@@ -200,11 +200,11 @@ def copy_bytes(typing_context: Any, into: Any, address: Any, size: Any) -> Any:
     return numba.void(numba.int64, numba.int64, numba.int64), copy
 
 
-def _scan(slots: int) -> Any:
-    """How `scan_lanes` is done with so many distances of each lane in registers."""
+def _scan(slots: int | None) -> Any:
+    """How `scan_lanes` is done with so many distances of each lane in registers, or with any number in memory."""
 
     def scan(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        first, stop, step, x, y, lanes, places, x_weight, y_weight, least = arguments
+        first, stop, step, x, y, lanes, places, x_weight, y_weight, least, *number = arguments
         word, wide = ir.IntType(64), ir.DoubleType()
         four = ir.VectorType(wide, 4)
         infinite = ir.Constant(four, [float("inf")] * 4)
@@ -224,10 +224,11 @@ def _scan(slots: int) -> Any:
 
         xs, ys = (builder.load(at(lanes, of(word, 32 * row), four), align=8) for row in range(2))
         own = builder.load(at(places, of(word, 0), ir.VectorType(word, 4)), align=8)
-        rows = [at(least, of(word, 32 * slot), four) for slot in range(slots)]
-        kept = [cgutils.alloca_once(builder, four) for _ in range(slots)]
+        rows = [at(least, of(word, 32 * slot), four) for slot in range(slots or 0)]
+        kept = [cgutils.alloca_once(builder, four) for _ in rows]
         for row, register in zip(rows, kept, strict=True):
             builder.store(builder.load(row, align=8), register)
+        last = kept[-1] if kept else at(least, builder.shl(builder.sub(number[0], of(word, 1)), of(word, 5)), four)
         x_weights = everywhere(x_weight)
         y_weights = everywhere(builder.fmul(y_weight, builder.sitofp(step, wide)))  # positive on the way
         here = cgutils.alloca_once_value(builder, first)
@@ -241,7 +242,7 @@ def _scan(slots: int) -> Any:
         builder.position_at_end(look)
         offset = builder.shl(place, of(word, 3))
         y_gap = builder.fmul(builder.fsub(everywhere(builder.load(at(y, offset, wide))), ys), y_weights)
-        within = builder.fcmp_unordered("<", y_gap, builder.load(kept[-1]))
+        within = builder.fcmp_unordered("<", y_gap, builder.load(last, align=8))
         some = builder.icmp_unsigned("!=", builder.bitcast(within, ir.IntType(4)), of(ir.IntType(4), 0))
         builder.cbranch(some, enter, done)
 
@@ -250,11 +251,21 @@ def _scan(slots: int) -> Any:
         x_gap, y_gap = builder.call(size, (x_gap,)), builder.call(size, (y_gap,))
         distance = builder.select(builder.fcmp_ordered(">", x_gap, y_gap), x_gap, y_gap)
         distance = builder.select(builder.icmp_signed("==", own, everywhere(place)), infinite, distance)
-        for register in kept:
-            other = builder.load(register)
+
+        def keep(register: Any, distance: Any) -> Any:
+            other = builder.load(register, align=8)
             smaller = builder.fcmp_ordered("<", distance, other)
-            builder.store(builder.select(smaller, distance, other), register)
-            distance = builder.select(smaller, other, distance)
+            builder.store(builder.select(smaller, distance, other), register, align=8)
+            return builder.select(smaller, other, distance)
+
+        for register in kept:
+            distance = keep(register, distance)
+        if not kept:
+            carried = cgutils.alloca_once(builder, four)
+            builder.store(distance, carried)
+            with cgutils.for_range(builder, number[0]) as loop:
+                row = at(least, builder.shl(loop.index, of(word, 5)), four)
+                builder.store(keep(row, builder.load(carried)), carried)
         builder.store(builder.add(place, step), here)
         builder.branch(check)
 
@@ -291,3 +302,12 @@ def scan_lanes_for_eight(
 ) -> Any:  # fmt: skip
     """Like `scan_lanes`, with eight rows of distances."""
     return _SCAN, _scan(8)
+
+
+@intrinsic
+def scan_lanes_for_many(
+    typing_context: Any, first: Any, stop: Any, step: Any, x: Any, y: Any, lanes: Any, places: Any, x_weight: Any,
+    y_weight: Any, least: Any, number: Any,
+) -> Any:  # fmt: skip
+    """Like `scan_lanes`, with any number of rows of distances, which stay in memory."""
+    return numba.void(*_SCAN.args, numba.int64), _scan(None)

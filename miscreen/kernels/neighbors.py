@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from miscreen.kernels._jit import inner, kernel, pasted, scan_lanes, scan_lanes_for_eight
+from miscreen.kernels._jit import inner, kernel, pasted, scan_lanes, scan_lanes_for_eight, scan_lanes_for_many
 from miscreen.kernels.margins import RANK, count_within, has_extent, index_margin, is_tied, rescale, score_ranks, weigh
 from miscreen.kernels.ranks import present_count
 
@@ -117,43 +117,16 @@ def lay_columns(xs, x_order, ys, y_order, n_samples, k):
     return first_of[: n_columns + 1], entry, x, y, x_rank, y_rank, bin_of
 
 
-@inner
-def _scan_many(first, stop, step, x, y, lanes, places, x_weight, y_weight, least):
-    """Do what `scan_lanes` does, for any number of distances. O(k) a point."""
-    k = len(least)
-    gap, distance = np.empty(LANES), np.empty(LANES)
-    for j in range(first, stop, step):
-        some = False
-        for lane in range(LANES):
-            gap[lane] = (y[j] - lanes[1, lane]) * (step * y_weight)
-            some |= not gap[lane] >= least[k - 1, lane]
-        if not some:
-            break
-        for lane in range(LANES):
-            dx, dy = abs((x[j] - lanes[0, lane]) * x_weight), abs(gap[lane])
-            distance[lane] = np.inf if j == places[lane] else dx if dx > dy else dy
-        for m in range(k):
-            for lane in range(LANES):
-                one, kept = distance[lane], least[m, lane]
-                least[m, lane] = one if one < kept else kept
-                distance[lane] = kept if one < kept else one
-
-
 @pasted
-def _scan(first, stop, step, x, y, lanes, places, x_weight, y_weight, least):
-    """Enter points among the nearest of four others: see `scan_lanes`."""
-    if len(least) == FEWER:
-        scan_lanes(
-            first, stop, step, x.ctypes.data, y.ctypes.data, lanes.ctypes.data, places.ctypes.data,
-            x_weight, y_weight, least.ctypes.data,
-        )  # fmt: skip
-    elif len(least) == REGISTERS:
-        scan_lanes_for_eight(
-            first, stop, step, x.ctypes.data, y.ctypes.data, lanes.ctypes.data, places.ctypes.data,
-            x_weight, y_weight, least.ctypes.data,
-        )  # fmt: skip
+def _scan(first, stop, step, points, x_weight, y_weight, slots):
+    """Enter points among the nearest of four others: see `scan_lanes`, of which `points` holds the addresses."""
+    x, y, lanes, places, least = points
+    if slots == FEWER:
+        scan_lanes(first, stop, step, x, y, lanes, places, x_weight, y_weight, least)
+    elif slots == REGISTERS:
+        scan_lanes_for_eight(first, stop, step, x, y, lanes, places, x_weight, y_weight, least)
     else:
-        _scan_many(first, stop, step, x, y, lanes, places, x_weight, y_weight, least)
+        scan_lanes_for_many(first, stop, step, x, y, lanes, places, x_weight, y_weight, least, slots)
 
 
 @pasted
@@ -167,6 +140,7 @@ def _find_nearest(columns, xs, column, lanes, places, count, x_weight, y_weight,
     first_of, entry, x, y, _, _, bin_of = columns
     n_columns = len(first_of) - 1
     slots = len(least)
+    points = (x.ctypes.data, y.ctypes.data, lanes.ctypes.data, places.ctypes.data, least.ctypes.data)
     for lane in range(LANES):
         if lane >= count:  # looks for nothing
             lanes[0, lane], lanes[1, lane], places[lane] = lanes[0, 0], lanes[1, 0], -1
@@ -175,8 +149,8 @@ def _find_nearest(columns, xs, column, lanes, places, count, x_weight, y_weight,
     visited, middle, bin_here = column, places[0], bin_of[places[0]]
     left, right = column - 1, column + 1
     while True:
-        _scan(middle, first_of[visited + 1], 1, x, y, lanes, places, x_weight, y_weight, least)
-        _scan(middle - 1, first_of[visited] - 1, -1, x, y, lanes, places, x_weight, y_weight, least)
+        _scan(middle, first_of[visited + 1], 1, points, x_weight, y_weight, slots)
+        _scan(middle - 1, first_of[visited] - 1, -1, points, x_weight, y_weight, slots)
         left_edge = xs[first_of[left + 1] - 1] if left >= 0 else -np.inf
         right_edge = xs[first_of[right]] if right < n_columns else np.inf
         to_left = to_right = False
