@@ -130,22 +130,20 @@ def _scan(first, stop, step, points, x_weight, y_weight, slots):
 
 
 @pasted
-def _find_nearest(columns, xs, column, lanes, places, count, x_weight, y_weight, k, least):
+def _find_nearest(columns, xs, column, lanes, places, looking, x_weight, y_weight, k, least):
     """Find how near the k-th neighbours are of up to four samples of a column, the lanes, ascending. O(k) a candidate.
 
     They share what is looked at, which is much the same for all: one column after another, up and down in y, only as
-    far as the k-th distance of any of them reaches. lanes: float64 (2, LANES), x and y, and places: int64 (LANES,), of
-    which the first `count` are samples. least: float64 (slots, LANES); the last row is the answer.
+    far as the k-th distance of any of them reaches. lanes: float64 (2, LANES), x and y; places: int64 (LANES,);
+    looking: bool (LANES,), those in question. least: float64 (slots, LANES); the last row is the answer.
     """
     first_of, entry, x, y, _, _, bin_of = columns
     n_columns = len(first_of) - 1
     slots = len(least)
     points = (x.ctypes.data, y.ctypes.data, lanes.ctypes.data, places.ctypes.data, least.ctypes.data)
     for lane in range(LANES):
-        if lane >= count:  # looks for nothing
-            lanes[0, lane], lanes[1, lane], places[lane] = lanes[0, 0], lanes[1, 0], -1
         for m in range(slots):
-            least[m, lane] = np.inf if lane < count and m >= slots - k else -np.inf
+            least[m, lane] = np.inf if looking[lane] and m >= slots - k else -np.inf
     visited, middle, bin_here = column, places[0], bin_of[places[0]]
     left, right = column - 1, column + 1
     while True:
@@ -185,22 +183,24 @@ def count_neighbors(
     """
     first_of, _, x, y, x_rank, y_rank, _ = columns
     least = np.empty((FEWER if k <= FEWER else max(k, REGISTERS), LANES))
-    lanes, places = np.empty((2, LANES)), np.empty(LANES, np.int64)
+    lanes, places, looking = np.zeros((2, LANES)), np.empty(LANES, np.int64), np.empty(LANES, np.bool_)
     x_unit, y_unit = 1.0 / x_weight, 1.0 / y_weight
     for column in range(len(first_of) - 1):
         count = 0
+        looking[:] = False
         last = first_of[column + 1] - 1
         for i in range(first_of[column], last + 1):
             if part == ALL or ((x_rank[i] + y_rank[i]) % 4 == 0) == (part == PART):
                 lanes[0, count], lanes[1, count], places[count] = x[i], y[i], i
+                looking[count] = len(duplicates) == 0 or duplicates[y_rank[i]] <= k
                 count += 1
             if count < LANES and (count == 0 or i < last):
                 continue
-            _find_nearest(columns, xs, column, lanes, places, count, x_weight, y_weight, k, least)
+            _find_nearest(columns, xs, column, lanes, places, looking, x_weight, y_weight, k, least)
             for lane in range(count):
                 x_place, y_place = x_rank[places[lane]], y_rank[places[lane]]
                 within, radius = k, least[len(least) - 1, lane]
-                if len(duplicates) > 0 and duplicates[y_place] > k:
+                if not looking[lane]:
                     within, radius = duplicates[y_place], np.nextafter(0.0, np.inf)  # closer is at distance 0
                 n_x = count_within(x_margin, x_place, x_weight, radius * x_unit, radius) + 1
                 n_y = count_within(y_margin, y_place, y_weight, radius * y_unit, radius) + 1
@@ -210,6 +210,7 @@ def count_neighbors(
                 if len(terms):
                     terms[y_order[y_place]] = psi[within] - psi[n_x] - psi[n_y]
             count = 0
+            looking[:] = False
 
 
 @inner
