@@ -13,7 +13,7 @@ from miscreen.estimators.plugin import plugin_scores
 from miscreen.kernels.class_neighbors import class_feature_mi, class_target_mi
 from miscreen.kernels.digamma import digamma_table
 from miscreen.kernels.margins import RANK, RAW, STANDARD, rescale
-from miscreen.kernels.neighbors import REGISTERS, neighbor_mi
+from miscreen.kernels.neighbors import FEWER, neighbor_mi
 from miscreen.kernels.ranks import normal_score_table, spread_ties
 from miscreen.model import Batch, Floats, Kind, Scores, Target
 
@@ -177,7 +177,7 @@ class Ksg(Estimator):
             are 500 or more without ties, tell how much there is: below 1.5 errors they are enough. Above 0.4 nats, or
             where they find 0.15 more than the series, the estimate by 4 neighbours alone: bias is what counts then.
         """
-        assert self._k <= REGISTERS, "fewer neighbours are kept in the same places"
+        assert self._k >= FEWER, "with fewer samples than that there is no estimate by so many neighbours"
         return self._found(batch, np.empty((len(batch.values), 0)), series)
 
     def local(self, batch: Batch) -> tuple[Floats, Floats]:

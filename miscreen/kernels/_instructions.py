@@ -217,10 +217,10 @@ def _scan(slots: int | None) -> Any:
             return ir.Constant(kind, number)
 
         def everywhere(number: Any) -> Any:
-            lanes = ir.Constant(ir.VectorType(number.type, 4), ir.Undefined)
+            copies = ir.Constant(ir.VectorType(number.type, 4), ir.Undefined)
             for lane in range(4):
-                lanes = builder.insert_element(lanes, number, of(ir.IntType(32), lane))
-            return lanes
+                copies = builder.insert_element(copies, number, of(ir.IntType(32), lane))
+            return copies
 
         xs, ys = (builder.load(at(lanes, of(word, 32 * row), four), align=8) for row in range(2))
         own = builder.load(at(places, of(word, 0), ir.VectorType(word, 4)), align=8)
@@ -287,10 +287,11 @@ def scan_lanes(
 ) -> Any:  # fmt: skip
     """Enter points among the nearest of four others, the lanes, as long as one of these may have them that near.
 
-    From point `first`, by a `step` of 1 or -1, up to but without `stop`; y goes up by the way, or down. x, y: addresses
-    of float64; lanes: address of four x and four y; places: of four int64, the points that are not to be entered for a
-    lane. A gap in x or y times its weight is a distance, and the larger one counts. least: address of four rows of four
-    float64, by lane the distances of the nearest so far, ascending; the last is how near is near.
+    From point `first`, by a `step` of 1 or -1, up to but without `stop`, which must lie there; y goes up by the way, or
+    down. x, y: addresses of float64; lanes: address of four x and four y; places: of four int64, the points that are
+    not to be entered for a lane. A gap in x or y times its weight is a distance, and the larger one counts. least:
+    address of four rows of four float64, by lane the distances of the nearest so far, ascending; the last is how near
+    is near.
     """
     return _SCAN, _scan(4)
 

@@ -11,8 +11,8 @@ from miscreen.kernels.margins import RANK, count_within, has_extent, index_margi
 from miscreen.kernels.ranks import present_count
 
 KSG, GAO, COMBINED = 0, 2, 3
-REGISTERS = 8  # neighbours that are kept in registers, for each of
 LANES = 4  # samples that are looked at side by side
+REGISTERS = 8  # neighbours of each that are kept in registers
 ALL, PART, REST = 0, 1, 2  # of the samples, by which neighbours are looked for; PART is about every fourth
 LARGE = 500  # samples, of which a part tells what the dependence is like
 FEWER = 4  # neighbours, for that and where the dependence is strong
@@ -30,20 +30,6 @@ def distinct_count(ascending):
         if ascending[i] != ascending[i - 1]:
             count += 1
     return count
-
-
-@inner
-def keep_near(near, dx, dy):
-    """Enter the larger of two distances among the smallest so far, ascending; return the last of these. O(k).
-
-    Without branches, which would be guessed wrong: most candidates that are looked at do enter.
-    """
-    distance = dx if dx > dy else dy
-    for m in range(len(near)):
-        kept = near[m]
-        near[m] = distance if distance < kept else kept
-        distance = kept if distance < kept else distance
-    return near[len(near) - 1]
 
 
 @inner
@@ -228,12 +214,12 @@ def _combined(mi, series, error):
 def pair_mi(xs, x_order, x_margin, x_weight, ys, y_order, y_margin, y_weight, n_samples, k, mixed, psi, terms, series):
     """Mutual information, in nats, of two ascending columns: Kraskov's first, or Gao's when `mixed`.
 
-    With a `series` that is no NaN, k is at most REGISTERS, and FEWER neighbours, of a part of the samples if there are
+    With a `series` that is no NaN, k is at least FEWER, and FEWER neighbours, of a part of the samples if there are
     many, tell what the dependence is like. Where it is weak, they are enough; where it is strong or fine, bias counts
     more than variance, and all samples have as few; else all have k.
 
-    O(n sqrt k) after sorting while neighbours are spread evenly, O(n sqrt n) at worst. Scratch about 120 n bytes.
-    NaN where a margin is constant or its distances overflow, or n <= k. Arguments are those of `lay_columns` and
+    O(n sqrt k) after sorting while neighbours are spread evenly, O(n sqrt n) at worst. Scratch about
+    120 n + 32 k bytes. NaN where a margin is constant or its distances overflow, or n <= k. Arguments are those of `lay_columns` and
     `count_neighbors`. Returns the estimate and whether it is combined.
     """
     n = len(xs)
