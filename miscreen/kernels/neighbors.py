@@ -219,8 +219,8 @@ def pair_mi(xs, x_order, x_margin, x_weight, ys, y_order, y_margin, y_weight, n_
     more than variance, and all samples have as few; else all have k.
 
     O(n sqrt k) after sorting while neighbours are spread evenly, O(n sqrt n) at worst. Scratch about
-    120 n + 32 k bytes. NaN where a margin is constant or its distances overflow, or n <= k. Arguments are those of `lay_columns` and
-    `count_neighbors`. Returns the estimate and whether it is combined.
+    120 n + 32 k bytes. NaN where a margin is constant or its distances overflow, or n <= k. Arguments are those of
+    `lay_columns` and `count_neighbors`. Returns the estimate and whether it is combined.
     """
     n = len(xs)
     if n <= k or not (has_extent(xs, x_weight) and has_extent(ys, y_weight)):
