@@ -283,6 +283,17 @@ def test_types_that_are_not_of_arrow_itself_leave_all_to_arrow(tmp_path: Path, r
             np.testing.assert_array_equal(found.values(np.array([names.index("a")])), [np.arange(16.0)])
 
 
+@pytest.mark.parametrize("of", [slice(None), slice(1, 5), slice(2, 3)])
+def test_text_views_that_lead_astray_where_values_are_missing_are_not_followed(of: slice) -> None:
+    words = ["a text longer than a view", None, "short", None, "a text longer than a view", "another"]
+    validity, views, *texts = pa.array(words, pa.string_view()).buffers()
+    slots = np.frombuffer(views, dtype=np.int32).reshape(-1, 4).copy()
+    slots[[1, 3]] = -1711276032  # bytes, which Arrow adds up before it looks at what is missing
+    damaged = pa.Array.from_buffers(pa.string_view(), 6, [validity, pa.py_buffer(slots), *texts])[of]
+    expected = encode(pa.table({"text": pa.array(words)[of]}))
+    np.testing.assert_array_equal(encode(pa.table({"text": damaged})), expected)
+
+
 def test_batches_of_fewer_rows_than_none_are_refused(tmp_path: Path, resources: Resources) -> None:
     for column in (np.arange(96.0), [f"{i}" for i in range(96)]):
         table, whole = pa.table({"a": column}), io.BytesIO()

@@ -187,12 +187,27 @@ def _encode_column(column: pa.ChunkedArray, arrow_type: pa.DataType) -> NDArray[
 def _labels(column: pa.ChunkedArray, arrow_type: pa.DataType) -> pa.Array:
     """Text as one plain array; views and dictionaries are not supported by every Arrow function."""
     if not pt.is_dictionary(arrow_type):
+        if pt.is_string_view(arrow_type):
+            column = pa.chunked_array([_without_stray_views(chunk) for chunk in column.chunks], arrow_type)
         return column.cast(pa.large_string()).combine_chunks()
     coded = column.unify_dictionaries().combine_chunks()
     labels = coded.dictionary
     if pt.is_string_view(labels.type):
-        labels = labels.cast(pa.large_string())
+        labels = _without_stray_views(labels).cast(pa.large_string())
     return labels.take(coded.indices)
+
+
+def _without_stray_views(chunk: pa.Array) -> pa.Array:
+    """Text views without what a damaged file may hold where values are missing: casting, Arrow adds up its lengths."""
+    if not chunk.null_count:
+        return chunk
+    validity, views, *texts = chunk.buffers()
+    first, end = chunk.offset, chunk.offset + len(chunk)
+    slots = np.frombuffer(views, dtype=np.uint8, count=16 * end).reshape(-1, 16).copy()
+    present = np.unpackbits(np.frombuffer(validity, dtype=np.uint8), count=end, bitorder="little")
+    slots[:first] = 0
+    slots[present == 0] = 0
+    return pa.Array.from_buffers(chunk.type, len(chunk), [validity, pa.py_buffer(slots), *texts], offset=first)
 
 
 def _integers(column: pa.ChunkedArray) -> NDArray[Any]:
