@@ -63,16 +63,17 @@ def csv(*, quick: bool) -> Part:
     run(commands["kde"])  # fills the caches
     runs = take_turns(commands, 2 if quick else 3)
     for method, reach in (("kde", 2.5), ("bin", 3.5)):
-        row = compared(
-            f"rank --method {method}",
-            "pyarrow parsing",
-            times(runs[method]),
-            times(runs["arrow"]),
-            reach=reach,
-            per="command",
+        part.add(
+            compared(
+                f"rank --method {method}",
+                "pyarrow parsing",
+                times(runs[method]),
+                times(runs["arrow"]),
+                reach=reach,
+                per="command",
+                where=profile(path, method),
+            )
         )
-        row.where = profile(path, method)
-        part.add(row)
     part.add(memory_row("rank, CSV", [*runs["kde"], *runs["bin"]], 1.5))
     part.add(memory_row("pyarrow parsing", runs["arrow"], None))
     polars = run(reader("polars-csv", path))
@@ -97,31 +98,33 @@ def parquet(*, quick: bool) -> Part:
     run(commands["kde"])
     runs = take_turns(commands, 2 if quick else 3)
     for method, reach in (("kde", 2.5), ("bin", 1.5)):
-        row = compared(
-            f"rank --method {method}, Parquet",
-            "Polars reading",
-            times(runs[method]),
-            times(runs["polars"]),
-            reach=reach,
-            sense="most",
-            per="command",
+        part.add(
+            compared(
+                f"rank --method {method}, Parquet",
+                "Polars reading",
+                times(runs[method]),
+                times(runs["polars"]),
+                reach=reach,
+                sense="most",
+                per="command",
+                where=profile(path, method),
+            )
         )
-        row.where = profile(path, method)
-        part.add(row)
     for method in ("kde", "bin"):
         alone = [float(r.printed) for r in runs[f"compute {method}"]]
-        row = compared(
-            f"rank --method {method}, Arrow",
-            "computing alone",
-            times(runs[f"arrow {method}"]),
-            alone,
-            reach=1.3,
-            sense="most",
-            per="command",
-            rival=False,
+        part.add(
+            compared(
+                f"rank --method {method}, Arrow",
+                "computing alone",
+                times(runs[f"arrow {method}"]),
+                alone,
+                reach=1.3,
+                sense="most",
+                per="command",
+                rival=False,
+                where=profile(arrow, method),
+            )
         )
-        row.where = profile(arrow, method)
-        part.add(row)
     part.add(memory_row("rank, Parquet", [*runs["kde"], *runs["bin"]], None))
     part.add(memory_row("rank, Arrow", [*runs["arrow kde"], *runs["arrow bin"]], None))
     part.add(memory_row("Polars reading Parquet", runs["polars"], None))
@@ -175,17 +178,18 @@ def tall_parquet(*, quick: bool) -> Part:
     commands |= {name: rank(path, name.partition(",")[0], *options) for name, options in methods.items()}
     runs = take_turns(commands, 1 if quick else 2)
     for name, options in methods.items():
-        row = compared(
-            f"rank --method {name}, {rows:,} rows",
-            "Polars reading",
-            times(runs[name]),
-            times(runs["polars"]),
-            reach=2,
-            sense="most",
-            per="command",
+        part.add(
+            compared(
+                f"rank --method {name}, {rows:,} rows",
+                "Polars reading",
+                times(runs[name]),
+                times(runs["polars"]),
+                reach=2,
+                sense="most",
+                per="command",
+                where=profile(path, name.partition(",")[0], *options),
+            )
         )
-        row.where = profile(path, name.partition(",")[0], *options)
-        part.add(row)
     part.add(memory_row(f"rank, {rows:,} rows", [r for name in methods for r in runs[name]], None))
     some = [word for number in range(few) for word in ("--features", f"x{number}")]
     alone = run(rank(path, "ksg", *some))
@@ -246,22 +250,22 @@ def significance(*, quick: bool) -> Part:
             commands["ci"] = rank(path, method, *options, "--ci", "0.95")
         run(commands["p"])
         runs = take_turns(commands, 1 if quick else 2)
+        leave_out = ("--mi", "False") if options else ()
         for asked, reach in (("p", None if quick else 1.3), ("ci", None)):
             if asked in runs:
-                row = compared(
-                    f"rank --method {name} {'--p-values' if asked == 'p' else '--ci 0.95'}",
-                    "without",
-                    times(runs[asked]),
-                    times(runs["plain"]),
-                    reach=reach,
-                    sense="most",
-                    per="command",
-                    rival=False,
+                part.add(
+                    compared(
+                        f"rank --method {name} {'--p-values' if asked == 'p' else '--ci 0.95'}",
+                        "without",
+                        times(runs[asked]),
+                        times(runs["plain"]),
+                        reach=reach,
+                        sense="most",
+                        per="command",
+                        rival=False,
+                        where=profile(path, method, "--p_values", "True", *leave_out) if asked == "p" else "",
+                    )
                 )
-                if asked == "p":
-                    leave_out = ("--mi", "False") if options else ()
-                    row.where = profile(path, method, "--p_values", "True", *leave_out)
-                part.add(row)
     return part
 
 
