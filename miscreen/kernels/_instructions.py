@@ -73,6 +73,14 @@ def half_word_at(typing_context: Any, address: Any) -> Any:
     return numba.uint32(numba.int64), _load(32)
 
 
+def _everywhere(builder: Any, number: Any) -> Any:
+    """A vector of four times the same number."""
+    copies = ir.Constant(ir.VectorType(number.type, 4), ir.Undefined)
+    for lane in range(4):
+        copies = builder.insert_element(copies, number, ir.Constant(ir.IntType(32), lane))
+    return copies
+
+
 @intrinsic
 def add_tile(typing_context: Any, into: Any, rows: Any, columns: Any, strides: Any, terms: Any, fresh: Any) -> Any:
     """Add to a tile of 4 x 8 float64, or write if `fresh`, that of a product of matrices; terms are added one by one.
@@ -106,9 +114,7 @@ def add_tile(typing_context: Any, into: Any, rows: Any, columns: Any, strides: A
             term = builder.add(rows, builder.mul(loop.index, strides[2]))
             for row in range(4):
                 factor = builder.load(at(term, ir.Constant(word, row), strides[1], 0, ir.DoubleType()))
-                lanes = ir.Constant(four, ir.Undefined)
-                for lane in range(4):
-                    lanes = builder.insert_element(lanes, factor, ir.Constant(ir.IntType(32), lane))
+                lanes = _everywhere(builder, factor)
                 for half in range(2):
                     total = sums[2 * row + half]
                     builder.store(builder.call(fuse, (lanes, halves[half], builder.load(total))), total)
@@ -130,13 +136,7 @@ def count_closer(typing_context: Any, address: Any, value: Any, weight: Any, rad
 
     def count(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         word, four = ir.IntType(64), ir.VectorType(ir.DoubleType(), 4)
-        lanes = []
-        for scalar in arguments[1:]:
-            vector = ir.Constant(four, ir.Undefined)
-            for lane in range(4):
-                vector = builder.insert_element(vector, scalar, ir.Constant(ir.IntType(32), lane))
-            lanes.append(vector)
-        value, weight, radius = lanes
+        value, weight, radius = (_everywhere(builder, scalar) for scalar in arguments[1:])
         closer = ir.Constant(word, 0)
         for half in range(2):
             at = builder.add(arguments[0], ir.Constant(word, 32 * half))
@@ -169,7 +169,7 @@ def stir_lanes(typing_context: Any, states: Any, addresses: Any, count: Any, fac
 
         starts = cgutils.unpack_tuple(builder, arguments[0])
         rows = cgutils.unpack_tuple(builder, arguments[1])
-        factor, shift, nan = (vector([scalar] * 4) for scalar in arguments[3:])
+        factor, shift, nan = (_everywhere(builder, scalar) for scalar in arguments[3:])
         kept = [cgutils.alloca_once_value(builder, vector(starts[4 * r : 4 * r + 4])) for r in range(len(rows))]
         with cgutils.for_range(builder, arguments[2]) as loop:
             offset = builder.mul(loop.index, ir.Constant(word, 32))
@@ -216,12 +216,6 @@ def _scan(slots: int | None) -> Any:
         def of(kind: Any, number: int) -> Any:
             return ir.Constant(kind, number)
 
-        def everywhere(number: Any) -> Any:
-            copies = ir.Constant(ir.VectorType(number.type, 4), ir.Undefined)
-            for lane in range(4):
-                copies = builder.insert_element(copies, number, of(ir.IntType(32), lane))
-            return copies
-
         xs, ys = (builder.load(at(lanes, of(word, 32 * row), four), align=8) for row in range(2))
         own = builder.load(at(places, of(word, 0), ir.VectorType(word, 4)), align=8)
         rows = [at(least, of(word, 32 * slot), four) for slot in range(slots or 0)]
@@ -229,8 +223,8 @@ def _scan(slots: int | None) -> Any:
         for row, register in zip(rows, kept, strict=True):
             builder.store(builder.load(row, align=8), register)
         last = kept[-1] if kept else at(least, builder.shl(builder.sub(number[0], of(word, 1)), of(word, 5)), four)
-        x_weights = everywhere(x_weight)
-        y_weights = everywhere(builder.fmul(y_weight, builder.sitofp(step, wide)))  # positive on the way
+        x_weights = _everywhere(builder, x_weight)
+        y_weights = _everywhere(builder, builder.fmul(y_weight, builder.sitofp(step, wide)))  # positive on the way
         here = cgutils.alloca_once_value(builder, first)
         check, look, enter, done = (builder.append_basic_block(name) for name in ("check", "look", "enter", "done"))
         builder.branch(check)
@@ -241,16 +235,16 @@ def _scan(slots: int | None) -> Any:
 
         builder.position_at_end(look)
         offset = builder.shl(place, of(word, 3))
-        y_gap = builder.fmul(builder.fsub(everywhere(builder.load(at(y, offset, wide))), ys), y_weights)
+        y_gap = builder.fmul(builder.fsub(_everywhere(builder, builder.load(at(y, offset, wide))), ys), y_weights)
         within = builder.fcmp_unordered("<", y_gap, builder.load(last, align=8))
         some = builder.icmp_unsigned("!=", builder.bitcast(within, ir.IntType(4)), of(ir.IntType(4), 0))
         builder.cbranch(some, enter, done)
 
         builder.position_at_end(enter)
-        x_gap = builder.fmul(builder.fsub(everywhere(builder.load(at(x, offset, wide))), xs), x_weights)
+        x_gap = builder.fmul(builder.fsub(_everywhere(builder, builder.load(at(x, offset, wide))), xs), x_weights)
         x_gap, y_gap = builder.call(size, (x_gap,)), builder.call(size, (y_gap,))
         distance = builder.select(builder.fcmp_ordered(">", x_gap, y_gap), x_gap, y_gap)
-        distance = builder.select(builder.icmp_signed("==", own, everywhere(place)), infinite, distance)
+        distance = builder.select(builder.icmp_signed("==", own, _everywhere(builder, place)), infinite, distance)
 
         def keep(register: Any, distance: Any) -> Any:
             other = builder.load(register, align=8)

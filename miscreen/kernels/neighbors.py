@@ -169,11 +169,10 @@ def count_neighbors(
     """
     first_of, _, x, y, x_rank, y_rank, _ = columns
     least = np.empty((FEWER if k <= FEWER else max(k, REGISTERS), LANES))
-    lanes, places, looking = np.zeros((2, LANES)), np.empty(LANES, np.int64), np.empty(LANES, np.bool_)
+    lanes, places, looking = np.zeros((2, LANES)), np.empty(LANES, np.int64), np.zeros(LANES, np.bool_)
     x_unit, y_unit = 1.0 / x_weight, 1.0 / y_weight
+    count = 0
     for column in range(len(first_of) - 1):
-        count = 0
-        looking[:] = False
         last = first_of[column + 1] - 1
         for i in range(first_of[column], last + 1):
             if part == ALL or ((x_rank[i] + y_rank[i]) % 4 == 0) == (part == PART):
