@@ -17,14 +17,16 @@ import threading
 import time
 from collections.abc import Callable
 from functools import wraps
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 
 STAGES = {
     "start": "interpreter, imports of numpy and pyarrow",
     "load": "machine code of the kernels, by ranking a tiny table",
     "read": "opening and decoding the file, waiting for the disk",
-    "convert": "pages or decoded columns to a block of numbers",
+    "convert": "pages, columns as decoded, or text to a block of numbers",
     "survey": "copying slices, fingerprints, infinities, kinds, levels",
     "sort": "ordering the samples of each column",
     "estimate": "the estimator, without the sorting",
@@ -65,23 +67,25 @@ class Stopwatch:
 
 def install(watch: Stopwatch, method: str) -> None:
     """Wrap every stage of the pipeline."""
-    from miscreen import request, screening
+    from miscreen import request, screening, tables
     from miscreen.estimators import estimator_class
     from miscreen.inference.significance import Significance
-    from miscreen.kernels import survey
+    from miscreen.kernels import delimited, survey
     from miscreen.model import Batch
     from miscreen.ranking import Ranking
-    from miscreen.tables import arrow, delimited, joined, memory, pages, parquet
+    from miscreen.tables.source import TableSource
+
+    module = {one.name: import_module(f"{tables.__name__}.{one.name}") for one in iter_modules(tables.__path__)}
 
     def replace(owner: Any, name: str, stage: str) -> None:
         setattr(owner, name, watch.wrap(stage, getattr(owner, name)))
 
     replace(request, "open_table", "read")
-    for module in (arrow, memory, parquet):
-        replace(module, "encode", "convert")
-    replace(pages.PageReader, "read", "convert")
-    sources = (arrow.ArrowSource, parquet.ParquetSource, delimited.DelimitedSource, memory.ArrowTableSource)
-    for source in (*sources, memory.MatrixSource, *joined.TableSource.__subclasses__()):
+    for name in ("arrow", "memory", "parquet"):
+        replace(module[name], "encode", "convert")
+    replace(module["pages"].PageReader, "read", "convert")
+    replace(delimited, "parse_rows", "convert")
+    for source in TableSource.__subclasses__():
         if "values" in vars(source) and not hasattr(source.values, "__wrapped__"):
             replace(source, "values", "read")
     replace(screening._Scorer, "__call__", "survey")
