@@ -35,8 +35,9 @@ def _powers_of_five() -> NDArray[np.uint64]:
     return table
 
 
-_FIVES = _powers_of_five()
-_TENS = np.array([float(10**k) for k in range(23)])  # all exact
+FIVES = _powers_of_five()
+FIVE_TO_0 = -_LOWEST  # where it stands in FIVES
+TENS = np.array([float(10**k) for k in range(23)])  # all exact
 
 _U1 = np.uint64(1)
 _U9 = np.uint64(9)
@@ -88,9 +89,9 @@ def nearest_float64(w: Any, q: int) -> float:
     while w < _TOP:
         w <<= _U1
         shift += 1
-    high, low = _product(w, _FIVES[q - _LOWEST, 0])
+    high, low = _product(w, FIVES[q - _LOWEST, 0])
     if high & _LOW_9 == _LOW_9:  # the second word of the power may carry into the bits that are kept
-        more, _ = _product(w, _FIVES[q - _LOWEST, 1])
+        more, _ = _product(w, FIVES[q - _LOWEST, 1])
         low += more
         if low < more:
             high += _U1
@@ -219,9 +220,9 @@ def read_number(p: int, stop: int) -> Any:
     if w <= _TWO_53 and -22 <= q <= 22 and not inexact:
         value: float = np.float64(np.int64(w))
         if q < 0:
-            value /= _TENS[-q]
+            value /= TENS[-q]
         elif q > 0:
-            value *= _TENS[q]
+            value *= TENS[q]
     else:
         literal = literal and w <= _TWO_53
         value = nearest_float64(w, q)

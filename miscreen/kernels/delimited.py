@@ -13,8 +13,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from miscreen.kernels._jit import byte_at, inlined, inner, kernel, word_at
-from miscreen.kernels.decimal import FRACTION, NOT_A_NUMBER, UNSETTLED, read_number
+from miscreen.kernels._jit import byte_at, call_pread, inlined, inner, kernel, ones, read_eight_numbers, trailing_zeros, word_at
+from miscreen.kernels.decimal import (
+    FIVE_TO_0,
+    FIVES,
+    FRACTION,
+    INTEGER,
+    NOT_A_NUMBER,
+    TENS,
+    UNSETTLED,
+    read_number,
+)
 
 # Where a scan stands in its row.
 START, PLAIN, QUOTED, CLOSING = 0, 1, 2, 3
@@ -38,8 +47,14 @@ _LF, _CR, _SPACE, _TAB = 10, 13, 32, 9
 _STRIDE = 64  # bytes looked at together
 _EIGHT_LF, _EIGHT_1, _EIGHT_127, _EIGHT_128 = (np.uint64(k * 0x0101010101010101) for k in (_LF, 1, 127, 128))
 _U7, _U56 = np.uint64(7), np.uint64(56)
-_GROUP_ROWS = 64  # rows taken apart side by side; a run of a column is then whole cache lines
-_TILE_CELLS = 4096  # 32 KB of results: a tile stays in the first-level cache
+_LANES = 8  # of `read_eight_numbers`
+_ALL_LANES = (1 << _LANES) - 1
+_LEAST_TEXT = 64  # bytes: it reads beyond short cells
+_WORTH = 5  # lanes that it may leave and still save time
+_PATIENCE = 400  # such lanes too many, before it is not asked until the next group of rows
+_TILE_COLUMNS = 32
+_GROUP_ROWS = 64  # rows taken apart side by side: a run of a column is whole cache lines, and cells do not wait for
+# the end of those before them
 
 
 @inner
@@ -155,6 +170,27 @@ def index_cells(
             return row
         end = p - base - start
         places[row, part] = end + 1 - (end > 0 and byte_at(p - 1) == _CR)
+    return -1
+
+
+@kernel
+def read_spans(
+    pread: int,
+    descriptor: int,
+    offsets: NDArray[np.int64],
+    starts: NDArray[np.int64],
+    stops: NDArray[np.int64],
+    into: NDArray[np.uint8],
+) -> int:
+    """Read spans of an open file, each from its offset, to where they start and stop in `into`.
+
+    pread: address of the system's function. Returns the first span that was not read in one go, or -1. A call from
+    Python for each would be half as long again as the reading, and wait for the GIL after it. O(bytes).
+    """
+    for k in range(len(offsets)):
+        size = stops[k] - starts[k]
+        if call_pread(pread, descriptor, into.ctypes.data + starts[k], size, offsets[k]) != size:
+            return k
     return -1
 
 
@@ -333,34 +369,42 @@ def parse_rows(
     Returns the first row that is ragged or has an unreadable cell, or -1; later rows are unfinished. O(bytes).
     """
     n_columns, n_rows = out.shape
-    group = max(1, min(_GROUP_ROWS, n_rows))
-    width = _TILE_CELLS // group
     base, tokens, table = text.ctypes.data, nulls.ctypes.data, known.ctypes.data
     last = base + len(text)
-    position = np.empty(group, dtype=np.int64)  # of the next cell; -1 in a broken row
-    for top in range(0, n_rows, group):
-        height = min(group, n_rows - top)
+    tens, fives = TENS.ctypes.data, FIVES.ctypes.data + 16 * FIVE_TO_0
+    position = np.empty(_GROUP_ROWS, dtype=np.int64)  # of the next cell; -1 in a broken row
+    for top in range(0, n_rows, _GROUP_ROWS):
+        height = min(_GROUP_ROWS, n_rows - top)
         for k in range(height):
             position[k] = base + starts[top + k]
-        for left in range(0, n_columns, width):
-            right = min(left + width, n_columns)
-            for k in range(height):
-                p = position[k]
-                for column in range(left, right):
-                    if p < 0:
-                        break
-                    label = labels[column]
+        patience = 0 if numeric_nulls or len(text) < _LEAST_TEXT else _PATIENCE
+        for left in range(0, n_columns, _TILE_COLUMNS):
+            for first in range(0, height, _LANES):
+                lanes = (1 << min(_LANES, height - first)) - 1
+                cells = position.ctypes.data + 8 * first
+                for column in range(left, min(left + _TILE_COLUMNS, n_columns)):
+                    rest, label, is_last = lanes, labels[column], column == n_columns - 1
+                    if patience > 0 and lanes == _ALL_LANES and label < 0:
+                        into = out.ctypes.data + 8 * (column * n_rows + top + first)
+                        found = read_eight_numbers(cells, last, _LF if is_last else delimiter, tens, fives, into)
+                        rest = found & _ALL_LANES
+                        if rest != _ALL_LANES:
+                            notes[column] |= FRACTION if found >> _LANES else INTEGER
+                        patience = min(_PATIENCE, patience + _WORTH - ones(np.uint64(rest)))
                     packed = 0 if label < 0 else table + 8 * KNOWN * label
-                    value, p, note = _read_cell(base, p, last, delimiter, quote, tokens, numeric_nulls, packed)
-                    out[column, top + k] = value
-                    notes[column] |= note
-                    if p >= 0:
-                        more = byte_at(p) == delimiter
-                        if more != (column < n_columns - 1):
-                            p = -1
-                        elif more:
-                            p += 1
-                position[k] = p
+                    while rest != 0:
+                        k = first + trailing_zeros(np.uint64(rest))
+                        rest &= rest - 1
+                        p = position[k]
+                        if p < 0:
+                            continue
+                        value, p, note = _read_cell(base, p, last, delimiter, quote, tokens, numeric_nulls, packed)
+                        out[column, top + k] = value
+                        notes[column] |= note
+                        if p >= 0:
+                            more = byte_at(p) == delimiter
+                            p = -1 if more == is_last else p + more
+                        position[k] = p
         for k in range(height):
             if position[k] < 0:
                 return top + k

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import functools
 import os
 import threading
 from collections import deque
@@ -290,15 +292,23 @@ class IndexedSource(TableSource):
         buffer: NDArray[np.uint8] | None = getattr(self._local, "buffer", None)
         if buffer is None or len(buffer) < stops[-1]:  # used again: touching new memory costs as much as reading
             buffer = self._local.buffer = np.empty(int(stops[-1] * 1.25), dtype=np.uint8)
-        view = buffer.data
-        calls = zip(starts.tolist(), (stops - 1).tolist(), (index.rows[:rows] + begin).tolist(), strict=True)
-        for start, end, offset in calls:
-            while start < end:
-                count = self._read_at(view[start:end], offset)
-                start, offset = start + count, offset + count
+        self._fill(buffer, starts, stops - 1, index.rows[:rows] + begin)
         if version_of(self._file) != self._version:
             raise DataError(f"{self.label} was changed while it was read", "Rank it when it is complete")
         return buffer[: stops[-1]], starts, stops - 1
+
+    def _fill(
+        self, buffer: NDArray[np.uint8], starts: NDArray[np.int64], stops: NDArray[np.int64], offsets: NDArray[np.int64]
+    ) -> None:
+        """Read spans of the file to where they start and stop in a buffer."""
+        done = 0
+        while (k := kernels.read_spans(_pread(), self._file, offsets[done:], starts[done:], stops[done:], buffer)) >= 0:
+            # Interrupted, cut short or impossible; Python deals with the first and tells of the last.
+            done += k + 1
+            start, offset = int(starts[done - 1]), int(offsets[done - 1])
+            while start < stops[done - 1]:
+                count = self._read_at(buffer.data[start : stops[done - 1]], offset)
+                start, offset = start + count, offset + count
 
     def _read_at(self, into: memoryview, offset: int) -> int:
         try:
@@ -317,6 +327,12 @@ class IndexedSource(TableSource):
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
+
+
+@functools.cache
+def _pread() -> int:
+    """The address of the system's function."""
+    return ctypes.cast(ctypes.CDLL(None).pread, ctypes.c_void_p).value or 0
 
 
 def version_of(descriptor: int) -> tuple[int, int]:
