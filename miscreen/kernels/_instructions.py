@@ -78,6 +78,20 @@ def ones(typing_context: Any, word: Any) -> Any:
 
 
 @intrinsic
+def equal_bytes(typing_context: Any, address: Any, byte: Any) -> Any:
+    """Which of the 64 bytes at an address are a byte, the first in the lowest bit of a uint64."""
+
+    def compare(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        octet, word = ir.IntType(8), ir.IntType(64)
+        pointer = builder.inttoptr(arguments[0], ir.VectorType(octet, 64).as_pointer())
+        wanted = _everywhere(builder, builder.trunc(arguments[1], octet), 64)
+        equal = builder.icmp_unsigned("==", builder.load(pointer, align=1), wanted)
+        return builder.bitcast(equal, word)
+
+    return numba.uint64(numba.int64, numba.int64), compare
+
+
+@intrinsic
 def half_word_at(typing_context: Any, address: Any) -> Any:
     """The four bytes at an address, aligned or not, as a uint32 in the processor's byte order."""
     return numba.uint32(numba.int64), _load(32)

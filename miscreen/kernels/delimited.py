@@ -13,7 +13,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from miscreen.kernels._jit import byte_at, call_pread, inlined, inner, kernel, ones, read_eight_numbers, trailing_zeros, word_at
+from miscreen.kernels._jit import (
+    byte_at,
+    call_pread,
+    equal_bytes,
+    inlined,
+    inner,
+    kernel,
+    ones,
+    read_eight_numbers,
+    trailing_zeros,
+    word_at,
+)
 from miscreen.kernels.decimal import (
     FIVE_TO_0,
     FIVES,
@@ -45,8 +56,7 @@ MAX_PACKED = 7  # longest label that can be packed, bytes
 _U_LENGTH_BITS = np.uint64(LENGTH_BITS)
 _LF, _CR, _SPACE, _TAB = 10, 13, 32, 9
 _STRIDE = 64  # bytes looked at together
-_EIGHT_LF, _EIGHT_1, _EIGHT_127, _EIGHT_128 = (np.uint64(k * 0x0101010101010101) for k in (_LF, 1, 127, 128))
-_U7, _U56 = np.uint64(7), np.uint64(56)
+_U0, _U1 = np.uint64(0), np.uint64(1)
 _LANES = 8  # of `read_eight_numbers`
 _ALL_LANES = (1 << _LANES) - 1
 _LEAST_TEXT = 64  # bytes: it reads beyond short cells
@@ -91,6 +101,16 @@ def scan_rows(
     return end, opened, state
 
 
+@inner
+def _end_row(base: int, start: int, end: int, starts: NDArray[np.int64], n_rows: int) -> int:
+    """Note the start of a row that ends in a line feed, unless it is blank; returns how many there are."""
+    blank = end == start or (end == start + 1 and byte_at(base + start) == _CR)
+    if blank or n_rows == len(starts):
+        return n_rows
+    starts[n_rows] = start
+    return n_rows + 1
+
+
 @kernel
 def row_starts(text: NDArray[np.uint8], delimiter: int, quote: int, quotes: bool, starts: NDArray[np.int64]) -> int:
     """Find where rows start, as many as `starts` takes, leaving out blank lines; returns how many.
@@ -98,26 +118,23 @@ def row_starts(text: NDArray[np.uint8], delimiter: int, quote: int, quotes: bool
     quotes: whether the text has any, so that a line feed may stand inside a cell. It ends in one. O(bytes).
     """
     base = text.ctypes.data
-    n_rows, start, state = 0, 0, START
-    size = len(text)
-    for i in range(0, size, _STRIDE):
-        if not quotes and i + _STRIDE <= size:
-            found = np.uint64(0)
-            for k in range(i, i + _STRIDE, 8):  # a byte of `word` is 0 where the text has a line feed
-                word = word_at(base + k) ^ _EIGHT_LF
-                found |= (word - _EIGHT_1) & ~word & _EIGHT_128
-            if found == np.uint64(0):
-                continue
-        for k in range(i, min(i + _STRIDE, size)):
-            byte = byte_at(base + k)
-            if quotes:
-                state = _next_state(state, byte, delimiter, quote)
-            if byte == _LF and state == START:
-                blank = k == start or (k == start + 1 and byte_at(base + start) == _CR)
-                if not blank and n_rows < len(starts):
-                    starts[n_rows] = start
-                    n_rows += 1
-                start = k + 1
+    n_rows, start, state, i = 0, 0, START, 0
+    while not quotes and i + _STRIDE <= len(text):
+        ends = equal_bytes(base + i, _LF)
+        while ends != _U0:
+            end = i + trailing_zeros(ends)
+            n_rows = _end_row(base, start, end, starts, n_rows)
+            start = end + 1
+            ends &= ends - _U1
+        i += _STRIDE
+    while i < len(text):
+        byte = byte_at(base + i)
+        if quotes:
+            state = _next_state(state, byte, delimiter, quote)
+        if byte == _LF and state == START:
+            n_rows = _end_row(base, start, i, starts, n_rows)
+            start = i + 1
+        i += 1
     return n_rows
 
 
@@ -135,40 +152,42 @@ def index_cells(
     No quote counts. Returns the first row that has not `n_columns` cells, or -1; later rows are unfinished. O(bytes).
     """
     base, n_rows, most = text.ctypes.data, len(starts), n_columns - 1
-    pattern = np.uint64(delimiter) * _EIGHT_1
+    last = base + len(text)
     for row in range(n_rows):
-        start = starts[row]
-        p = base + start
-        stop = base + (starts[row + 1] if row + 1 < n_rows else len(text))
+        start = base + starts[row]
+        stop = base + starts[row + 1] if row + 1 < n_rows else last
         places[row, 0] = 0
-        part = 1
-        count: Any = 0
-        while count < most:
+        part, count = 1, 0
+        p = block = start  # p: the cell after the last delimiter that was counted
+        while count < most and block < stop:
+            if block + _STRIDE <= last:
+                found = equal_bytes(block, delimiter)
+            else:
+                found = _U0
+                for k in range(last - block):
+                    found |= np.uint64(byte_at(block + k) == delimiter) << np.uint64(k)
+            if stop - block < _STRIDE:
+                found &= (_U1 << np.uint64(stop - block)) - _U1
             wanted = min(part * every, most)
-            while p + _STRIDE <= stop:
-                tally = np.uint64(0)  # of each byte of eight words
-                for k in range(p, p + _STRIDE, 8):
-                    word = word_at(k) ^ pattern  # a byte of it is 0 where the text has a delimiter
-                    other = ((word & _EIGHT_127) + _EIGHT_127) | word
-                    tally += (~other & _EIGHT_128) >> _U7
-                found = np.int64((tally * _EIGHT_1) >> _U56)
-                if count + found >= wanted:
-                    break
-                count += found
-                p += _STRIDE
-            while p < stop and count < wanted:
-                count += byte_at(p) == delimiter
-                p += 1
-            if count < wanted:
-                return row
-            if count == part * every:
-                places[row, part] = p - base - start
-                part += 1
+            while count < most and count + ones(found) >= wanted:
+                for _ in range(wanted - count - 1):
+                    found &= found - _U1
+                p = block + trailing_zeros(found) + 1
+                found &= found - _U1
+                count = wanted
+                if count == part * every:
+                    places[row, part] = p - start
+                    part += 1
+                wanted = min(part * every, most)
+            count += ones(found)
+            block += _STRIDE
+        if count < most:
+            return row
         while p < stop and byte_at(p) != _LF and byte_at(p) != delimiter:
             p += 1
         if p >= stop or byte_at(p) == delimiter:
             return row
-        end = p - base - start
+        end = p - start
         places[row, part] = end + 1 - (end > 0 and byte_at(p - 1) == _CR)
     return -1
 
