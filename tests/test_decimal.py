@@ -44,6 +44,9 @@ EDGES = [
     "9007199254740993",
     "9007199254740992.5",
     "9007199254740993.0",
+    "1.5e00007",
+    "1.5e-000000012",
+    "15e+00000000000000000000003",
 ]
 
 
@@ -78,6 +81,8 @@ def test_ordinary_numbers(tmp_path):
     literals += [repr(v) for v in rng.normal(scale=1e3, size=150_000).tolist()]
     literals += [f"{v:.4g}" for v in rng.lognormal(sigma=20, size=100_000)]
     literals += [str(v) for v in rng.integers(-(2**62), 2**62, 50_000).tolist()]
+    literals += [f"{v:.{places}f}" for v in rng.normal(scale=1e3, size=10_000) for places in range(20)]
+    literals += [f"{v:.18e}" for v in rng.lognormal(sigma=30, size=100_000)]
     check(literals, tmp_path)
 
 
@@ -115,6 +120,57 @@ def test_halfway_in_few_digits(tmp_path):
             places = middle.denominator.bit_length() - 1
             literals.append(f"{middle.numerator * 5**places}e-{places}")
     check(literals, tmp_path)
+
+
+def test_halfway_with_one_digit_before_the_point(tmp_path):
+    rng = np.random.default_rng(8)
+    odd = 2 * rng.integers(2**52, 2**53, 20_000) + 1  # of 54 bits
+    literals = []
+    for number in odd.tolist():
+        for places in range(4):  # of what is left when it is halved so often
+            digits = str(number * 5**places)
+            literals.append(f"{digits[0]}.{digits[1:]}e{len(digits) - 1 - places}")
+    check(literals, tmp_path)
+
+
+CELLS = [
+    lambda rng: f"{rng.normal():.6g}",
+    lambda rng: repr(float(rng.normal())),
+    lambda rng: f"{rng.normal():.18e}",
+    lambda rng: str(rng.integers(-(10**6), 10**6)),
+    lambda rng: f"{rng.integers(0, 10**18)}{rng.integers(0, 10**6):06}",
+    lambda rng: f"+{rng.random():.3f}",
+    lambda rng: f" {rng.random():.17f}",
+    lambda rng: f"{10 ** rng.uniform(-330, 300):.9E}",
+    lambda rng: ["-0", ".5", "-7.", "0e0", "1e5", "-1E-05", "1e-0007", "00012.50", "inf", "-Infinity"][
+        rng.integers(10)
+    ],
+    lambda rng: "",
+    lambda rng: " NA",
+]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_rows_that_are_taken_apart_side_by_side(seed, tmp_path):
+    rng = np.random.default_rng(seed)
+    n_rows, n_columns = int(rng.integers(1, 150)), int(rng.integers(1, 40))
+    usual, strange = rng.integers(0, len(CELLS), (2, n_columns))
+    share = rng.choice([0.0, 0.02, 0.5])
+    kinds = np.where(rng.random((n_rows, n_columns)) < share, strange, usual)
+    cells = [[CELLS[kind](rng) for kind in row] for row in kinds.tolist()]
+    lines = [",".join(f"x{i}" for i in range(n_columns)), *map(",".join, cells)]
+    end = ["\n", "\r\n"][rng.integers(2)]
+    text = (end.join(lines) + end).replace(f"{end}{end}", f'{end}""{end}')  # a row of one empty cell is no blank line
+    with DelimitedSource(io.BytesIO(text.encode()), "numbers", ReadOptions(), Resources(2, 1 << 28, tmp_path)) as table:
+        found = table.values(np.arange(n_columns))
+        whole = table.types == ColumnType.INTEGER
+    numbers = np.array([[float(cell.replace("NA", "").strip() or "nan") for cell in row] for row in cells]).T
+    assert np.array_equal(found, numbers, equal_nan=True)
+    assert np.array_equal(np.signbit(found), np.signbit(numbers) & ~np.isnan(numbers))
+    for column, literals in enumerate(zip(*cells, strict=True)):
+        present = [literal.strip() for literal in literals if literal.strip() not in ("", "NA")]
+        is_whole = [literal.lstrip("+-").isdigit() and abs(int(literal)) <= 2**53 for literal in present]
+        assert whole[column] == (all(is_whole) and len(present) > 0), (column, present)
 
 
 def test_subnormals_and_the_edges_of_the_range(tmp_path):
@@ -159,9 +215,10 @@ def test_no_other_byte_is_a_digit(byte, tmp_path):
     text = b"x,y\n1,0.1234" + bytes([byte]) + b"567,12345678\n"  # in the middle of eight that are looked at together
     with pytest.raises(DataError, match="cells, but"):
         DelimitedSource(io.BytesIO(text), "numbers", ReadOptions(), Resources(1, 1 << 24, tmp_path))
-    text = b"x\n0.5\n0.1234" + bytes([byte]) + b"567\n"
-    with pytest.raises(DataError, match=r"in a column of numbers|not UTF-8"):
-        DelimitedSource(io.BytesIO(text), "numbers", ReadOptions(), Resources(1, 1 << 24, tmp_path))
+    for before in (1, 8):  # alone, and among eight that are read side by side
+        text = b"x\n" + before * b"0.5\n" + b"0.1234" + bytes([byte]) + b"567\n" + 8 * b"0.5\n"
+        with pytest.raises(DataError, match=r"in a column of numbers|not UTF-8"):
+            DelimitedSource(io.BytesIO(text), "numbers", ReadOptions(), Resources(1, 1 << 24, tmp_path))
 
 
 @pytest.mark.parametrize("word", ["inf", "-inf", "+Infinity", "INFINITY", "iNf"])

@@ -69,10 +69,12 @@ def index_large_text() -> None:
     """What only large files of text need."""
     import numpy as np
 
-    from miscreen.kernels.delimited import index_cells
+    from miscreen.kernels.delimited import index_cells, read_spans
 
     text = np.frombuffer(bytearray(b"1\n"), dtype=np.uint8)
     index_cells(text, np.zeros(1, dtype=np.int64), ord(","), 1, 1, np.empty((1, 2), dtype=np.uint32))
+    none = np.empty(0, dtype=np.int64)
+    read_spans(0, 0, none, none, none, text)
 
 
 def small_sources(directory: Path) -> Iterator[Any]:

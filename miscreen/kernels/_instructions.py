@@ -9,6 +9,8 @@ from llvmlite import ir
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from miscreen.kernels._vectors import everywhere, read_eight
+
 
 @intrinsic
 def bits_of(typing_context: Any, number: Any) -> Any:
@@ -84,7 +86,7 @@ def equal_bytes(typing_context: Any, address: Any, byte: Any) -> Any:
     def compare(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         octet, word = ir.IntType(8), ir.IntType(64)
         pointer = builder.inttoptr(arguments[0], ir.VectorType(octet, 64).as_pointer())
-        wanted = _everywhere(builder, builder.trunc(arguments[1], octet), 64)
+        wanted = everywhere(builder, builder.trunc(arguments[1], octet), 64)
         equal = builder.icmp_unsigned("==", builder.load(pointer, align=1), wanted)
         return builder.bitcast(equal, word)
 
@@ -95,14 +97,6 @@ def equal_bytes(typing_context: Any, address: Any, byte: Any) -> Any:
 def half_word_at(typing_context: Any, address: Any) -> Any:
     """The four bytes at an address, aligned or not, as a uint32 in the processor's byte order."""
     return numba.uint32(numba.int64), _load(32)
-
-
-def _everywhere(builder: Any, number: Any, lanes: int = 4) -> Any:
-    """A vector of the same number in every lane."""
-    copies = ir.Constant(ir.VectorType(number.type, lanes), ir.Undefined)
-    for lane in range(lanes):
-        copies = builder.insert_element(copies, number, ir.Constant(ir.IntType(32), lane))
-    return copies
 
 
 @intrinsic
@@ -138,7 +132,7 @@ def add_tile(typing_context: Any, into: Any, rows: Any, columns: Any, strides: A
             term = builder.add(rows, builder.mul(loop.index, strides[2]))
             for row in range(4):
                 factor = builder.load(at(term, ir.Constant(word, row), strides[1], 0, ir.DoubleType()))
-                lanes = _everywhere(builder, factor)
+                lanes = everywhere(builder, factor)
                 for half in range(2):
                     total = sums[2 * row + half]
                     builder.store(builder.call(fuse, (lanes, halves[half], builder.load(total))), total)
@@ -160,7 +154,7 @@ def count_closer(typing_context: Any, address: Any, value: Any, weight: Any, rad
 
     def count(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         word, four = ir.IntType(64), ir.VectorType(ir.DoubleType(), 4)
-        value, weight, radius = (_everywhere(builder, scalar) for scalar in arguments[1:])
+        value, weight, radius = (everywhere(builder, scalar) for scalar in arguments[1:])
         closer = ir.Constant(word, 0)
         for half in range(2):
             at = builder.add(arguments[0], ir.Constant(word, 32 * half))
@@ -193,7 +187,7 @@ def stir_lanes(typing_context: Any, states: Any, addresses: Any, count: Any, fac
 
         starts = cgutils.unpack_tuple(builder, arguments[0])
         rows = cgutils.unpack_tuple(builder, arguments[1])
-        factor, shift, nan = (_everywhere(builder, scalar) for scalar in arguments[3:])
+        factor, shift, nan = (everywhere(builder, scalar) for scalar in arguments[3:])
         kept = [cgutils.alloca_once_value(builder, vector(starts[4 * r : 4 * r + 4])) for r in range(len(rows))]
         with cgutils.for_range(builder, arguments[2]) as loop:
             offset = builder.mul(loop.index, ir.Constant(word, 32))
@@ -261,8 +255,8 @@ def _scan(slots: int | None) -> Any:
         for row, register in zip(rows, kept, strict=True):
             builder.store(builder.load(row, align=8), register)
         last = kept[-1] if kept else at(least, builder.shl(builder.sub(number[0], of(word, 1)), of(word, 5)), four)
-        x_weights = _everywhere(builder, x_weight)
-        y_weights = _everywhere(builder, builder.fmul(y_weight, builder.sitofp(step, wide)))  # positive on the way
+        x_weights = everywhere(builder, x_weight)
+        y_weights = everywhere(builder, builder.fmul(y_weight, builder.sitofp(step, wide)))  # positive on the way
         here = cgutils.alloca_once_value(builder, first)
         check, look, enter, done = (builder.append_basic_block(name) for name in ("check", "look", "enter", "done"))
         builder.branch(check)
@@ -273,16 +267,16 @@ def _scan(slots: int | None) -> Any:
 
         builder.position_at_end(look)
         offset = builder.shl(place, of(word, 3))
-        y_gap = builder.fmul(builder.fsub(_everywhere(builder, builder.load(at(y, offset, wide))), ys), y_weights)
+        y_gap = builder.fmul(builder.fsub(everywhere(builder, builder.load(at(y, offset, wide))), ys), y_weights)
         within = builder.fcmp_unordered("<", y_gap, builder.load(last, align=8))
         some = builder.icmp_unsigned("!=", builder.bitcast(within, ir.IntType(4)), of(ir.IntType(4), 0))
         builder.cbranch(some, enter, done)
 
         builder.position_at_end(enter)
-        x_gap = builder.fmul(builder.fsub(_everywhere(builder, builder.load(at(x, offset, wide))), xs), x_weights)
+        x_gap = builder.fmul(builder.fsub(everywhere(builder, builder.load(at(x, offset, wide))), xs), x_weights)
         x_gap, y_gap = builder.call(size, (x_gap,)), builder.call(size, (y_gap,))
         distance = builder.select(builder.fcmp_ordered(">", x_gap, y_gap), x_gap, y_gap)
-        distance = builder.select(builder.icmp_signed("==", own, _everywhere(builder, place)), infinite, distance)
+        distance = builder.select(builder.icmp_signed("==", own, everywhere(builder, place)), infinite, distance)
 
         def keep(register: Any, distance: Any) -> Any:
             other = builder.load(register, align=8)
@@ -346,222 +340,22 @@ def scan_lanes_for_many(
     return numba.void(*_SCAN.args, numba.int64), _scan(None)
 
 
-def _eight(number: Any) -> Any:
-    """A vector of eight times a number that is known."""
-    return ir.Constant(ir.VectorType(ir.IntType(64), 8), [number] * 8)
-
-
-class _Cells:
-    """The instructions of `read_eight_numbers`, on vectors of eight words; a text is of the first `words` at each cell.
-
-    The first character is the lowest byte of the first word.
-    """
-
-    def __init__(self, builder: Any, words: int, starts: Any, ends_cell: Any, tens: Any, fives: Any) -> None:
-        self._builder, self._words, self._tens, self._fives = builder, words, tens, fives
-        text = [self._load(builder.add(starts, _eight(8 * k))) for k in range(words)]
-        self.negative = self._is(builder.and_(text[0], _eight(255)), _eight(ord("-")))
-        text = self._where(self.negative, self._without_first(text), text)
-        self._digits = [builder.xor(word, _eight(0x0101010101010101 * 48)) for word in text]  # 0 to 9, if they are
-        others = [self._above_nine(word) for word in self._digits]
-        bounded = self._is_not(others[0], _eight(0))
-        self._whole = builder.sub(self._zeros(others[0], "cttz"), _eight(7))  # bits of digits before the point or the end
-        self.has_point = self._is(builder.and_(builder.lshr(text[0], self._whole), _eight(255)), _eight(ord(".")))
-        second = builder.and_(others[0], builder.sub(others[0], _eight(1)))
-        others[0] = builder.select(self.has_point, second, others[0])
-        end = word = _eight(0)
-        self.ended = ir.Constant(ir.VectorType(ir.IntType(1), 8), [0] * 8)
-        for k in reversed(range(words)):  # the first word with an end
-            here = self._is_not(others[k], _eight(0))
-            end = builder.select(here, builder.add(self._zeros(others[k], "cttz"), _eight(64 * k - 7)), end)
-            word = builder.select(here, text[k], word)
-            self.ended = builder.or_(self.ended, here)
-        self.bits = end  # up to the end of the cell, without the sign
-        last = builder.and_(builder.lshr(word, builder.and_(end, _eight(63))), _eight(255))
-        self.sound = builder.and_(builder.and_(bounded, self.ended), self._is(last, ends_cell))
-
-    def _is(self, one: Any, other: Any) -> Any:
-        return self._builder.icmp_unsigned("==", one, other)
-
-    def _is_not(self, one: Any, other: Any) -> Any:
-        return self._builder.icmp_unsigned("!=", one, other)
-
-    def _where(self, condition: Any, words: Any, others: Any) -> Any:
-        return [self._builder.select(condition, one, other) for one, other in zip(words, others, strict=True)]
-
-    def _load(self, addresses: Any, kind: Any = None) -> Any:
-        """What is at eight addresses."""
-        kind = kind or ir.IntType(64)
-        found = ir.Constant(ir.VectorType(kind, 8), ir.Undefined)
-        for lane in range(8):
-            at = ir.Constant(ir.IntType(32), lane)
-            pointer = self._builder.inttoptr(self._builder.extract_element(addresses, at), kind.as_pointer())
-            found = self._builder.insert_element(found, self._builder.load(pointer, align=1), at)
-        return found
-
-    def _from_table(self, table: Any, places: Any, stride: int, kind: Any) -> Any:
-        """What a table at an address has at eight places."""
-        at = self._builder.mul(places, _eight(stride))
-        return self._load(self._builder.add(at, _everywhere(self._builder, table, 8)), kind)
-
-    def _without_first(self, words: Any) -> Any:
-        """All characters but the first."""
-        builder = self._builder
-        below = [builder.lshr(word, _eight(8)) for word in words]
-        above = [builder.shl(word, _eight(56)) for word in words[1:]]
-        return [builder.or_(*pair) for pair in zip(below, above, strict=False)] + below[-1:]
-
-    def _above_nine(self, word: Any) -> Any:
-        """The high bit of each byte that is above 9."""
-        builder, ones = self._builder, 0x0101010101010101
-        low = builder.add(builder.and_(word, _eight(127 * ones)), _eight(118 * ones))
-        return builder.and_(builder.or_(low, word), _eight(128 * ones))
-
-    def _zeros(self, word: Any, end: str) -> Any:
-        """How many zeros there are below the lowest bit that is set (`cttz`) or above the highest (`ctlz`)."""
-        kind = ir.FunctionType(word.type, (word.type, ir.IntType(1)))
-        count = cgutils.get_or_insert_function(self._builder.module, kind, f"llvm.{end}.v8i64")
-        return self._builder.call(count, (word, ir.Constant(ir.IntType(1), 0)))
-
-    def _up(self, word: Any, bits: Any) -> Any:
-        """Shifted up, or 0 by 64 bits and more, which includes negative ones."""
-        within = self._builder.icmp_unsigned("<", bits, _eight(64))
-        return self._builder.select(within, self._builder.shl(word, bits), _eight(0))
-
-    def _down(self, word: Any, bits: Any) -> Any:
-        within = self._builder.icmp_unsigned("<", bits, _eight(64))
-        return self._builder.select(within, self._builder.lshr(word, bits), _eight(0))
-
-    def _eight_digits(self, word: Any) -> Any:
-        """The number that the eight digits of a word make."""
-        builder = self._builder
-        for size, mask in ((1, -1), (2, 0x00FF00FF00FF00FF), (4, 0x0000FFFF0000FFFF)):
-            weights = _eight((10**size << 8 * size) + 1)
-            word = builder.lshr(builder.mul(builder.and_(word, _eight(mask)), weights), _eight(8 * size))
-        return word
-
-    def values(self) -> tuple[Any, Any]:
-        """The numbers, and whether each is right: it has 1 to 19 digits, and 64 bits of a power of ten settle it."""
-        builder = self._builder
-        below = builder.sub(builder.shl(_eight(1), builder.and_(self._whole, _eight(63))), _eight(1))
-        after = self._without_first(self._digits)
-        joined = [builder.or_(builder.and_(self._digits[0], below), builder.and_(after[0], builder.not_(below)))]
-        digits = self._where(self.has_point, joined + after[1:], self._digits)
-        point = builder.select(self.has_point, _eight(8), _eight(0))
-        size = builder.sub(self.bits, point)
-        fraction = builder.select(self.has_point, builder.sub(size, self._whole), _eight(0))
-        fraction = builder.lshr(fraction, _eight(3))
-        right = builder.and_(
-            self._is_not(size, _eight(0)), builder.icmp_unsigned("<=", size, _eight(8 * 19))
-        )
-        room = builder.sub(_eight(64 * self._words), size)
-        number = _eight(0)
-        for k in range(self._words):  # of the digits, moved up against the end of the last word
-            word = _eight(0)
-            for j in range(k + 1):
-                moved = builder.sub(room, _eight(64 * (k - j)))
-                word = builder.or_(word, self._up(digits[j], moved))
-                if k > j:
-                    word = builder.or_(word, self._down(digits[j], builder.sub(_eight(0), moved)))
-            word = self._eight_digits(word)
-            number = word if k == 0 else builder.add(builder.mul(number, _eight(10**8)), word)
-        wide = ir.DoubleType()
-        whole = builder.sitofp(number, ir.VectorType(wide, 8))
-        value = builder.bitcast(builder.fdiv(whole, self._from_table(self._tens, fraction, 8, wide)), number.type)
-        if self._words > 2:
-            nearest, settled = self._nearest(number, fraction)
-            short = builder.icmp_unsigned("<=", number, _eight(1 << 53))
-            value = builder.select(short, value, nearest)
-            right = builder.and_(right, builder.or_(short, settled))
-        sign = builder.select(self.negative, _eight(1 << 63), _eight(0))
-        return builder.xor(value, sign), right
-
-    def _nearest(self, number: Any, fraction: Any) -> tuple[Any, Any]:
-        """The bits of the float64 nearest to numbers from 1 on over powers of ten up to 19, as `nearest_float64`."""
-        builder = self._builder
-        shift = self._zeros(number, "ctlz")
-        w = builder.shl(number, builder.and_(shift, _eight(63)))
-        five = self._from_table(self._fives, builder.sub(_eight(0), fraction), 16, ir.IntType(64))
-        half = _eight(2**32 - 1)
-        w0, w1, five0, five1 = (
-            part(word) for word in (w, five)
-            for part in (lambda v: builder.and_(v, half), lambda v: builder.lshr(v, _eight(32)))
-        )  # fmt: skip
-        first = builder.add(builder.mul(w1, five0), builder.lshr(builder.mul(w0, five0), _eight(32)))
-        other = builder.add(builder.mul(w0, five1), builder.and_(first, half))
-        high = builder.add(builder.mul(w1, five1), builder.lshr(first, _eight(32)))
-        high = builder.add(high, builder.lshr(other, _eight(32)))
-        low = builder.mul(w, five)
-        settled = self._is_not(builder.and_(high, _eight(0x1FF)), _eight(0x1FF))
-        upper = builder.lshr(high, _eight(63))
-        drop = builder.add(upper, _eight(9))
-        mantissa = builder.lshr(high, drop)
-        power = builder.ashr(builder.mul(fraction, _eight(-217706)), _eight(16))
-        exponent = builder.sub(builder.add(builder.add(power, _eight(63 + 1023)), upper), shift)
-        tie = builder.and_(
-            builder.and_(
-                builder.icmp_unsigned("<=", low, _eight(1)), builder.icmp_unsigned("<=", fraction, _eight(4))
-            ),
-            builder.and_(
-                self._is(builder.and_(mantissa, _eight(3)), _eight(1)),
-                self._is(builder.shl(mantissa, drop), high),
-            ),
-        )
-        mantissa = builder.sub(mantissa, builder.select(tie, _eight(1), _eight(0)))
-        mantissa = builder.lshr(builder.add(mantissa, builder.and_(mantissa, _eight(1))), _eight(1))
-        # Rounded up to 2^53 the mantissa carries into the exponent, as it should.
-        exponent = builder.shl(builder.sub(exponent, _eight(1)), _eight(52))
-        return builder.add(exponent, mantissa), settled
-
-
-READ_BYTES = 24  # from the start of each cell on, whatever its length
-
-
 @intrinsic
 def read_eight_numbers(
-    typing_context: Any, cells: Any, last: Any, ends_cell: Any, tens: Any, fives: Any, into: Any
+    typing_context: Any, cells: Any, last: Any, ends_cell: Any, words: Any, tens: Any, fives: Any, into: Any
 ) -> Any:
     """Read a number at each of eight addresses, side by side, where that is easy: most are.
 
-    That is ``-? (digits [. digits*] | . digits)`` with up to 7 digits before the point and 19 in all, and then the byte
-    `ends_cell`. cells: address of eight addresses, moved on beyond that byte where a number was read. Texts end at
-    `last`. tens, fives: addresses of the powers of ten, float64, and of those of five as in `nearest_float64` from 5^0
-    on, downwards in memory. into: address of eight float64. Returns the lanes that are not read in its lowest eight
-    bits, and in the next those of numbers with a point.
+    That is what `read_number` reads, without a ``+`` before it, with up to 7 digits before the point, 19 in all and 4
+    in the exponent, and then the byte `ends_cell`; if it is normal, and settled by 64 bits of a power of five.
+    cells: address of eight addresses, moved on beyond that byte where a number was read. Texts end at `last`, 32 bytes
+    before which nothing is read. words: how many of eight bytes to begin with, 2 to 4; four if there is an exponent.
+    tens, fives: addresses of the powers of ten, float64, and of 5^0 in the table of `nearest_float64`. into: address of
+    eight float64. Returns the lanes that are not read in its lowest eight bits, those of numbers with a point or an
+    exponent in the next, and then how many words would have been enough.
     """
 
     def read(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        cells, last, ends_cell, tens, fives, into = arguments
-        word, eight = ir.IntType(64), ir.VectorType(ir.IntType(64), 8)
-        places = builder.inttoptr(cells, eight.as_pointer())
-        starts = builder.load(places, align=8)
-        limit = builder.sub(last, ir.Constant(word, READ_BYTES))
-        limits = _everywhere(builder, limit, 8)
-        inside = builder.icmp_unsigned("<=", starts, limits)
-        safe = builder.select(inside, starts, limits)
-        ends = _everywhere(builder, ends_cell, 8)
-        result = cgutils.alloca_once(builder, word)
+        return read_eight(builder, *arguments)
 
-        def some(lanes: Any) -> Any:
-            return builder.icmp_unsigned("!=", builder.bitcast(lanes, ir.IntType(8)), ir.Constant(ir.IntType(8), 0))
-
-        def finish(found: _Cells) -> None:
-            values, right = found.values()
-            right = builder.and_(builder.and_(right, found.sound), inside)
-            builder.store(values, builder.inttoptr(into, eight.as_pointer()), align=8)
-            step = builder.add(builder.lshr(found.bits, _eight(3)), builder.zext(found.negative, eight))
-            moved = builder.add(builder.add(starts, step), _eight(1))
-            builder.store(builder.select(right, moved, starts), places, align=8)
-            wrong = builder.zext(builder.bitcast(builder.not_(right), ir.IntType(8)), word)
-            points = builder.zext(builder.bitcast(builder.and_(found.has_point, right), ir.IntType(8)), word)
-            builder.store(builder.or_(wrong, builder.shl(points, ir.Constant(word, 8))), result)
-
-        short = _Cells(builder, 2, safe, ends, tens, fives)
-        with builder.if_else(some(builder.not_(short.ended))) as (longer, enough):
-            with longer:
-                finish(_Cells(builder, 3, safe, ends, tens, fives))
-            with enough:
-                finish(short)
-        return builder.load(result)
-
-    return numba.int64(*[numba.int64] * 6), read
+    return numba.int64(*[numba.int64] * 7), read

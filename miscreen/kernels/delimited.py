@@ -396,6 +396,7 @@ def parse_rows(
         height = min(_GROUP_ROWS, n_rows - top)
         for k in range(height):
             position[k] = base + starts[top + k]
+        words = 2
         patience = 0 if numeric_nulls or len(text) < _LEAST_TEXT else _PATIENCE
         for left in range(0, n_columns, _TILE_COLUMNS):
             for first in range(0, height, _LANES):
@@ -405,10 +406,12 @@ def parse_rows(
                     rest, label, is_last = lanes, labels[column], column == n_columns - 1
                     if patience > 0 and lanes == _ALL_LANES and label < 0:
                         into = out.ctypes.data + 8 * (column * n_rows + top + first)
-                        found = read_eight_numbers(cells, last, _LF if is_last else delimiter, tens, fives, into)
+                        end = _LF if is_last else delimiter
+                        found = read_eight_numbers(cells, last, end, words, tens, fives, into)
                         rest = found & _ALL_LANES
                         if rest != _ALL_LANES:
-                            notes[column] |= FRACTION if found >> _LANES else INTEGER
+                            notes[column] |= FRACTION if found >> _LANES & _ALL_LANES else INTEGER
+                            words = found >> 2 * _LANES
                         patience = min(_PATIENCE, patience + _WORTH - ones(np.uint64(rest)))
                     packed = 0 if label < 0 else table + 8 * KNOWN * label
                     while rest != 0:
