@@ -232,6 +232,8 @@ class Screen:
             self._targets.append(read_target(name, raw, held, forced[column], spec))
         for kind in sorted({target.kind for target in self._targets}):
             expect(f"{spec.method}+{kind.label}")
+        if request.inference.p_values:
+            expect("p-values")
         if "normalized" in request.extra and all(target.kind == Kind.CONTINUOUS for target in self._targets):
             raise DataError("no target is discrete, so normalized has no meaning", "Leave out --extra normalized")
         self._estimators = [estimator_class(spec.method)(target, spec.options) for target in self._targets]

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import miscreen
-from miscreen.cli.warmup import NARROW, TARGETS, index_large_text, small_sources, small_table
+from miscreen.cli.warmup import NARROW, TARGETS, index_large_text, permute, small_sources, small_table
 from miscreen.estimators import ESTIMATORS
 from miscreen.kernels import _ahead, _jit
 from miscreen.model import Kind
@@ -57,6 +57,11 @@ def _files(_: str, target: str) -> Used:
     return _called(run)
 
 
+def _permute(_: str, __: str) -> Used:
+    method = _called(lambda: miscreen.rank(small_table(), "number", "spearman", features=["double"], threads=1))
+    return {entry: size for entry, size in _called(permute).items() if entry not in method}
+
+
 def _select(_: str, strategy: str) -> Used:
     return _called(lambda: miscreen.select(small_table(), "number", strategy=strategy, top=2, threads=1))
 
@@ -65,6 +70,7 @@ def lines() -> list[str]:
     """The lines of the table."""
     asked = [(_method, method, target) for method in ESTIMATORS for target in TARGETS]
     asked += [(_files, "files", target) for target in TARGETS]
+    asked += [(_permute, "p-values", "number")]
     asked += [(_select, "select", strategy) for strategy in ("mrmr", "cmim")]
     with multiprocessing.get_context("fork").Pool(2, maxtasksperchild=1) as pool:
         answers = [pool.apply_async(run, arguments) for run, *arguments in asked]

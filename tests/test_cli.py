@@ -608,7 +608,7 @@ def test_warmup_leaves_nothing_to_compile() -> None:
         pytest.skip("needs a directory for compiled kernels")
     assert run("warmup", "--quiet").returncode == 0
     before = sorted(_cache.CACHE_DIR.rglob("*.code"))
-    for options in (["-t", "phase"], ["-t", "S_score", "-m", "ksg", "--scale", "raw"]):
+    for options in (["-t", "phase"], ["-t", "S_score", "-m", "ksg", "--scale", "raw"], ["-t", "phase", "--p-values"]):
         done = run("rank", str(SAMPLES / "pbmc.csv"), *options, stdout=subprocess.DEVNULL)
         assert done.returncode == 0
     assert sorted(_cache.CACHE_DIR.rglob("*.code")) == before

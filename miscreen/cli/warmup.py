@@ -59,6 +59,7 @@ def warmup(quiet: Quiet = False) -> None:
                     miscreen.rank(source, target, method, threads=1)
             miscreen.rank(source, "single", "pearson", features=NARROW, threads=1)  # float32 alone
         index_large_text()
+        permute()
         for strategy in ("mrmr", "cmim"):  # pairs, and pairs with the target
             miscreen.select(small_table(), "number", strategy=strategy, top=2, threads=1)
     if not quiet:
@@ -75,6 +76,13 @@ def index_large_text() -> None:
     index_cells(text, np.zeros(1, dtype=np.int64), ord(","), 1, 1, np.empty((1, 2), dtype=np.uint32))
     none = np.empty(0, dtype=np.int64)
     read_spans(0, 0, none, none, none, text)
+
+
+def permute() -> None:
+    """What p-values need."""
+    import miscreen
+
+    miscreen.rank(small_table(), "number", "spearman", features=["double"], p_values=True, threads=1)
 
 
 def small_sources(directory: Path) -> Iterator[Any]:

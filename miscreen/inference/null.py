@@ -77,9 +77,11 @@ class _Level:
     best_found: Floats
     stir: float
 
-    def count(self, observed: float) -> int:
-        """How many arrangements reach a statistic."""
-        return len(self.found) - int(np.searchsorted(self.found, observed))
+    def p_values(self, observed: Floats) -> Floats:
+        """Of statistics, among the arrangements here."""
+        reached = len(self.found) - np.searchsorted(self.found, observed)
+        p: Floats = self.tail * (reached + 1) / (len(self.found) + 1)
+        return p
 
 
 class Null:
@@ -131,14 +133,14 @@ class Null:
         lowered -= 1e-9 * np.abs(lowered) + 1e-12
         with self._lock:
             if self._effort.sequential:
-                p = np.array([self._stopped(x, pool) for x in lowered])
+                p = np.array([self._stopped(x, pool) for x in lowered.tolist()])
             else:
                 self._draw(self._effort.draws, pool)
                 reached = self._effort.draws - np.searchsorted(np.sort(self._drawn), lowered)
                 p = np.where(reached >= self._effort.enough, (reached + 1) / (self._effort.draws + 1), np.nan)
             how = np.full(len(p), PERMUTATION, dtype=object)
-            for i in np.flatnonzero(np.isnan(p)):
-                p[i], how[i] = self._tail(float(lowered[i]), pool)
+            beyond = np.flatnonzero(np.isnan(p))
+            p[beyond], how[beyond] = self._tail(lowered[beyond], pool)
         return np.maximum(p, self._least), how
 
     def _stopped(self, observed: float, pool: Executor | None) -> float:
@@ -177,29 +179,36 @@ class Null:
     def _evaluate(self, rows: Floats) -> Floats:
         return _finite(self._statistic(self._pattern.batch(rows)))
 
-    def _tail(self, observed: float, pool: Executor | None) -> tuple[float, str]:
+    def _tail(self, observed: Floats, pool: Executor | None) -> tuple[Floats, NDArray[Any]]:
+        """p-values, and how they were found, of statistics that too few draws reach."""
+        p, how = np.full(len(observed), np.nan), np.full(len(observed), SPLITTING, dtype=object)
+        left = np.arange(len(observed))
         if not self._levels:
             self._levels.append(self._first_level())
         least = 0.0
-        if self._effort.sequential and self._least < _SURELY_BEYOND and (len(self._levels) > 1 or self._descend(pool)):
+        surely = self._effort.sequential and self._least < _SURELY_BEYOND and len(left)
+        if surely and (len(self._levels) > 1 or self._descend(pool)):
             # Not from the draws: the bulk of a statistic may fall off much faster than its tail.
             nearest = self._levels[1]
             beyond = nearest.tail * _exponential(nearest.found, observed, _MARGIN)
-            if beyond < _SURELY_BEYOND:
-                return beyond, EXTRAPOLATED
+            sure = beyond < _SURELY_BEYOND
+            p[sure], how[sure] = beyond[sure], EXTRAPOLATED
+            left = np.flatnonzero(~sure)
             least = _SURELY_BEYOND  # so that p falls as the statistic rises
         depth = 1
-        while depth < len(self._levels) or self._descend(pool):
+        while len(left) and (depth < len(self._levels) or self._descend(pool)):
             level = self._levels[depth]
-            if observed <= level.threshold:
-                return level.tail * (level.count(observed) + 1) / (len(level.found) + 1), SPLITTING
+            within = observed[left] <= level.threshold
+            p[left[within]] = level.p_values(observed[left[within]])
+            left = left[~within]
             if level.tail * level.share < self._effort.floor:
-                beyond = level.tail * _exponential(level.found, observed)
-                if not math.isnan(beyond):
-                    return max(beyond, least), EXTRAPOLATED
+                beyond = level.tail * _exponential(level.found, observed[left])
+                told = ~np.isnan(beyond)
+                p[left[told]], how[left[told]] = np.maximum(beyond[told], least), EXTRAPOLATED
+                left = left[~told]
             depth += 1
-        last = self._levels[-1]
-        return last.tail * (last.count(observed) + 1) / (len(last.found) + 1), SPLITTING
+        p[left] = self._levels[-1].p_values(observed[left])
+        return p, how
 
     def _first_level(self) -> _Level:
         return _level(1.0, self._drawn, self._best[0], self._best[1], 1.0)
@@ -262,17 +271,21 @@ def _best(parts: Iterable[tuple[Floats, Floats]], count: int) -> tuple[Floats, F
     parts = list(parts)
     found = np.concatenate([part[1] for part in parts])
     kept = np.sort(np.argsort(-found, kind="stable")[:count])
-    return np.concatenate([part[0] for part in parts])[kept], found[kept]
+    ends = np.cumsum([len(part[1]) for part in parts])
+    places = np.split(kept, np.searchsorted(kept, ends[:-1]))
+    rows = [part[0][place - end] for part, place, end in zip(parts, places, ends.tolist(), strict=True)]  # from the end
+    return np.concatenate(rows), found[kept]
 
 
-def _exponential(found: Floats, observed: float, margin: float = 1.0) -> float:
-    """Share beyond `observed` by an exponential tail on the best tenth of ascending statistics; NaN if it is none."""
+def _exponential(found: Floats, observed: Floats, margin: float = 1.0) -> Floats:
+    """Shares beyond statistics by an exponential tail on the best tenth of ascending ones; NaN if it is none."""
     threshold = found[-(len(found) // _SPLIT)]
     exceedances = found[np.searchsorted(found, threshold) :] - threshold
     mean = exceedances.mean()
     if not mean > 0.0 or exceedances.std() > _MOST_SPREAD * mean:
-        return math.nan
-    return len(exceedances) / len(found) * math.exp((threshold - observed) / (margin * mean))
+        return np.full(len(observed), np.nan)
+    exponents = ((threshold - observed) / (margin * mean)).tolist()
+    return len(exceedances) / len(found) * np.array([math.exp(x) for x in exponents])
 
 
 def _each(pool: Executor | None, work: Callable[[int], Any], over: Iterable[int]) -> list[Any]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from miscreen.kernels.shuffling import shuffle
 from miscreen.model import Batch, Floats, Kind, Target
 
 Rows = NDArray[np.intp]
@@ -74,10 +75,7 @@ class Pattern:
         """Independent, uniformly random arrangements, one a row."""
         rows = np.tile(self.template, (size, 1))
         for group in self.groups:
-            if len(group) == len(self.template):
-                rows = random.permuted(rows, axis=1)
-            else:
-                rows[:, group] = random.permuted(rows[:, group], axis=1)
+            _deal_out(rows, group, random)
         return rows
 
     def move(self, rows: Floats, share: float, random: np.random.Generator) -> Floats:
@@ -85,7 +83,7 @@ class Pattern:
         moved = rows.copy()
         for group in self.groups:
             some = random.choice(group, min(len(group), max(2, round(share * len(group)))), replace=False)
-            moved[:, some] = random.permuted(moved[:, some], axis=1)
+            _deal_out(moved, some, random)
         return moved
 
     def batch(self, rows: Floats) -> Batch:
@@ -138,6 +136,11 @@ class Permuter:
         key = hashlib.sha256(b"%b%d%d%b" % (self._salt, kind, nominal, template.tobytes())).digest()
         ways = min(sum(_log_ways(of[rows]) for rows in groups) for of in (template, self._target))
         return Pattern(template, groups, kind, nominal, key, ways)
+
+
+def _deal_out(rows: Floats, places: Rows, random: np.random.Generator) -> None:
+    """Put what each row has at some places into a random order."""
+    shuffle(rows, places, random.integers(0, 2**64, (len(rows), (len(places) + 1) // 2), dtype=np.uint64))
 
 
 def _log_ways(values: NDArray[np.generic]) -> float:
