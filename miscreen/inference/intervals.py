@@ -111,7 +111,7 @@ class Intervals:
         else:
             center, terms = near.local(part)
             drift = center - far.score(part).mi
-            error = math.sqrt(SHARED[neighbors]) * np.array([_standard_error(own) for own in terms])
+            error = math.sqrt(SHARED[neighbors]) * _standard_errors(terms)
         if self._replicates is not None:
             error = np.array([self._over_halves(near, part, f, names[int(at)]) for f, at in enumerate(others)])
         low[others] = center - self._quantile * error + np.minimum(0.0, drift)
@@ -133,10 +133,13 @@ class Intervals:
         return float(np.concatenate(found).std(ddof=1))
 
 
-def _standard_error(terms: Floats) -> float:
-    """Of the mean of independent terms; NaN where there are none."""
-    known = terms[~np.isnan(terms)]
-    return float(known.std(ddof=1)) / math.sqrt(len(known)) if len(known) > 1 else math.nan
+def _standard_errors(terms: Floats) -> Floats:
+    """Of the means of independent terms, row by row; NaN where there are none."""
+    if not np.isnan(terms).any():  # in a tenth of the time
+        errors: Floats = terms.std(axis=1, ddof=1) / math.sqrt(terms.shape[1])
+        return errors
+    rows = (row[~np.isnan(row)] for row in terms)
+    return np.array([row.std(ddof=1) / math.sqrt(len(row)) if len(row) > 1 else np.nan for row in rows])
 
 
 def _of_correlations(

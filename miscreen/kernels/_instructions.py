@@ -284,6 +284,12 @@ def _scan(slots: int | None) -> Any:
             builder.store(builder.select(smaller, distance, other), register, align=8)
             return builder.select(smaller, other, distance)
 
+        if slots is None:  # for which it is dearer to enter what is not near
+            near = builder.fcmp_unordered("<", distance, builder.load(last, align=8))
+            some = builder.icmp_unsigned("!=", builder.bitcast(near, ir.IntType(4)), of(ir.IntType(4), 0))
+            move, step_on = (builder.append_basic_block(name) for name in ("move", "step"))
+            builder.cbranch(some, move, step_on)
+            builder.position_at_end(move)
         for register in kept:
             distance = keep(register, distance)
         if not kept:
@@ -292,6 +298,9 @@ def _scan(slots: int | None) -> Any:
             with cgutils.for_range(builder, number[0]) as loop:
                 row = at(least, builder.shl(loop.index, of(word, 5)), four)
                 builder.store(keep(row, builder.load(carried)), carried)
+        if slots is None:
+            builder.branch(step_on)
+            builder.position_at_end(step_on)
         builder.store(builder.add(place, step), here)
         builder.branch(check)
 
@@ -329,6 +338,15 @@ def scan_lanes_for_eight(
 ) -> Any:  # fmt: skip
     """Like `scan_lanes`, with eight rows of distances."""
     return _SCAN, _scan(8)
+
+
+@intrinsic
+def scan_lanes_for_sixteen(
+    typing_context: Any, first: Any, stop: Any, step: Any, x: Any, y: Any, lanes: Any, places: Any, x_weight: Any,
+    y_weight: Any, least: Any,
+) -> Any:  # fmt: skip
+    """Like `scan_lanes`, with 16 rows of distances."""
+    return _SCAN, _scan(16)
 
 
 @intrinsic

@@ -6,13 +6,21 @@ import math
 
 import numpy as np
 
-from miscreen.kernels._jit import inner, kernel, pasted, scan_lanes, scan_lanes_for_eight, scan_lanes_for_many
+from miscreen.kernels._jit import (
+    inner,
+    kernel,
+    pasted,
+    scan_lanes,
+    scan_lanes_for_eight,
+    scan_lanes_for_many,
+    scan_lanes_for_sixteen,
+)
 from miscreen.kernels.margins import RANK, count_within, has_extent, index_margin, is_tied, rescale, score_ranks, weigh
 from miscreen.kernels.ranks import present_count
 
 KSG, GAO, COMBINED = 0, 2, 3
 LANES = 4  # samples that are looked at side by side
-REGISTERS = 8  # neighbours of each that are kept in registers
+SHORT, LONG = 8, 16  # rows of distances that are kept in registers
 ALL, PART, REST = 0, 1, 2  # of the samples, by which neighbours are looked for; PART is about every fourth
 LARGE = 500  # samples, of which a part tells what the dependence is like
 FEWER = 4  # neighbours, for that and where the dependence is strong
@@ -109,8 +117,10 @@ def _scan(first, stop, step, points, x_weight, y_weight, slots):
     x, y, lanes, places, least = points
     if slots == FEWER:
         scan_lanes(first, stop, step, x, y, lanes, places, x_weight, y_weight, least)
-    elif slots == REGISTERS:
+    elif slots == SHORT:
         scan_lanes_for_eight(first, stop, step, x, y, lanes, places, x_weight, y_weight, least)
+    elif slots == LONG:
+        scan_lanes_for_sixteen(first, stop, step, x, y, lanes, places, x_weight, y_weight, least)
     else:
         scan_lanes_for_many(first, stop, step, x, y, lanes, places, x_weight, y_weight, least, slots)
 
@@ -168,7 +178,7 @@ def count_neighbors(
     Unless it is empty, terms has psi[nearest] - psi[m] - psi[m'] for every sample.
     """
     first_of, _, x, y, x_rank, y_rank, _ = columns
-    least = np.empty((FEWER if k <= FEWER else max(k, REGISTERS), LANES))
+    least = np.empty((FEWER if k <= FEWER else SHORT if k <= SHORT else max(k, LONG), LANES))
     lanes, places, looking = np.zeros((2, LANES)), np.empty(LANES, np.int64), np.zeros(LANES, np.bool_)
     x_unit, y_unit = 1.0 / x_weight, 1.0 / y_weight
     count = 0
