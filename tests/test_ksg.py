@@ -16,7 +16,7 @@ from miscreen.estimators.ksg import Ksg, KsgOptions
 from miscreen.kernels import margins, neighbors
 from miscreen.kernels._jit import kernel
 from miscreen.kernels.margins import ascending_scores
-from miscreen.kernels.neighbors import ALL, FEWER, LONG
+from miscreen.kernels.neighbors import ALL, FEWER, LONG, SHORT
 from miscreen.kernels.ranks import normal_score_table
 from miscreen.model import Batch, Kind, Target
 
@@ -335,7 +335,7 @@ def test_the_search_ends_whatever_the_distances(weight):
     xs, ys = np.sort(1.7e308 * rng.uniform(-1, 1, n)), np.sort(rng.normal(size=n))
     order = rng.permutation(n)
     no_duplicates, psi, no_terms = np.empty(0, np.intp), np.zeros(n + 1), np.empty(0)
-    for k in (3, FEWER, LONG, LONG + 1):
+    for k in (3, FEWER, SHORT, LONG, LONG + 1):
         columns = lay_columns(xs, np.arange(n), ys, order, n, k)
         laid = (columns, xs, indexed(xs), weight, indexed(ys), order, weight)
         marginals, nearest = np.zeros(n + 1, np.int64), np.zeros(n, np.int64)
