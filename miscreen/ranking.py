@@ -43,7 +43,8 @@ def ranking_order(scores: Floats, statuses: NDArray[np.uint8]) -> NDArray[np.int
     return np.concatenate((found[order], rest))
 
 
-# Arrays are put together from buffers, since `pyarrow.array` imports pandas, which can take as long as a run.
+# Arrays and scalars are put together from buffers: what pyarrow makes of Python's values, or of NumPy's, begins with
+# an import of pandas, which can take as long as a run.
 
 
 def text_column(words: Sequence[str]) -> pa.StringArray:
@@ -65,6 +66,11 @@ def _numbers(values: NDArray[Any]) -> pa.Array:
     validity = None if present.all() else pa.py_buffer(np.packbits(present, bitorder="little"))
     data = pa.py_buffer(np.ascontiguousarray(values))
     return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [validity, data])
+
+
+def _scalar(value: float | str) -> pa.Scalar:
+    """A number or a text as Arrow takes it beside a column."""
+    return text_column([value])[0] if isinstance(value, str) else _numbers(np.array([value]))[0]
 
 
 def arrow_column(values: NDArray[Any]) -> pa.Array:
@@ -90,12 +96,12 @@ def _settle(table: pa.Table) -> pa.Table:
     for name, column in zip(table.column_names, table.columns, strict=True):
         kind = types.get(name, pa.float64())
         if kind == pa.bool_() and pa.types.is_string(column.type):
-            column = pc.equal(column, "true")
+            column = pc.equal(column, _scalar("true"))
         settled = column.cast(kind)
         left_out = settled.null_count == len(settled)
         if name == "score" or (name.startswith("mi_") and not left_out):  # JSON makes infinity null
-            infinite = pc.and_(pc.is_null(settled), pc.equal(table.column("status"), Status.OK.label))
-            settled = pc.if_else(infinite, float("inf"), settled)
+            infinite = pc.and_(pc.is_null(settled), pc.equal(table.column("status"), _scalar(Status.OK.label)))
+            settled = pc.if_else(infinite, _scalar(float("inf")), settled)
         columns[name] = settled
     return pa.table(columns)
 
@@ -219,6 +225,7 @@ class Ranking(Result):
         return list(self.metadata.get("target", []))
 
     def _keep(self, mask: Any) -> Ranking:
+        """The rows whose mask is true, and not null."""
         return Ranking(self._table.filter(mask), self.metadata)
 
     def for_target(self, target: str) -> Ranking:
@@ -229,19 +236,19 @@ class Ranking(Result):
             raise InputError(f"the ranking has no target {target!r}", f"It has {', '.join(self.targets)}")
         import pyarrow.compute as pc
 
-        return self._keep(pc.equal(self._table.column("target"), target))
+        return self._keep(pc.equal(self._table.column("target"), _scalar(target)))
 
     def scored(self) -> Ranking:
         """Only the features that have a score."""
         import pyarrow.compute as pc
 
-        return self._keep(pc.equal(self._table.column("status"), Status.OK.label))
+        return self._keep(pc.equal(self._table.column("status"), _scalar(Status.OK.label)))
 
     def top(self, k: int) -> Ranking:
         """The best `k` features of each target."""
         import pyarrow.compute as pc
 
-        return self._keep(pc.less_equal(self._table.column("rank"), k))
+        return self._keep(pc.less_equal(self._table.column("rank"), _scalar(k)))
 
     def above(self, min_mi: float) -> Ranking:
         """The features whose mutual information is at least `min_mi`, in the unit of the ranking."""
@@ -250,13 +257,13 @@ class Ranking(Result):
         column = next((c for c in self._table.column_names if c.startswith("mi_")), None)
         if column is None:
             raise DataError("the ranking has no column of mutual information", "Rank the table again")
-        return self._keep(pc.fill_null(pc.greater_equal(self._table.column(column), min_mi), False))
+        return self._keep(pc.greater_equal(self._table.column(column), _scalar(min_mi)))
 
     def within_fdr(self, fdr: float) -> Ranking:
         """The features of q-values up to `fdr`; `DataError` when the ranking has none."""
         import pyarrow.compute as pc
 
-        return self._keep(pc.fill_null(pc.less_equal(self._column("q_value"), fdr), False))
+        return self._keep(pc.less_equal(self._column("q_value"), _scalar(fdr)))
 
     def by(self, column: str) -> Ranking:
         """Each target's features in ascending order of a column of p- or q-values, equal ones as they were ranked."""
