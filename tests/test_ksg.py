@@ -338,10 +338,13 @@ def test_the_search_ends_whatever_the_distances(weight):
     for k in (3, FEWER, SHORT, LONG, LONG + 1):
         columns = lay_columns(xs, np.arange(n), ys, order, n, k)
         laid = (columns, xs, indexed(xs), weight, indexed(ys), order, weight)
-        marginals, nearest = np.zeros(n + 1, np.int64), np.zeros(n, np.int64)
-        count_neighbors(*laid, k, ALL, no_duplicates, psi, marginals, nearest, no_terms)
-        assert marginals.sum() == 2 * n
-        assert nearest.sum() == nearest[k] == n
+        for fewer in (0, k // 2):
+            radii = np.full(n if fewer else 0, -1.0)
+            marginals, nearest = np.zeros(n + 1, np.int64), np.zeros(n, np.int64)
+            count_neighbors(*laid, k, ALL, no_duplicates, psi, marginals, nearest, no_terms, fewer, radii)
+            assert marginals.sum() == 2 * n
+            assert nearest.sum() == nearest[k] == n
+            assert not np.any(radii < 0)
 
 
 def test_values_within_a_distance_are_counted_wherever_they_are_looked_up():
@@ -461,3 +464,24 @@ def test_zeros_are_not_biased_on_the_rank_scale():
     case = CASES["zero-inflated, r = 0"]
     mi = np.array([mi_of(*case.sample(s, 1000), scale="rank") for s in range(30)])
     assert abs(mi.mean()) <= 4 * mi.std(ddof=1) / math.sqrt(len(mi)) + 0.005
+
+
+@pytest.mark.parametrize("scale", ["raw", "rank"])
+def test_fewer_neighbours_found_on_the_way(scale):
+    rng = np.random.default_rng(9)
+    n = 400
+    y = rng.standard_normal(n)
+    noise = rng.standard_normal((6, n))
+    x = np.stack([noise[0], y + noise[1], np.maximum(noise[2], 0.0), np.round(noise[3]), np.round(y), noise[4]])
+    x[5, rng.random(n) < 0.3] = np.nan
+    for target in (y, np.maximum(y, 0.0)):
+        target = Target("y", target, C, False, np.arange(n))
+        batch = Batch(x, C, np.zeros(len(x), dtype=bool))
+        for k, fewer in ((4, 3), (16, 3), (20, 8), (n - 1, 1)):
+            mi, of_fewer, terms = Ksg(target, KsgOptions(k=k, scale=scale)).local_by_fewer(batch, fewer)
+            alone, own_terms = Ksg(target, KsgOptions(k=fewer, scale=scale)).local(batch)
+            whole = Ksg(target, KsgOptions(k=k, scale=scale)).score(batch).mi
+            known = ~np.isnan(whole)  # for k neighbours there may be too few samples
+            np.testing.assert_array_equal(mi, whole)
+            np.testing.assert_array_equal(of_fewer[known], alone[known])
+            np.testing.assert_array_equal(terms[known], own_terms[known])

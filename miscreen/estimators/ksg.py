@@ -156,7 +156,8 @@ class Ksg(Estimator):
         """Estimate the mutual information of each feature with the target, in nats."""
         if batch.kind == self._target.kind == Kind.DISCRETE:
             return plugin_scores(self._target, batch)
-        return self._found(batch, np.empty((len(batch.values), 0)))
+        mi, _, method = self._found(batch, np.empty((len(batch.values), 0)))
+        return Scores(mi, method)
 
     def combine(self, batch: Batch, series: Floats) -> Scores:
         """Estimate the information of two continuous columns, given another estimate that errs less where it is weak.
@@ -178,7 +179,8 @@ class Ksg(Estimator):
             where they find 0.15 more than the series, the estimate by 4 neighbours alone: bias is what counts then.
         """
         assert self._k >= FEWER, "with fewer samples than that there is no estimate by so many neighbours"
-        return self._found(batch, np.empty((len(batch.values), 0)), series)
+        mi, _, method = self._found(batch, np.empty((len(batch.values), 0)), series)
+        return Scores(mi, method)
 
     def local(self, batch: Batch) -> tuple[Floats, Floats]:
         """The estimates, and what each sample adds to them: local terms, in nats. Not for two discrete columns.
@@ -190,35 +192,42 @@ class Ksg(Estimator):
         """
         assert not batch.kind == self._target.kind == Kind.DISCRETE, "counts have no neighbours"
         terms = np.full(batch.values.shape, np.nan)
-        return self._found(batch, terms).mi, terms
+        return self._found(batch, terms)[0], terms
 
-    def _found(self, batch: Batch, terms: Floats, series: Floats | None = None) -> Scores:
+    def local_by_fewer(self, batch: Batch, fewer: int) -> tuple[Floats, Floats, Floats]:
+        """The estimates, and those by fewer neighbours than k, which are found on the way, with local terms.
+
+        For two continuous columns. Estimates, estimates by fewer neighbours, and the terms of these, as in `local`.
+        """
+        assert batch.kind == self._target.kind == Kind.CONTINUOUS, "elsewhere k depends on the class"
+        terms = np.full(batch.values.shape, np.nan)
+        mi, of_fewer, _ = self._found(batch, terms, fewer=fewer)
+        return mi, of_fewer, terms
+
+    def _found(
+        self, batch: Batch, terms: Floats, series: Floats | None = None, fewer: int = 0
+    ) -> tuple[Floats, Floats, list[str]]:
+        """Estimates, for two orders those by fewer neighbours, and methods."""
         target = self._target
         values, order = batch.values, batch.order
         if self._untied and batch.kind == Kind.CONTINUOUS and batch.repeats.any():
             values, order = self._told_apart(batch, self._shuffled)
-        mi = np.empty(len(values))
+        mi, of_fewer = np.empty((2, len(values)))
         method = np.empty(len(values), dtype=np.int64)
-        tail = (self._k, self._scale, self._psi, mi, method, terms)
         if batch.kind == target.kind:
             if series is None:
                 series = np.full(len(values), np.nan)
             neighbor_mi(
-                values,
-                order,
-                self._ascending,
-                target.order,
-                self._scaled,
-                self._weight,
-                self._rank_table,
-                *tail,
-                series,
-            )
-        elif target.kind == Kind.DISCRETE:
-            class_target_mi(values, order, target.codes, target.n_levels, *tail)
+                values, order, self._ascending, target.order, self._scaled, self._weight, self._rank_table, self._k,
+                fewer, self._scale, self._psi, mi, of_fewer, method, terms, series,
+            )  # fmt: skip
         else:
-            class_feature_mi(values, order, self._ascending, target.order, *tail)
-        return Scores(mi, [METHODS[code] for code in method])
+            tail = (self._k, self._scale, self._psi, mi, method, terms)
+            if target.kind == Kind.DISCRETE:
+                class_target_mi(values, order, target.codes, target.n_levels, *tail)
+            else:
+                class_feature_mi(values, order, self._ascending, target.order, *tail)
+        return mi, of_fewer, [METHODS[code] for code in method]
 
     def _told_apart(self, batch: Batch, shuffled: NDArray[np.intp]) -> tuple[Floats, NDArray[np.intp]]:
         places, places_order = np.empty_like(batch.values), np.empty_like(batch.order)

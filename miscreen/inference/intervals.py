@@ -60,7 +60,7 @@ class Intervals:
       neighbours have little bias: with four, intervals are a tenth shorter, and edges and folds fall out of them.
 
 
-    Two estimates of nearest neighbours a feature, O(n log n) each; 8 n bytes of scratch.
+    Two estimates of nearest neighbours a feature, O(n log n) each, in the plane from one search; 8 n bytes of scratch.
 
     Examples
     --------
@@ -109,8 +109,11 @@ class Intervals:
             center, drift = near.score(part).mi, np.zeros(len(others))
             error = plugin_errors(self._target, part)
         else:
-            center, terms = near.local(part)
-            drift = center - far.score(part).mi
+            if neighbors == PLANE:
+                away, center, terms = far.local_by_fewer(part, neighbors[0])
+            else:
+                (center, terms), away = near.local(part), far.score(part).mi
+            drift = center - away
             error = math.sqrt(SHARED[neighbors]) * _standard_errors(terms)
         if self._replicates is not None:
             error = np.array([self._over_halves(near, part, f, names[int(at)]) for f, at in enumerate(others)])

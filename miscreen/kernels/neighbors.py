@@ -167,15 +167,17 @@ def _find_nearest(columns, xs, column, lanes, places, looking, x_weight, y_weigh
 
 @inner
 def count_neighbors(
-    columns, xs, x_margin, x_weight, y_margin, y_order, y_weight, k, part, duplicates, psi, marginals, nearest, terms
-):
+    columns, xs, x_margin, x_weight, y_margin, y_order, y_weight, k, part, duplicates, psi, marginals, nearest, terms,
+    fewer, radii,
+):  # fmt: skip
     """Count, for ALL samples or a `part`, those nearer in x and in y than its k-th neighbour in the plane (max-norm).
 
     columns: by `lay_columns`; xs: ascending; x_margin, y_margin: by `index_margin`; y_order: their samples; x_weight,
     y_weight: what a difference of values is multiplied by to make a distance. marginals[m] is increased for every
     margin with m samples nearer, the sample itself among them, and nearest[k] for every sample. Where `duplicates` are
     given and the k-th neighbour is at distance 0: for m samples at distance 0, and nearest[t] for t there in both.
-    Unless it is empty, terms has psi[nearest] - psi[m] - psi[m'] for every sample.
+    Unless it is empty, terms has psi[nearest] - psi[m] - psi[m'] for every sample, and radii, by places in the order of
+    y, how near the neighbour is whose number is `fewer`.
     """
     first_of, _, x, y, x_rank, y_rank, _ = columns
     least = np.empty((FEWER if k <= FEWER else SHORT if k <= SHORT else max(k, LONG), LANES))
@@ -202,10 +204,33 @@ def count_neighbors(
                 nearest[within] += 1
                 marginals[n_x] += 1
                 marginals[n_y] += 1
-                if len(terms):
+                if len(radii):
+                    radii[y_place] = least[len(least) - 1 - k + fewer, lane]
+                elif len(terms):
                     terms[y_order[y_place]] = psi[within] - psi[n_x] - psi[n_y]
             count = 0
             looking[:] = False
+
+
+@inner
+def count_by_radii(
+    columns, x_margin, x_weight, y_margin, y_order, y_weight, k, radii, duplicates, psi, marginals, nearest, terms
+):
+    """What `count_neighbors` does, when it is known already how near the k-th neighbour of each sample is. O(n)."""
+    _, _, _, _, x_rank, y_rank, _ = columns
+    x_unit, y_unit = 1.0 / x_weight, 1.0 / y_weight
+    for i in range(len(x_rank)):
+        x_place, y_place = x_rank[i], y_rank[i]
+        within, radius = k, radii[y_place]
+        if len(duplicates) and duplicates[y_place] > k:
+            within, radius = duplicates[y_place], np.nextafter(0.0, np.inf)
+        n_x = count_within(x_margin, x_place, x_weight, radius * x_unit, radius) + 1
+        n_y = count_within(y_margin, y_place, y_weight, radius * y_unit, radius) + 1
+        nearest[within] += 1
+        marginals[n_x] += 1
+        marginals[n_y] += 1
+        if len(terms):
+            terms[y_order[y_place]] = psi[within] - psi[n_x] - psi[n_y]
 
 
 @inner
@@ -220,22 +245,26 @@ def _combined(mi, series, error):
 
 
 @inner
-def pair_mi(xs, x_order, x_margin, x_weight, ys, y_order, y_margin, y_weight, n_samples, k, mixed, psi, terms, series):
+def pair_mi(
+    xs, x_order, x_margin, x_weight, ys, y_order, y_margin, y_weight, n_samples, k, fewer, mixed, psi, terms, series
+):  # fmt: skip
     """Mutual information, in nats, of two ascending columns: Kraskov's first, or Gao's when `mixed`.
 
-    With a `series` that is no NaN, k is at least FEWER, and FEWER neighbours, of a part of the samples if there are
-    many, tell what the dependence is like. Where it is weak, they are enough; where it is strong or fine, bias counts
-    more than variance, and all samples have as few; else all have k.
+    And, unless that is 0, by `fewer` neighbours. With a `series` that is no NaN, for which it is 0 and k at least
+    FEWER, so many neighbours, of a part of the samples if there are many, tell what the dependence is like. Where it is
+    weak, they are enough; where it is strong or fine, bias counts more than variance, and all samples have as few; else
+    all have k.
 
     O(n sqrt k) after sorting while neighbours are spread evenly, O(n sqrt n) at worst. Scratch about
-    120 n + 32 k bytes. NaN where a margin is constant or its distances overflow, or n <= k. Arguments are those of
-    `lay_columns` and `count_neighbors`. Returns the estimate and whether it is combined.
+    140 n + 32 k bytes. NaN where a margin is constant or its distances overflow, or n <= k. Arguments are those of
+    `lay_columns` and `count_neighbors`. Returns the estimate, that by `fewer`, or the same, and whether they are
+    combined.
     """
     n = len(xs)
     if n <= k or not (has_extent(xs, x_weight) and has_extent(ys, y_weight)):
-        return np.nan, False
-    marginals = np.zeros(n + 1, np.int64)
-    nearest = np.zeros(n, np.int64)
+        return np.nan, np.nan, False
+    marginals, nearest = np.zeros(n + 1, np.int64), np.zeros(n, np.int64)
+    radii = np.empty(n if fewer > 0 else 0)
     duplicates = np.empty(0, np.intp)
     if mixed and distinct_count(ys) < distinct_count(xs):  # columns of many ties are searched fastest
         xs, x_order, x_margin, x_weight, ys, y_order, y_margin, y_weight = (
@@ -247,7 +276,7 @@ def pair_mi(xs, x_order, x_margin, x_weight, ys, y_order, y_margin, y_weight, n_
         for i in range(n):
             x_place[x_order[i]] = i
         duplicates = duplicate_counts(xs, x_place, ys, y_order)
-    margins = (columns, xs, x_margin, x_weight, y_margin, y_order, y_weight)
+    margins = (x_margin, x_weight, y_margin, y_order, y_weight)
     tail = (duplicates, psi, marginals, nearest, terms)
     whole = math.log(n) if mixed else psi[n]
     alone = np.isnan(series)
@@ -257,36 +286,44 @@ def pair_mi(xs, x_order, x_margin, x_weight, ys, y_order, y_margin, y_weight, n_
         if not mixed and n >= LARGE:  # ties have no order to choose by
             part = PART
     while True:
-        count_neighbors(*margins, k, part, *tail)
+        count_neighbors(columns, xs, *margins, k, part, *tail, fewer, radii)
         counted = nearest.sum()
         mi = whole + (weigh(nearest, psi) - weigh(marginals, psi)) / counted
         error = CHANCE / math.sqrt(k * counted)
         if alone:
-            return mi, False
+            of_fewer = mi
+            if fewer > 0:
+                marginals[:] = 0
+                nearest[:] = 0
+                count_by_radii(columns, *margins, fewer, radii, *tail)
+                of_fewer = whole + (weigh(nearest, psi) - weigh(marginals, psi)) / n
+            return mi, of_fewer, False
         if deciding and mi > min(STRONG, series + FINE):
             if part == ALL:
-                return mi, False
+                return mi, mi, False
             alone, part = True, REST
         elif deciding and max(series, mi) > 1.5 * error:
             deciding, part, k = False, ALL, most
             marginals[:] = 0
             nearest[:] = 0
         else:
-            return _combined(mi, series, error), True
+            mi = _combined(mi, series, error)
+            return mi, mi, True
 
 
 @kernel
 def neighbor_mi(
-    values, order, target, target_order, scaled_target, target_weight, rank_table, k, scale, psi, mi, method, terms,
-    series,
+    values, order, target, target_order, scaled_target, target_weight, rank_table, k, fewer, scale, psi, mi, of_fewer,
+    method, terms, series,
 ):  # fmt: skip
     """Mutual information, in nats, of each feature with a target that has an order, from k nearest neighbours.
 
     values: float64 (n_features, n), NaN = missing; order: argsort, NaN last; target: float64, finite, ascending
     along target_order; scaled_target, target_weight: the same after `rescale`; rank_table: `normal_score_table` of the
     samples, read if the scale is RANK; psi: table to n; series: float64 (n_features,), estimates to combine with, or
-    NaN. Writes mi, method, and into terms (n_features, n or 0) what each sample adds to n mi, up to a constant, where
-    there is no series. Kraskov (2004) eq. 8 when neither margin is tied, else Gao (2017).
+    NaN. Writes mi, method, and into of_fewer (n_features,) the estimates by `fewer` neighbours, or mi again where that
+    is 0; into terms (n_features, n or 0) what each sample adds to n of_fewer, up to a constant, where there is no
+    series. Kraskov (2004) eq. 8 when neither margin is tied, else Gao (2017).
     """
     n_samples = len(target)
     target_tied = is_tied(target)
@@ -325,8 +362,8 @@ def neighbor_mi(
             mixed = mixed or is_tied(ys)
             y_weight = rescale(ys, scale)
             y_margin = index_margin(ys)
-        mi[f], combined = pair_mi(
-            xs, order[f], x_margin, x_weight, ys, y_order, y_margin, y_weight, n_samples, k, mixed, psi, terms[f],
-            series[f],
+        mi[f], of_fewer[f], combined = pair_mi(
+            xs, order[f], x_margin, x_weight, ys, y_order, y_margin, y_weight, n_samples, k, fewer, mixed, psi,
+            terms[f], series[f],
         )  # fmt: skip
         method[f] = COMBINED if combined else GAO if mixed else KSG
