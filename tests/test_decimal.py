@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 
 from miscreen.errors import DataError
 from miscreen.kernels import decimal
-from miscreen.kernels._jit import kernel
+from miscreen.kernels._jit import has_wide_vectors, kernel, read_eight_numbers
 from miscreen.model import ColumnType
 from miscreen.resources import Resources
 from miscreen.tables.delimited import DelimitedSource, ReadOptions
 from miscreen.tables.labels import read_number
 
 nearest_float64 = kernel(decimal.nearest_float64.py_func)  # a piece of kernels, made to be called from here
+TENS, FIVES, FIVE_TO_0 = decimal.TENS, decimal.FIVES, decimal.FIVE_TO_0
 EDGES = [
     "4.9406564584124654e-324",
     "2.4703282292062327e-324",
@@ -48,6 +49,16 @@ EDGES = [
     "1.5e-000000012",
     "15e+00000000000000000000003",
 ]
+
+
+@kernel
+def read_together(text, cells, words, into):
+    """`read_eight_numbers` of cells that end in a comma; -1 where there are no vectors for it."""
+    if not has_wide_vectors():
+        return -1
+    tens, fives = TENS.ctypes.data, FIVES.ctypes.data + 16 * FIVE_TO_0
+    last = text.ctypes.data + len(text)
+    return read_eight_numbers(cells.ctypes.data, last, 44, words, tens, fives, into.ctypes.data)
 
 
 def parse(literals, folder):
@@ -133,6 +144,39 @@ def test_halfway_with_one_digit_before_the_point(tmp_path):
     check(literals, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [
+        ("0", 2),
+        ("-1234567", 2),
+        (".5", 2),
+        ("-12.", 2),
+        ("0.1234567890123", 2),
+        ("-0.123456789012", 2),
+        ("-0.1234567890123", 3),
+        ("0.12345678901234", 3),
+        ("-0.12345678901234567", 3),
+        ("123456.789012345678", 3),
+        ("1e5", 4),
+        ("-1.5E-0290", 4),
+        ("1.234567890123456789e+01", 4),
+    ],
+)
+@pytest.mark.parametrize("begin", [2, 3, 4])
+def test_eight_numbers_are_read_together(cell, words, begin):
+    text = np.frombuffer((8 * f"{cell}," + 40 * "x").encode(), np.uint8).copy()
+    starts = np.arange(8) * (len(cell) + 1) + text.ctypes.data
+    cells, into = starts.copy(), np.empty(8)
+    found = read_together(text, cells, begin, into)
+    if found == -1:
+        pytest.skip("this processor has no wide vectors")
+    assert found & 255 == 0
+    assert found >> 8 & 255 == (0 if cell.lstrip("-").isdigit() else 255)
+    assert words <= found >> 16 <= max(words, begin - 1)  # to begin with the next time
+    assert into.tolist() == 8 * [float(cell)]
+    assert (cells - starts).tolist() == 8 * [len(cell) + 1]
+
+
 CELLS = [
     lambda rng: f"{rng.normal():.6g}",
     lambda rng: repr(float(rng.normal())),
@@ -147,6 +191,8 @@ CELLS = [
     ],
     lambda rng: "",
     lambda rng: " NA",
+    lambda rng: repr(-abs(float(rng.normal()))),
+    lambda rng: f"-0.{rng.integers(10**12, 10**13)}",
 ]
 
 

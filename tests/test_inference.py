@@ -123,6 +123,26 @@ def test_small_samples_against_all_their_arrangements(effort: Effort) -> None:
 
 
 @EFFORTS
+def test_p_does_not_depend_on_what_was_asked_before(effort: Effort) -> None:
+    """As features that share a null are judged in any order."""
+    rng = np.random.default_rng(3)
+    weights = rng.standard_normal(300)
+    for values, kind in (
+        (rng.poisson(2.0, 300).astype(float), Kind.CONTINUOUS),
+        (np.arange(300) < 3.0, Kind.DISCRETE),
+        (rng.standard_normal(300), Kind.CONTINUOUS),
+    ):
+        values = np.asarray(values, dtype=float)
+        largest = np.sort(values) @ np.sort(weights)
+        observed = np.array([0.0, 0.1, 0.2, 0.35, 0.5, 1.0]) * largest
+        alone = [null_of(values, weights, effort, 1, kind).p_values(observed[i : i + 1])[0][0] for i in range(6)]
+        for order in ([0, 1, 2, 3, 4, 5], [5, 4, 3, 2, 1, 0], [0, 5, 3, 1, 4, 2]):
+            null = null_of(values, weights, effort, 1, kind)
+            assert len(null.p_values(observed[:0])[0]) == 0
+            assert [null.p_values(observed[i : i + 1])[0][0] for i in order] == [alone[i] for i in order]
+
+
+@EFFORTS
 def test_p_falls_as_the_statistic_rises_and_never_is_zero(effort: Effort) -> None:
     values = np.arange(100.0) - 49.5
     observed = np.linspace(0, values @ values, 3000)

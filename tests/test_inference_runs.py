@@ -185,3 +185,21 @@ def test_p_values_survive_extremes() -> None:
         assert best["p_fwer"] <= 0.15, method
         lowest = found.filter(feature="two")["p_value"]
         assert not len(lowest) or lowest[0] >= 1 / 66 - 1e-9, "two of twelve can be arranged in 66 ways"
+
+
+def test_columns_that_share_a_null_can_come_in_any_order() -> None:
+    rng = np.random.default_rng(7)
+    n = 200
+    y = rng.standard_normal(n)
+    counts = np.sort(rng.poisson(1.5, n)).astype(float)
+    columns = {}
+    for i in range(60):  # the same values, dealt out at random or by the target
+        order = np.argsort(np.argsort(y * (i % 4) + rng.standard_normal(n)))
+        columns[f"x{i}"] = counts[order]
+    table = pl.DataFrame({"y": y} | columns)
+    found = []
+    for names in (list(columns), list(columns)[::-1]):
+        ranked = miscreen.rank(table.select("y", *names), "y", "spearman", p_values=True).to_polars()
+        found.append(dict(ranked.select("feature", "p_value").iter_rows()))
+    assert found[0] == found[1]
+    assert min(found[0].values()) < 1e-6 and max(found[0].values()) > 0.5

@@ -140,7 +140,8 @@ class Null:
                 p = np.where(reached >= self._effort.enough, (reached + 1) / (self._effort.draws + 1), np.nan)
             how = np.full(len(p), PERMUTATION, dtype=object)
             beyond = np.flatnonzero(np.isnan(p))
-            p[beyond], how[beyond] = self._tail(lowered[beyond], pool)
+            if len(beyond):  # all has been drawn, and the best of it are where the tail begins
+                p[beyond], how[beyond] = self._tail(lowered[beyond], pool)
         return np.maximum(p, self._least), how
 
     def _stopped(self, observed: float, pool: Executor | None) -> float:
@@ -186,8 +187,7 @@ class Null:
         if not self._levels:
             self._levels.append(self._first_level())
         least = 0.0
-        surely = self._effort.sequential and self._least < _SURELY_BEYOND and len(left)
-        if surely and (len(self._levels) > 1 or self._descend(pool)):
+        if self._effort.sequential and self._least < _SURELY_BEYOND and (len(self._levels) > 1 or self._descend(pool)):
             # Not from the draws: the bulk of a statistic may fall off much faster than its tail.
             nearest = self._levels[1]
             beyond = nearest.tail * _exponential(nearest.found, observed, _MARGIN)

@@ -219,6 +219,16 @@ def copy_bytes(typing_context: Any, into: Any, address: Any, size: Any) -> Any:
 
 
 @intrinsic
+def has_wide_vectors(typing_context: Any) -> Any:
+    """Whether vectors of 256 bits and more are at hand, and addresses in them, as `read_eight_numbers` wants it."""
+
+    def tell(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return ir.Constant(ir.IntType(1), "+avx2" in context.codegen()._get_host_cpu_features())
+
+    return numba.boolean(), tell
+
+
+@intrinsic
 def call_pread(typing_context: Any, pread: Any, descriptor: Any, into: Any, size: Any, offset: Any) -> Any:
     """What POSIX's ``pread``, at an address, reads of an open file: the number of bytes, or -1."""
 

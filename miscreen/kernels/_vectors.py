@@ -51,6 +51,8 @@ class _Cells:
             self.size = builder.select(here, builder.add(self._zeros(others[k], "cttz"), _eight(64 * k - 7)), self.size)
             last = builder.select(here, text[k], last)
             self.ended = builder.or_(self.ended, here)
+        short = self._both(self.negative, self._is(self.size, _eight(64 * words - 8)))  # the text is, by the sign
+        self.ended = builder.and_(self.ended, builder.not_(short))
         last = self._byte(last, builder.and_(self.size, _eight(63)))
         self.has_exponent = self._is(builder.or_(last, _eight(32)), _eight(ord("e")))
         self._text, self._ends_cell, self._last, self._exponent = text, ends_cell, last, _eight(0)
@@ -293,7 +295,8 @@ def read_eight(
             end = found.end_of_exponent()
         enough = ir.Constant(word, size)
         if size > 2:
-            longer = builder.icmp_unsigned(">=", found.size, _eight(64 * (size - 1)))
+            signed = builder.add(found.size, builder.select(found.negative, _eight(8), _eight(0)))
+            longer = builder.icmp_unsigned(">=", signed, _eight(64 * (size - 1)))
             longer = some(builder.or_(longer, found.has_exponent))
             enough = builder.select(longer, enough, ir.Constant(word, size - 1))
         finish(found, end, enough)

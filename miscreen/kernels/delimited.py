@@ -17,6 +17,7 @@ from miscreen.kernels._jit import (
     byte_at,
     call_pread,
     equal_bytes,
+    has_wide_vectors,
     inlined,
     inner,
     kernel,
@@ -58,11 +59,10 @@ _LF, _CR, _SPACE, _TAB = 10, 13, 32, 9
 _STRIDE = 64  # bytes looked at together
 _U0, _U1 = np.uint64(0), np.uint64(1)
 _LANES = 8  # of `read_eight_numbers`
-_ALL_LANES = (1 << _LANES) - 1
 _LEAST_TEXT = 64  # bytes: it reads beyond short cells
-_WORTH = 5  # lanes that it may leave and still save time
-_PATIENCE = 400  # such lanes too many, before it is not asked until the next group of rows
-_TILE_COLUMNS = 32
+_WORTH = 3  # cells that it must read to be worth its time
+_CREDIT = 8  # such cells that it may miss in a column before it is no longer asked
+_TILE_COLUMNS = 32  # that are read in eight rows before the next eight: the ends of rows stay in the nearest cache
 _GROUP_ROWS = 64  # rows taken apart side by side: a run of a column is whole cache lines, and cells do not wait for
 # the end of those before them
 
@@ -392,27 +392,47 @@ def parse_rows(
     last = base + len(text)
     tens, fives = TENS.ctypes.data, FIVES.ctypes.data + 16 * FIVE_TO_0
     position = np.empty(_GROUP_ROWS, dtype=np.int64)  # of the next cell; -1 in a broken row
+    together = np.empty(_LANES)
+    credit, words = np.full(n_columns, _CREDIT), np.full(n_columns, 2)
+    if numeric_nulls or len(text) < _LEAST_TEXT or not has_wide_vectors():
+        credit[:] = 0
+    for column in range(n_columns):
+        if labels[column] >= 0:
+            credit[column] = 0
     for top in range(0, n_rows, _GROUP_ROWS):
         height = min(_GROUP_ROWS, n_rows - top)
+        position[:] = -1
         for k in range(height):
             position[k] = base + starts[top + k]
-        words = 2
-        patience = 0 if numeric_nulls or len(text) < _LEAST_TEXT else _PATIENCE
         for left in range(0, n_columns, _TILE_COLUMNS):
-            for first in range(0, height, _LANES):
-                lanes = (1 << min(_LANES, height - first)) - 1
+            right = min(left + _TILE_COLUMNS, n_columns)
+            hope = 0
+            for column in range(left, right):
+                hope = max(hope, credit[column])
+            first = 0
+            while first < height:
+                lanes = min(_LANES, height - first)
+                if hope <= 0 or lanes < _LANES // 2:
+                    lanes = 1  # one row after the other
+                all_lanes = (1 << lanes) - 1
                 cells = position.ctypes.data + 8 * first
-                for column in range(left, min(left + _TILE_COLUMNS, n_columns)):
-                    rest, label, is_last = lanes, labels[column], column == n_columns - 1
-                    if patience > 0 and lanes == _ALL_LANES and label < 0:
-                        into = out.ctypes.data + 8 * (column * n_rows + top + first)
+                for column in range(left, right):
+                    rest, is_last = all_lanes, column == n_columns - 1
+                    if lanes > 1 and credit[column] > 0:
+                        into = together.ctypes.data
+                        if lanes == _LANES:
+                            into = out.ctypes.data + 8 * (column * n_rows + top + first)
                         end = _LF if is_last else delimiter
-                        found = read_eight_numbers(cells, last, end, words, tens, fives, into)
-                        rest = found & _ALL_LANES
-                        if rest != _ALL_LANES:
-                            notes[column] |= FRACTION if found >> _LANES & _ALL_LANES else INTEGER
-                            words = found >> 2 * _LANES
-                        patience = min(_PATIENCE, patience + _WORTH - ones(np.uint64(rest)))
+                        found = read_eight_numbers(cells, last, end, words[column], tens, fives, into)
+                        rest = found & all_lanes
+                        if rest != all_lanes:
+                            notes[column] |= FRACTION if found >> _LANES & all_lanes else INTEGER
+                            words[column] = found >> 2 * _LANES
+                        credit[column] = min(_CREDIT, credit[column] + lanes - _WORTH - ones(np.uint64(rest)))
+                        if lanes < _LANES:
+                            for k in range(lanes):
+                                out[column, top + first + k] = together[k]
+                    label = labels[column]
                     packed = 0 if label < 0 else table + 8 * KNOWN * label
                     while rest != 0:
                         k = first + trailing_zeros(np.uint64(rest))
@@ -427,6 +447,7 @@ def parse_rows(
                             more = byte_at(p) == delimiter
                             p = -1 if more == is_last else p + more
                         position[k] = p
+                first += lanes
         for k in range(height):
             if position[k] < 0:
                 return top + k

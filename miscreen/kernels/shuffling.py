@@ -17,8 +17,8 @@ def shuffle(rows: NDArray[np.float64], places: NDArray[np.int64], words: NDArray
     """Deal out what every row has at some places anew among these, every order as likely as any other.
 
     rows: shape (n, n_columns), written to. places: shape (m,), m < 2^32. words: random, shape (n, ceil(m / 2)); each
-    half decides one exchange of Fisher & Yates, as a number below a bound after Lemire (2019), doi:10.1145/3230636,
-    which is exactly uniform. O(n m).
+    half decides one exchange of Fisher & Yates, as a number below a bound after Lemire (2019), doi:10.1145/3230636.
+    O(n m).
     """
     for r in range(len(rows)):
         further = np.uint64(r)  # where a word is rejected, hardly ever
