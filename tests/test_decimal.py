@@ -157,6 +157,10 @@ def test_halfway_with_one_digit_before_the_point(tmp_path):
         ("0.12345678901234", 3),
         ("-0.12345678901234567", 3),
         ("123456.789012345678", 3),
+        ("123456789012345", 2),
+        ("-12345678", 2),
+        ("1234567890123456", 3),
+        ("9007199254740992", 3),
         ("1e5", 4),
         ("-1.5E-0290", 4),
         ("1.234567890123456789e+01", 4),
@@ -189,6 +193,9 @@ CELLS = [
     lambda rng: ["-0", ".5", "-7.", "0e0", "1e5", "-1E-05", "1e-0007", "00012.50", "inf", "-Infinity"][
         rng.integers(10)
     ],
+    lambda rng: str(rng.integers(2**53 - 3, 2**53 + 4)),
+    lambda rng: str(rng.integers(0, 10 ** rng.integers(7, 18))),
+    lambda rng: f"{rng.integers(10**7, 10**10)}.{rng.integers(0, 10**5)}",
     lambda rng: "",
     lambda rng: " NA",
     lambda rng: repr(-abs(float(rng.normal()))),

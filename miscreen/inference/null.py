@@ -285,7 +285,7 @@ def _exponential(found: Floats, observed: Floats, margin: float = 1.0) -> Floats
     if not mean > 0.0 or exceedances.std() > _MOST_SPREAD * mean:
         return np.full(len(observed), np.nan)
     exponents = ((threshold - observed) / (margin * mean)).tolist()
-    return len(exceedances) / len(found) * np.array([math.exp(x) for x in exponents])
+    return len(exceedances) / len(found) * np.array([math.exp(min(x, 0.0)) for x in exponents])
 
 
 def _each(pool: Executor | None, work: Callable[[int], Any], over: Iterable[int]) -> list[Any]:

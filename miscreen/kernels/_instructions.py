@@ -374,13 +374,13 @@ def read_eight_numbers(
 ) -> Any:
     """Read a number at each of eight addresses, side by side, where that is easy: most are.
 
-    That is what `read_number` reads, without a ``+`` before it, with up to 7 digits before the point, 19 in all and 4
+    That is what `read_number` reads, without a ``+`` before it, with up to 7 digits before a point, 19 in all and 4
     in the exponent, and then the byte `ends_cell`; if it is normal, and settled by 64 bits of a power of five.
     cells: address of eight addresses, moved on beyond that byte where a number was read. Texts end at `last`, 32 bytes
     before which nothing is read. words: how many of eight bytes to begin with, 2 to 4; four if there is an exponent.
     tens, fives: addresses of the powers of ten, float64, and of 5^0 in the table of `nearest_float64`. into: address of
-    eight float64. Returns the lanes that are not read in its lowest eight bits, those of numbers with a point or an
-    exponent in the next, and then how many words would have been enough.
+    eight float64. Returns the lanes that are not read in its lowest eight bits, those of numbers that are no integer
+    literals up to 2^53 in the next, and then how many words would have been enough.
     """
 
     def read(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:

@@ -40,8 +40,8 @@ class _Cells:
         self._digits = [builder.xor(word, _eight(48 * _ONES)) for word in text]  # 0 to 9, if they are
         others = [self._above_nine(word) for word in self._digits]
         self._whole = builder.sub(self._zeros(others[0], "cttz"), _eight(7))  # digits before the point or the end
-        self.sound = self._is_not(others[0], _eight(0))
-        self.has_point = self._both(self.sound, self._is(self._byte(text[0], self._whole), _eight(ord("."))))
+        near = self._is_not(others[0], _eight(0))  # behind eight digits no point is looked for
+        self.has_point = self._both(near, self._is(self._byte(text[0], self._whole), _eight(ord("."))))
         second = builder.and_(others[0], builder.sub(others[0], _eight(1)))
         others[0] = builder.select(self.has_point, second, others[0])
         self.size = last = _eight(0)  # of the digits and the point; what comes after them
@@ -58,8 +58,8 @@ class _Cells:
         self._text, self._ends_cell, self._last, self._exponent = text, ends_cell, last, _eight(0)
 
     def end(self) -> Any:
-        """Bits up to the end of the cell without its sign; from now on no exponent is taken for `sound`."""
-        self.sound = self._both(self.sound, self.ended, self._is(self._last, self._ends_cell))
+        """Bits up to the end of the cell without its sign, and whether it is `sound`, which no exponent is."""
+        self.sound = self._both(self.ended, self._is(self._last, self._ends_cell))
         return self.size
 
     def end_of_exponent(self) -> Any:
@@ -84,7 +84,7 @@ class _Cells:
         power = builder.select(below, builder.sub(_eight(0), power), power)
         self._exponent = builder.select(self.has_exponent, power, _eight(0))
         within = builder.or_(within, builder.not_(self.has_exponent))
-        self.sound = self._both(self.sound, self.ended, within, self._is(last, self._ends_cell))
+        self.sound = self._both(self.ended, within, self._is(last, self._ends_cell))
         return end
 
     def values(self) -> tuple[Any, Any]:
@@ -107,6 +107,9 @@ class _Cells:
                 if j < k:
                     word = builder.or_(word, self._down(digits[j], builder.sub(_eight(0), moved)))
             number = builder.add(builder.mul(number, _eight(10**8)), self._eight_digits(word))
+        self.no_integer = builder.or_(
+            builder.or_(self.has_point, self.has_exponent), builder.icmp_unsigned(">", number, _eight(1 << 53))
+        )
         fraction = builder.select(self.has_point, builder.sub(size, self._whole), _eight(0))
         power = builder.sub(self._exponent, builder.lshr(fraction, _eight(3)))
         value = self._quotient(number, power)
@@ -276,7 +279,7 @@ def read_eight(
         step = builder.add(builder.lshr(end, _eight(3)), builder.zext(found.negative, eight))
         moved = builder.add(builder.add(starts, step), _eight(1))
         builder.store(builder.select(right, moved, starts), places, align=8)
-        fractions = builder.and_(builder.or_(found.has_point, found.has_exponent), right)
+        fractions = builder.and_(found.no_integer, right)
         right, fractions = (builder.zext(builder.bitcast(lanes, octet), word) for lanes in (right, fractions))
         notes = builder.or_(builder.xor(right, ir.Constant(word, 255)), builder.shl(fractions, ir.Constant(word, 8)))
         answers.append((builder.or_(notes, builder.shl(enough, ir.Constant(word, 16))), builder.block))
