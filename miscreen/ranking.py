@@ -248,7 +248,7 @@ class Ranking(Result):
         """The best `k` features of each target."""
         import pyarrow.compute as pc
 
-        return self._keep(pc.less_equal(self._table.column("rank"), _scalar(k)))
+        return self._keep(pc.less_equal(self._table.column("rank"), _scalar(min(k, len(self)))))
 
     def above(self, min_mi: float) -> Ranking:
         """The features whose mutual information is at least `min_mi`, in the unit of the ranking."""
