@@ -146,7 +146,7 @@ def select(
 
 def _show_steps(steps: Steps) -> None:
     """Draw the first steps on the terminal, without columns that say nothing there."""
-    shown = steps.to_polars().head(SHOWN_ROWS).to_dict(as_series=False)
+    shown = steps.to_arrow().slice(0, SHOWN_ROWS).to_pydict()
     columns = {name: values for name, values in shown.items() if any(value is not None for value in values)}
     more = len(steps) - SHOWN_ROWS
     show_columns(columns, f"{more:,} more rows: -o FILE keeps all" if more > 0 else "")

@@ -258,6 +258,10 @@ def _scan(slots: int | None) -> Any:
         def of(kind: Any, number: int) -> Any:
             return ir.Constant(kind, number)
 
+        def some_nearer(gap: Any) -> Any:
+            nearer = builder.fcmp_unordered("<", gap, builder.load(last, align=8))
+            return builder.icmp_unsigned("!=", builder.bitcast(nearer, ir.IntType(4)), of(ir.IntType(4), 0))
+
         xs, ys = (builder.load(at(lanes, of(word, 32 * row), four), align=8) for row in range(2))
         own = builder.load(at(places, of(word, 0), ir.VectorType(word, 4)), align=8)
         rows = [at(least, of(word, 32 * slot), four) for slot in range(slots or 0)]
@@ -278,9 +282,7 @@ def _scan(slots: int | None) -> Any:
         builder.position_at_end(look)
         offset = builder.shl(place, of(word, 3))
         y_gap = builder.fmul(builder.fsub(everywhere(builder, builder.load(at(y, offset, wide))), ys), y_weights)
-        within = builder.fcmp_unordered("<", y_gap, builder.load(last, align=8))
-        some = builder.icmp_unsigned("!=", builder.bitcast(within, ir.IntType(4)), of(ir.IntType(4), 0))
-        builder.cbranch(some, enter, done)
+        builder.cbranch(some_nearer(y_gap), enter, done)
 
         builder.position_at_end(enter)
         x_gap = builder.fmul(builder.fsub(everywhere(builder, builder.load(at(x, offset, wide))), xs), x_weights)
@@ -294,21 +296,17 @@ def _scan(slots: int | None) -> Any:
             builder.store(builder.select(smaller, distance, other), register, align=8)
             return builder.select(smaller, other, distance)
 
-        if slots is None:  # for which it is dearer to enter what is not near
-            near = builder.fcmp_unordered("<", distance, builder.load(last, align=8))
-            some = builder.icmp_unsigned("!=", builder.bitcast(near, ir.IntType(4)), of(ir.IntType(4), 0))
-            move, step_on = (builder.append_basic_block(name) for name in ("move", "step"))
-            builder.cbranch(some, move, step_on)
-            builder.position_at_end(move)
         for register in kept:
             distance = keep(register, distance)
         if not kept:
+            move, step_on = (builder.append_basic_block(name) for name in ("move", "step"))
+            builder.cbranch(some_nearer(distance), move, step_on)  # to move many for nothing is dearer than to look
+            builder.position_at_end(move)
             carried = cgutils.alloca_once(builder, four)
             builder.store(distance, carried)
             with cgutils.for_range(builder, number[0]) as loop:
                 row = at(least, builder.shl(loop.index, of(word, 5)), four)
                 builder.store(keep(row, builder.load(carried)), carried)
-        if slots is None:
             builder.branch(step_on)
             builder.position_at_end(step_on)
         builder.store(builder.add(place, step), here)

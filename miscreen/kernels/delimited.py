@@ -63,8 +63,7 @@ _LEAST_TEXT = 64  # bytes: it reads beyond short cells
 _WORTH = 3  # cells that it must read to be worth its time
 _CREDIT = 8  # such cells that it may miss in a column before it is no longer asked
 _TILE_COLUMNS = 32  # that are read in eight rows before the next eight: the ends of rows stay in the nearest cache
-_GROUP_ROWS = 64  # rows taken apart side by side: a run of a column is whole cache lines, and cells do not wait for
-# the end of those before them
+_GROUP_ROWS = 64  # that are taken apart before the next: a run of a column is then whole cache lines
 
 
 @inner

@@ -304,11 +304,11 @@ class IndexedSource(TableSource):
         done = 0
         while (k := kernels.read_spans(_pread(), self._file, offsets[done:], starts[done:], stops[done:], buffer)) >= 0:
             # Interrupted, cut short or impossible; Python deals with the first and tells of the last.
-            done += k + 1
-            start, offset = int(starts[done - 1]), int(offsets[done - 1])
-            while start < stops[done - 1]:
-                count = self._read_at(buffer.data[start : stops[done - 1]], offset)
+            start, stop, offset = (int(places[done + k]) for places in (starts, stops, offsets))
+            while start < stop:
+                count = self._read_at(buffer.data[start:stop], offset)
                 start, offset = start + count, offset + count
+            done += k + 1
 
     def _read_at(self, into: memoryview, offset: int) -> int:
         try:
