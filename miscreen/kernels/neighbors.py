@@ -216,7 +216,10 @@ def count_neighbors(
 def count_by_radii(
     columns, x_margin, x_weight, y_margin, y_order, y_weight, k, radii, duplicates, psi, marginals, nearest, terms
 ):
-    """What `count_neighbors` does, when it is known already how near the k-th neighbour of each sample is. O(n)."""
+    """What `count_neighbors` does, when it is known already how near the k-th neighbour of each sample is. O(n).
+
+    The counting stands in both: in a piece of its own it makes the search 6 % slower.
+    """
     _, _, _, _, x_rank, y_rank, _ = columns
     x_unit, y_unit = 1.0 / x_weight, 1.0 / y_weight
     for i in range(len(x_rank)):
