@@ -18,6 +18,7 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent
 OUT = ROOT / "benchmarks/out"
+RESULTS = ROOT / "benchmarks/results"  # what was measured, by parts, kept beside the pages made of it
 MISCREEN = Path(sys.executable).with_name("miscreen")
 PACKAGES = ("miscreen", "numpy", "numba", "scipy", "fastHDMI", "KDEpy", "scikit-learn", "ennemi", "polars", "pyarrow")
 

@@ -17,7 +17,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-from measure import OUT, ROOT
+from measure import OUT, RESULTS, ROOT
 
 # A part's name: module and function, and how many threads the libraries may use.
 PARTS = {
@@ -46,7 +46,7 @@ def measure(name: str, *, quick: bool) -> None:
     """Run one part in this process."""
     module, _, function = PARTS[name][0].partition(":")
     part = getattr(import_module(module), function)(quick=quick)
-    part.save(OUT / f"{name}.json", quick=quick)
+    part.save(RESULTS / f"{name}.json", quick=quick)
 
 
 def main() -> int:
@@ -57,6 +57,7 @@ def main() -> int:
     parser.add_argument("--part", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     OUT.mkdir(exist_ok=True)
+    RESULTS.mkdir(exist_ok=True)
     if arguments.part:
         measure(arguments.part, quick=arguments.quick)
         return 0
@@ -77,7 +78,7 @@ def main() -> int:
 
     from page import write_page
 
-    write_page([OUT / f"{name}.json" for name in PARTS])
+    write_page([RESULTS / f"{name}.json" for name in PARTS])
     return 0
 
 

@@ -459,7 +459,7 @@ def _described(values: list[float], labels: bool, cosines: bool) -> dict[int, li
 
 
 def evidence(x: list[float], y: list[float], x_labels: bool, y_labels: bool, variance: float = 4.0) -> float:
-    """Log Bayes factor, in nats, for dependence: of few functions, each pair with a prior of its own, or of all."""
+    """Log Bayes factor, in nats, for dependence of few functions in either family, or of classes in few or all."""
     return evidence_and_series(x, y, x_labels, y_labels, variance)[0]
 
 
@@ -469,32 +469,40 @@ def evidence_and_series(
     """The same, and half the sum of squared correlations, each times the probability that it is one."""
     n = len(x)
 
-    def skew(function: list[float]) -> float:
+    def moment(function: list[float], power: int) -> float:
         mean = sum(function) / n
         deviation = math.sqrt(sum((f - mean) ** 2 for f in function) / n)
-        return sum(((f - mean) / deviation) ** 3 for f in function) / n
+        return sum(((f - mean) / deviation) ** power for f in function) / n
 
-    def deviate(f: list[float], g: list[float]) -> tuple[float, float]:
-        """What a covariance is in standard deviations, drawn in; and the variance chance gives it."""
+    def deviate(f: list[float], g: list[float]) -> tuple[float, float, bool]:
+        """What a covariance is in standard deviations, drawn in; the variance chance gives it; if it is about normal"""
         means = sum(f) / n, sum(g) / n
         spread = (sum(v * v for v in f) / n - means[0] ** 2) * (sum(v * v for v in g) / n - means[1] ** 2)
         z = math.sqrt(n - 1) * (sum(a * b for a, b in zip(f, g, strict=True)) / n - means[0] * means[1])
         z /= math.sqrt(spread)
-        lean = skew(f) * skew(g) / math.sqrt(n)
+        lean = moment(f, 3) * moment(g, 3) / math.sqrt(n)
+        heavy = abs(lean) >= 3 or (moment(f, 4) - 3) * (moment(g, 4) - 3) / n >= 1.5 * lean * lean + 1
         if lean * z > 0 and abs(lean) > 1e-4:
             lean, size = abs(lean), abs(z)
             z = min(size, 6 / lean * ((1 + lean * size / 2) ** (1 / 3) - 1) + lean / 6)
-        return z, spread
+        return z, spread, not heavy
 
     logs, series = [], 0.0
+    classes = x_labels or y_labels or 1 in (len(_described(x, False, False)), len(_described(y, False, False)))
     for cosines in (False, True):
         x_functions, y_functions = _described(x, x_labels, cosines), _described(y, y_labels, cosines)
         total = 0.0
         for (j, fs), (k, gs) in itertools.product(x_functions.items(), y_functions.items()):
             degrees = (len(fs) - 1 if x_labels else 1) * (len(gs) - 1 if y_labels else 1)
-            q = sum(spread * z * z for f in fs for g in gs for z, spread in [deviate(f, g)])
-            v = 0.8 ** (j + k - 2) if cosines else variance
-            prior = 1.0 if cosines else 0.3 * (0.3 ** (j + k - 2) + 0.1 / (j * k) ** 2)
+            deviates = [deviate(f, g) for f in fs for g in gs]
+            if (j, k) != (1, 1) and not all(normal for *_, normal in deviates):
+                continue
+            q = sum(spread * z * z for z, spread, _ in deviates)
+            v = variance * 0.55 ** (j + k - 2) if classes and cosines else variance
+            if classes:
+                prior = 1.0 if cosines else {2: 0.45, 3: 0.11}.get(j + k, 0.0)
+            else:
+                prior = {(1, 1): 0.5, (2, 2): 0.065}.get((j, k), 0.4 / (j * k) ** 3)
             factor = (1 + v) ** (-degrees / 2) * math.exp(q * v / (2 * (1 + v)))
             total += math.log(1 + prior * (factor - 1))
             if not cosines and degrees == 1:
@@ -503,7 +511,9 @@ def evidence_and_series(
         logs.append(total)
     if x_labels and y_labels:
         return logs[0], math.nan
-    return math.log(0.95 * math.exp(logs[0]) + 0.05 * math.exp(logs[1])), math.nan if x_labels or y_labels else series
+    share = 0.1 if classes else 0.15
+    mixed = math.log((1 - share) * math.exp(logs[0]) + share * math.exp(logs[1]))
+    return mixed, math.nan if x_labels or y_labels else series
 
 
 # ---- fingerprints ------------------------------------------------------------------------------------------

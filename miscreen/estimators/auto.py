@@ -17,8 +17,9 @@ from miscreen.kernels.evidence import FUNCTIONS, evidence, function_table, score
 from miscreen.model import Batch, Floats, Kind, Scores, Target
 
 VARIANCE = 4.0  # of a correlation that is not 0, in units of the variance that chance gives it
-MANY = 0.05  # probability that a dependent column is so in all functions at once
-FALL = 0.8  # of their variance from one order to the next
+CLASS_PRIORS = (0.45, 0.11)  # probability that classes differ in the first score, and in its square
+FALL = 0.55  # of that variance from one cosine to the next, where classes differ in all
+SHARES = (0.15, 0.1)  # of the second hypothesis: cosines for scores, and for classes all cosines
 NEIGHBORS = 8  # of two continuous columns, for the information
 CLASS_NEIGHBORS = 10  # of a continuous column within a class
 CELL = 5  # samples for every bin and class, at least
@@ -44,16 +45,13 @@ class AutoOptions:
 def priors() -> Floats:
     """Probability that function j of one margin is correlated with function k of the other, at [j - 1, k - 1].
 
-    It falls geometrically with the orders, in the end as their squares: coarse dependence is likelier than fine.
+    It falls with the orders, since coarse dependence is likelier than fine. Where the spread of one side goes along
+    with that of the other, as about a cross, a ring or in clusters, the squares are correlated.
     """
     order = np.arange(1.0, FUNCTIONS + 1)
-    return 0.3 * (0.3 ** (np.add.outer(order, order) - 2.0) + 0.1 / np.outer(order, order) ** 2)
-
-
-def variances() -> Floats:
-    """Variance of the correlation of function j of one margin with function k of the other, when all are correlated."""
-    order = np.arange(FUNCTIONS)
-    return FALL ** np.add.outer(order, order)
+    found: Floats = 0.4 / np.outer(order, order) ** 3
+    found[0, 0], found[1, 1] = 0.5, 0.065
+    return found
 
 
 def _weights(variance: Floats) -> Floats:
@@ -65,8 +63,8 @@ class Auto(Estimator):
     """Evidence of dependence of any shape, in nats, by which to rank; beside it the mutual information.
 
     The score is the logarithm of a Bayes factor: how much more likely the samples are if the columns may depend
-    on each other than if they are independent. 0 is a draw; columns that are independent of the target score -0.6 to
-    0.2, whatever their kind, and one in a hundred of them above 1.3.
+    on each other than if they are independent. 0 is a draw; columns that are independent of the target score -0.8 to
+    0.2, whatever their kind, and one in a hundred of them above 1.5.
 
     Parameters
     ----------
@@ -82,15 +80,19 @@ class Auto(Estimator):
     functions, (n - 1) times their squared correlation has mean 1 under independence, exactly, and is about
     chi-squared; the class of labels and one function give a sum of such. With z a correlation so scaled, the Bayes
     factor of an effect of variance v = 4 against none is B = (1 + v)^(-d/2) exp(z^2 v / (2 (1 + v))), d the degrees
-    of freedom, and the score is the sum of ln(1 + p (B - 1)) over all pairs, with the probability p of `priors`: a
-    spike-and-slab prior of independent effects (George & McCulloch 1993, doi:10.1080/01621459.1993.10476353). That is
-    how few effects show. Many small ones at once, as of several clusters or modes, are the other hypothesis, with
-    prior probability 0.05: the cosines of order 1 to 12 are all correlated, the variance v falling by 0.8 from order to
-    order of either margin (`variances`). The Bayes factor is the mean of the two so weighted.
+    of freedom, and the evidence is the sum of ln(1 + p (B - 1)) over all pairs, with the probability p of `priors`: a
+    spike-and-slab prior of independent effects (George & McCulloch 1993, doi:10.1080/01621459.1993.10476353). The
+    other hypothesis, with prior probability 0.15, has the cosines of order 1 and 2 for the scores, which heavy tails
+    leave more of. The Bayes factor is the mean of the two so weighted.
+
+    Classes, which are labels or two levels, differ in the first score or in its square with a probability of 0.45 and
+    0.11. The other hypothesis, with prior probability 0.1, has them differ in all cosines at once, as classes of
+    several modes do, the variance v falling by 0.55 from order to order.
 
     The mean of exp(score) is 1 under independence, so that P(score > t) < exp(-t) for columns of all kinds, as far
-    as z is normal. Where few samples decide it is skewed, and drawn in by the cube root of Wilson & Hilferty; a
-    margin has one function for every ten samples outside of its commonest value, one at least.
+    as z is normal. Where few samples decide it is skewed, and drawn in by the cube root of Wilson & Hilferty; pairs
+    of functions whose chance correlation has heavier tails than that are left out, and a margin has one function for
+    every ten samples outside of its commonest value, one at least.
 
     The mutual information beside the score comes from the estimator that errs least for such a pair, by its root mean
     square error over distributions of known information, and `Scores.method` names it:
@@ -138,7 +140,9 @@ class Auto(Estimator):
         self._target_margin = self._margin(target.values, target.order)
         self._rank_margin = self._margin(np.arange(float(n)), np.arange(n))
         self._priors = priors()
-        self._effect, self._effects = _weights(np.array(VARIANCE)), _weights(variances())
+        self._class_priors, self._shares = np.array(CLASS_PRIORS), np.array(SHARES)
+        self._effect = _weights(np.array(VARIANCE))
+        self._effects = _weights(VARIANCE * np.power(FALL, np.arange(FUNCTIONS)))
         self._neighbors = Ksg(target, KsgOptions(k=NEIGHBORS, scale="rank"), TIED)
         self._class_neighbors = Ksg(target, KsgOptions(k=CLASS_NEIGHBORS, scale="rank"), TIED)
         self._binned = target.kind == Kind.DISCRETE and CELL * target.n_levels <= n / (2 * n ** (1 / 3))
@@ -155,9 +159,9 @@ class Auto(Estimator):
     def _margin(self, values: Floats, order: Any) -> Any:
         places = np.empty(len(values), np.int64)
         means = np.empty(self._table.shape[1])
-        factors, skews = np.empty((2, FUNCTIONS, FUNCTIONS)), np.empty((2, FUNCTIONS))
-        score_functions(values, order, self._table, places, means, factors, skews)
-        return places, means, factors, skews
+        factors, shapes = np.empty((2, FUNCTIONS, FUNCTIONS)), np.empty((2, 2, FUNCTIONS))
+        score_functions(values, order, self._table, places, means, factors, shapes)
+        return places, means, factors, shapes
 
     def statistic(self, batch: Batch) -> Floats:
         return self._evidence(batch)[0]
@@ -168,8 +172,8 @@ class Auto(Estimator):
         scores, series = np.empty((2, len(batch.values)))
         evidence(
             batch.values, batch.order, batch.nominal, target.values, target.order, self._labels, self._table,
-            self._target_margin, self._rank_margin, self._priors, self._effect,
-            self._effects, MANY, scores, series,
+            self._target_margin, self._rank_margin, self._priors, self._class_priors, self._effect,
+            self._effects, self._shares, scores, series,
         )  # fmt: skip
         return scores, series
 

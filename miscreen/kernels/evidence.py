@@ -23,6 +23,7 @@ _WIDTH = 16  # of its rows, whole vectors; the rest is 0
 _SAMPLES_EACH = 10  # outside of the commonest value, for every function
 _STRIP = 256  # levels side by side
 _BLOCK = 64  # samples or levels whose functions are multiplied at once: two copies of 8 KB
+_MOST_SKEW, _MOST_EXCESS = 3.0, 1.0  # of a deviate: of chi-squared with one degree of freedom the skewness is 2.8
 _DEPENDENT = 1e-4  # share of a function's variance below which the others are taken to hold it: less is rounding
 
 
@@ -102,12 +103,12 @@ def _whiten(factor, most):
 
 
 @kernel
-def score_functions(values, order, table, places, means, factors, skews):
+def score_functions(values, order, table, places, means, factors, shapes):
     """Describe an ordered margin without missing values: where it reads `function_table`, and its own moments.
 
     values: float64; order: its argsort; places: int64, one a sample; means: float64 (_WIDTH,); of each family,
-    factors: float64 (2, FUNCTIONS, FUNCTIONS), lower, Cholesky of the covariance, and skews: float64 (2, FUNCTIONS),
-    of the functions once they are orthonormal. O(n FUNCTIONS^2).
+    factors: float64 (2, FUNCTIONS, FUNCTIONS), lower, Cholesky of the covariance, and shapes: float64
+    (2, 2, FUNCTIONS), third and fourth moments of the functions once they are orthonormal. O(n FUNCTIONS^2).
     """
     n = len(values)
     level_places, shares = np.empty(n, np.int64), np.empty(n)
@@ -143,17 +144,32 @@ def score_functions(values, order, table, places, means, factors, skews):
                 a, b = _column(family, j), _column(family, k)
                 factors[family, j, k] = products[a, b] - means[a] * means[b]
         _whiten(factors[family], most)
-        _skewness(table, level_places[:levels], shares, means, factors[family], family, skews[family])
+        _shapes(table, level_places[:levels], shares, means, factors[family], family, shapes[family])
 
 
 @inner
-def _skewness(table, places, shares, means, factor, family, skews):
-    """Write the third moments of a family's functions once they are orthonormal, from levels. O(levels FUNCTIONS^2).
+def _total(values, count):
+    """Sum of the first values, in four chains since each addition waits for the one before."""
+    s0 = s1 = s2 = s3 = 0.0
+    whole = count - count % 4
+    for i in range(0, whole, 4):
+        s0 += values[i]
+        s1 += values[i + 1]
+        s2 += values[i + 2]
+        s3 += values[i + 3]
+    for i in range(whole, count):
+        s0 += values[i]
+    return (s0 + s1) + (s2 + s3)
+
+
+@inner
+def _shapes(table, places, shares, means, factor, family, shapes):
+    """Write third and fourth moments of a family's functions once they are orthonormal. O(levels FUNCTIONS^2).
 
     Levels of a strip side by side, in vectors.
     """
-    strip, cubes = np.empty((FUNCTIONS, _STRIP)), np.empty(_STRIP)
-    skews[:] = 0.0
+    strip, cubes, fourths = np.empty((FUNCTIONS, _STRIP)), np.empty(_STRIP), np.empty(_STRIP)
+    shapes[:] = 0.0
     for start in range(0, len(places), _STRIP):
         some, weights = places[start : start + _STRIP], shares[start : start + _STRIP]
         for j in range(FUNCTIONS):
@@ -171,16 +187,9 @@ def _skewness(table, places, shares, means, factor, family, skews):
             for i in range(len(some)):
                 function[i] /= factor[j, j]
                 cubes[i] = weights[i] * function[i] * function[i] * function[i]
-            whole = len(some) - len(some) % 4
-            s0 = s1 = s2 = s3 = 0.0  # since each addition waits for the one before
-            for i in range(0, whole, 4):
-                s0 += cubes[i]
-                s1 += cubes[i + 1]
-                s2 += cubes[i + 2]
-                s3 += cubes[i + 3]
-            for i in range(whole, len(some)):
-                s0 += cubes[i]
-            skews[j] += (s0 + s1) + (s2 + s3)
+                fourths[i] = cubes[i] * function[i]
+            shapes[0, j] += _total(cubes, len(some))
+            shapes[1, j] += _total(fourths, len(some))
 
 
 @pasted
@@ -223,8 +232,24 @@ def _normalised(z, skew):
 
 
 @inner
+def _about_normal(skew, fourth, other, n):
+    """Whether chance makes about a normal deviate, once drawn in: its tails are no heavier than its skewness tells.
+
+    fourth, other: fourth moments of two functions, the mean of whose products has excess kurtosis as below. It is
+    1.5 skew^2 for a gamma. Functions that set a few samples apart, as of large counts, make far more: a single sample
+    that is extreme in both would pass for evidence.
+    """
+    return abs(skew) < _MOST_SKEW and (fourth - 3.0) * (other - 3.0) / n < 1.5 * skew * skew + _MOST_EXCESS
+
+
+@inner
 def _indicator_skew(share):
     return (1.0 - 2.0 * share) / math.sqrt(share * (1.0 - share))
+
+
+@inner
+def _indicator_fourth(share):
+    return 1.0 / (share * (1.0 - share)) - 3.0
 
 
 @inner
@@ -242,21 +267,30 @@ def _weigh(log_factor, prior):
 
 
 @inner
-def _mix(few, many, share):
+def _mix(first, second, share):
     """Log of the mean of two Bayes factors given as logs, the second of which has that share. O(1)."""
-    most = max(few, many)
-    return most + math.log((1.0 - share) * math.exp(few - most) + share * math.exp(many - most))
+    most = max(first, second)
+    return most + math.log((1.0 - share) * math.exp(first - most) + share * math.exp(second - most))
 
 
 @inner
-def _ordered_pair(table, x, y, order, priors, effect, effects, share):
+def _of_one_function(factor):
+    """Whether a margin with an order has but one function, as have two levels: classes by another name."""
+    for j in range(1, FUNCTIONS):
+        if factor[j, j] > 0.0:
+            return False
+    return True
+
+
+@inner
+def _ordered_pair(table, x, y, order, priors, class_priors, effect, effects, shares):
     """Evidence between two margins with an order, and an estimate of their mutual information. O(n FUNCTIONS^2).
 
     Samples are taken in the order of x, along the table. The information is half the sum of squared correlations
     of the first family, each times the probability that it is not 0 (chance).
     """
-    x_places, x_means, x_factors, x_skews = x
-    y_places, y_means, y_factors, y_skews = y
+    x_places, x_means, x_factors, x_shapes = x
+    y_places, y_means, y_factors, y_shapes = y
     n = len(x_places)
     products = np.zeros((_WIDTH, _WIDTH))
     x_rows, y_rows = np.empty((_BLOCK, _WIDTH)), np.empty((_BLOCK, _WIDTH))
@@ -270,6 +304,7 @@ def _ordered_pair(table, x, y, order, priors, effect, effects, share):
     covariance, turned = np.empty((FUNCTIONS, FUNCTIONS)), np.empty((FUNCTIONS, FUNCTIONS))
     totals = np.zeros(2)
     information = 0.0
+    classes = _of_one_function(x_factors[_SCORES]) or _of_one_function(y_factors[_SCORES])
     for family in range(2):
         for j in range(FUNCTIONS):
             for k in range(FUNCTIONS):
@@ -283,23 +318,29 @@ def _ordered_pair(table, x, y, order, priors, effect, effects, share):
         for j in range(FUNCTIONS):
             for k in range(FUNCTIONS):
                 if x_factors[family, j, j] > 0.0 and y_factors[family, k, k] > 0.0:
-                    skew = x_skews[family, j] * y_skews[family, k] / math.sqrt(n)
+                    skew = x_shapes[family, 0, j] * y_shapes[family, 0, k] / math.sqrt(n)
+                    if j + k > 0 and not _about_normal(skew, x_shapes[family, 1, j], y_shapes[family, 1, k], n):
+                        continue
                     r = turned[k, j]
                     z = _normalised(math.sqrt(n - 1.0) * r, skew)
+                    if classes and family == _COSINES:
+                        totals[family] += _log_factor(z * z, 1, effects[j + k])
+                        continue
+                    if classes and j + k >= len(class_priors):
+                        continue
+                    prior = class_priors[j + k] if classes else priors[j, k]
+                    log_factor = _log_factor(z * z, 1, effect)
+                    weight = _weigh(log_factor, prior)
+                    totals[family] += weight
                     if family == _SCORES:
-                        log_factor = _log_factor(z * z, 1, effect)
-                        weight = _weigh(log_factor, priors[j, k])
-                        totals[family] += weight
-                        information += 0.5 * priors[j, k] * math.exp(log_factor - weight) * (r * r)
-                    else:
-                        totals[family] += _log_factor(z * z, 1, effects[j, k])
-    return _mix(totals[_SCORES], totals[_COSINES], share), information
+                        information += 0.5 * prior * math.exp(log_factor - weight) * (r * r)
+    return _mix(totals[_SCORES], totals[_COSINES], shares[1 if classes else 0]), information
 
 
 @inner
 def _labelled_pair(table, margin, codes, n_classes, priors, effect, effects, share):
-    """Evidence between a margin with an order and one of classes. O(n FUNCTIONS)."""
-    places, means, factors, skews = margin
+    """Evidence between a margin with an order and one of classes, in few scores or in all cosines. O(n FUNCTIONS)."""
+    places, means, factors, shapes = margin
     n = len(places)
     sums = np.zeros((n_classes, _COLUMNS))
     sizes = np.zeros(n_classes)
@@ -318,20 +359,24 @@ def _labelled_pair(table, margin, codes, n_classes, priors, effect, effects, sha
         for j in range(FUNCTIONS):
             if factors[family, j, j] > 0.0:
                 q = 0.0
+                normal = True
                 for c in range(n_classes):
                     rest = 1.0 - sizes[c] / n
-                    skew = skews[family, j] * _indicator_skew(sizes[c] / n) / math.sqrt(n)
+                    skew = shapes[family, 0, j] * _indicator_skew(sizes[c] / n) / math.sqrt(n)
+                    normal &= _about_normal(skew, shapes[family, 1, j], _indicator_fourth(sizes[c] / n), n)
                     z = _normalised(scaled[j, c] * math.sqrt((n - 1.0) / rest), skew)
                     q += rest * (z * z)
-                if family == _SCORES:
-                    totals[family] += _weigh(_log_factor(q, n_classes - 1, effect), priors[j, 0])
-                else:
-                    totals[family] += _log_factor(q, n_classes - 1, effects[j, 0])
+                if j > 0 and not normal:
+                    continue
+                if family == _COSINES:
+                    totals[family] += _log_factor(q, n_classes - 1, effects[j])
+                elif j < len(priors):
+                    totals[family] += _weigh(_log_factor(q, n_classes - 1, effect), priors[j])
     return _mix(totals[_SCORES], totals[_COSINES], share)
 
 
 @inner
-def _classes_pair(x_codes, kx, y_codes, ky, priors, effect):
+def _classes_pair(x_codes, kx, y_codes, ky, prior, effect):
     """Evidence between two margins of classes: Pearson's chi-squared, cell by cell. O(n + kx ky)."""
     n = len(x_codes)
     counts, xs, ys = np.zeros((kx, ky)), np.zeros(kx), np.zeros(ky)
@@ -348,30 +393,31 @@ def _classes_pair(x_codes, kx, y_codes, ky, priors, effect):
             z = (counts[a, b] - expected) * math.sqrt((n - 1.0) / (n * expected * rest))
             z = _normalised(z, skew)
             q += rest * (z * z)
-    return _weigh(_log_factor(q, (kx - 1) * (ky - 1), effect), priors[0, 0])
+    return _weigh(_log_factor(q, (kx - 1) * (ky - 1), effect), prior)
 
 
 @kernel
 def evidence(
-    values, order, labels, target, target_order, target_labels, table, target_margin, rank_margin, priors, effect,
-    effects, share, scores, series,
+    values, order, labels, target, target_order, target_labels, table, target_margin, rank_margin, priors, class_priors,
+    effect, effects, shares, scores, series,
 ):  # fmt: skip
     """Log of the Bayes factor, in nats, for dependence of each feature on the target, and of two orders the series.
 
     values: float64 (n_features, n_samples), NaN = missing; order: its argsort; labels: bool (n_features,), and
     target_labels: bool, where there is no order; table: `function_table` of the samples; target_margin, rank_margin:
-    places, means, factors and skews by `score_functions`, of the target and of untied ranks; priors: float64
-    (FUNCTIONS, FUNCTIONS), of few effects, whose variance v is given as effect: float64 (2,), v / (1 + v) and
-    ln (1 + v), and so are effects: float64 (FUNCTIONS, FUNCTIONS, 2), of many, with prior probability `share`; scores,
-    series: float64 (n_features,). NaN where either side is constant, and a series where one has labels.
-    O(n FUNCTIONS^2) each.
+    places, means, factors and shapes by `score_functions`, of the target and of untied ranks; priors: float64
+    (FUNCTIONS, FUNCTIONS), of functions of two orders, and class_priors: float64 (n,), of the first scores beside
+    classes or a single function; effect: float64 (2,), the weights v / (1 + v) and ln (1 + v) of their variance v, and
+    effects: float64 (FUNCTIONS, 2), those of cosines beside classes when all are correlated; shares: float64 (2,), of
+    the second hypothesis, for two orders and beside classes; scores, series: float64 (n_features,). NaN where either
+    side is constant, and a series where one has labels. O(n FUNCTIONS^2) each.
     """
     full = len(target)
     x, y = np.empty(full), np.empty(full)
     x_order, y_order = np.empty(full, np.intp), np.empty(full, np.intp)
     x_places, y_places = np.empty(full, np.int64), np.empty(full, np.int64)
-    x_moments = np.empty(_WIDTH), np.empty((2, FUNCTIONS, FUNCTIONS)), np.empty((2, FUNCTIONS))
-    y_moments = np.empty(_WIDTH), np.empty((2, FUNCTIONS, FUNCTIONS)), np.empty((2, FUNCTIONS))
+    x_moments = np.empty(_WIDTH), np.empty((2, FUNCTIONS, FUNCTIONS)), np.empty((2, 2, FUNCTIONS))
+    y_moments = np.empty(_WIDTH), np.empty((2, FUNCTIONS, FUNCTIONS)), np.empty((2, 2, FUNCTIONS))
     untied_places = np.empty(full, np.int64)
     untied_moments = rank_margin[1].copy(), rank_margin[2].copy(), rank_margin[3].copy()
     in_order = np.empty(full, np.intp)
@@ -405,10 +451,12 @@ def evidence(
         else:
             y_margin = _ordered_margin(y[:n], y_order[:n], ranks, y_places[:n], y_moments, untied_moments)
         if kx > 0 and ky > 0:
-            scores[f] = _classes_pair(x_places[:n], kx, y_places[:n], ky, priors, effect)
+            scores[f] = _classes_pair(x_places[:n], kx, y_places[:n], ky, class_priors[0], effect)
         elif kx > 0:
-            scores[f] = _labelled_pair(ranks, y_margin, x_places[:n], kx, priors, effect, effects, share)
+            scores[f] = _labelled_pair(ranks, y_margin, x_places[:n], kx, class_priors, effect, effects, shares[1])
         elif ky > 0:
-            scores[f] = _labelled_pair(ranks, x_margin, y_places[:n], ky, priors, effect, effects, share)
+            scores[f] = _labelled_pair(ranks, x_margin, y_places[:n], ky, class_priors, effect, effects, shares[1])
         else:
-            scores[f], series[f] = _ordered_pair(ranks, x_margin, y_margin, x_order[:n], priors, effect, effects, share)
+            scores[f], series[f] = _ordered_pair(
+                ranks, x_margin, y_margin, x_order[:n], priors, class_priors, effect, effects, shares
+            )
