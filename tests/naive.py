@@ -474,18 +474,22 @@ def evidence_and_series(
         deviation = math.sqrt(sum((f - mean) ** 2 for f in function) / n)
         return sum(((f - mean) / deviation) ** power for f in function) / n
 
+    def largest(function: list[float]) -> float:
+        mean = sum(function) / n
+        return max(abs(f - mean) for f in function) / math.sqrt(sum((f - mean) ** 2 for f in function) / n)
+
     def deviate(f: list[float], g: list[float]) -> tuple[float, float, bool]:
-        """What a covariance is in standard deviations, drawn in; the variance chance gives it; if it is about normal"""
+        """What a covariance is in standard deviations, drawn in; its variance by chance; if many samples decide."""
         means = sum(f) / n, sum(g) / n
         spread = (sum(v * v for v in f) / n - means[0] ** 2) * (sum(v * v for v in g) / n - means[1] ** 2)
         z = math.sqrt(n - 1) * (sum(a * b for a, b in zip(f, g, strict=True)) / n - means[0] * means[1])
         z /= math.sqrt(spread)
         lean = moment(f, 3) * moment(g, 3) / math.sqrt(n)
-        heavy = abs(lean) >= 3 or (moment(f, 4) - 3) * (moment(g, 4) - 3) / n >= 1.5 * lean * lean + 1
+        of_one = largest(f) * largest(g) / math.sqrt(n)
         if lean * z > 0 and abs(lean) > 1e-4:
             lean, size = abs(lean), abs(z)
             z = min(size, 6 / lean * ((1 + lean * size / 2) ** (1 / 3) - 1) + lean / 6)
-        return z, spread, not heavy
+        return z, spread, of_one < 3
 
     logs, series = [], 0.0
     classes = x_labels or y_labels or 1 in (len(_described(x, False, False)), len(_described(y, False, False)))
@@ -493,24 +497,22 @@ def evidence_and_series(
         x_functions, y_functions = _described(x, x_labels, cosines), _described(y, y_labels, cosines)
         total = 0.0
         for (j, fs), (k, gs) in itertools.product(x_functions.items(), y_functions.items()):
-            degrees = (len(fs) - 1 if x_labels else 1) * (len(gs) - 1 if y_labels else 1)
             deviates = [deviate(f, g) for f in fs for g in gs]
-            if (j, k) != (1, 1) and not all(normal for *_, normal in deviates):
-                continue
-            q = sum(spread * z * z for z, spread, _ in deviates)
+            kept = [(z, spread) for z, spread, of_many in deviates if of_many or (j, k) == (1, 1)]
+            degrees = sum(spread for _, spread in kept)
+            q = sum(spread * z * z for z, spread in kept)
             v = variance * 0.55 ** (j + k - 2) if classes and cosines else variance
             if classes:
-                prior = 1.0 if cosines else {2: 0.45, 3: 0.11}.get(j + k, 0.0)
+                prior = 1.0 if cosines else {2: 0.45, 3: 0.11}.get(j + k, 0.1 / (j + k - 1) ** 3)
             else:
                 prior = {(1, 1): 0.5, (2, 2): 0.065}.get((j, k), 0.4 / (j * k) ** 3)
-            factor = (1 + v) ** (-degrees / 2) * math.exp(q * v / (2 * (1 + v)))
-            total += math.log(1 + prior * (factor - 1))
-            if not cosines and degrees == 1:
+            log_factor = 0.5 * (q * v / (1 + v) - degrees * math.log(1 + v))
+            weight = log_factor if prior == 1.0 else math.log(1 + prior * (math.exp(log_factor) - 1))
+            total += weight
+            if not cosines and not x_labels and not y_labels and kept:
                 correlation = sum(a * b for a, b in zip(fs[0], gs[0], strict=True)) / n
-                series += 0.5 * correlation**2 * prior * factor / (1 + prior * (factor - 1))
+                series += 0.5 * correlation**2 * prior * math.exp(log_factor - weight)
         logs.append(total)
-    if x_labels and y_labels:
-        return logs[0], math.nan
     share = 0.1 if classes else 0.15
     mixed = math.log((1 - share) * math.exp(logs[0]) + share * math.exp(logs[1]))
     return mixed, math.nan if x_labels or y_labels else series

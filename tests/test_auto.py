@@ -99,9 +99,33 @@ def test_evidence_follows_ranks_and_sides_alike() -> None:
 
 def test_two_levels_are_alike_as_numbers_and_as_labels() -> None:
     given = columns(np.random.default_rng(6), 200)
-    for x in given.values():
+    for name, x in given.items():
         as_labels = evidence(x, given["two levels"], y_labels=True)
         np.testing.assert_allclose(evidence(x, given["two levels"]), as_labels, rtol=1e-9)
+        if name.endswith("levels"):
+            both = evidence(x, given["two levels"], x_labels=True, y_labels=True)
+            np.testing.assert_allclose(evidence(x, given["two levels"], x_labels=True), both, rtol=1e-9)
+
+
+@pytest.mark.parametrize("periods", [2, 3, 5])
+def test_waves_are_found_beside_classes(periods: int) -> None:
+    rng = np.random.default_rng(periods)
+    x = rng.random(300)
+    wave = np.cos(2 * np.pi * periods * x) + 0.3 * rng.standard_normal(300)
+    for y in (np.sign(wave), np.digitize(wave, (-0.5, 0.5)).astype(np.float64)):
+        assert evidence(x, y, y_labels=True)[0] > 40
+
+
+def test_a_rare_class_leaves_the_evidence_of_the_others() -> None:
+    """Such as a label that was misspelt once."""
+    rng = np.random.default_rng(12)
+    v = rng.standard_normal(1000)
+    x = np.where(rng.random(1000) < 0.7, 0.0, np.exp(v))
+    y = np.where(np.abs(v) < 0.6, 1.0, 0.0)
+    whole = evidence(x, y, y_labels=True)[0]
+    y[0] = 2.0
+    assert whole > 50
+    assert abs(evidence(x, y, y_labels=True)[0] - whole) < 10
 
 
 def test_evidence_stays_finite_and_apart_where_dependence_is_strong() -> None:
@@ -138,6 +162,7 @@ def test_a_few_extreme_samples_are_no_evidence(n: int) -> None:
     rng = np.random.default_rng(n)
     kinds = {
         "counts": lambda *shape: rng.poisson(1.0, shape).astype(np.float64),
+        "uneven counts": lambda *shape: rng.poisson(rng.gamma(0.3, 3.0, shape)).astype(np.float64),
         "steps": lambda *shape: np.round(1.5 * rng.standard_normal(shape)),
         "mostly zero": lambda *shape: np.where(rng.random(shape) < 0.8, 0.0, rng.exponential(size=shape)),
     }

@@ -17,7 +17,6 @@ from miscreen.kernels.evidence import FUNCTIONS, evidence, function_table, score
 from miscreen.model import Batch, Floats, Kind, Scores, Target
 
 VARIANCE = 4.0  # of a correlation that is not 0, in units of the variance that chance gives it
-CLASS_PRIORS = (0.45, 0.11)  # probability that classes differ in the first score, and in its square
 FALL = 0.55  # of that variance from one cosine to the next, where classes differ in all
 SHARES = (0.15, 0.1)  # of the second hypothesis: cosines for scores, and for classes all cosines
 NEIGHBORS = 8  # of two continuous columns, for the information
@@ -54,6 +53,13 @@ def priors() -> Floats:
     return found
 
 
+def class_priors() -> Floats:
+    """Probability that classes differ in function j of the other margin: in location, in spread, or more finely."""
+    found: Floats = 0.1 / np.arange(1.0, FUNCTIONS + 1) ** 3
+    found[:2] = 0.45, 0.11
+    return found
+
+
 def _weights(variance: Floats) -> Floats:
     """What the log of a Bayes factor takes of the variance of an effect, by the last axis."""
     return np.stack((variance / (1 + variance), np.log1p(variance)), axis=-1)
@@ -64,7 +70,7 @@ class Auto(Estimator):
 
     The score is the logarithm of a Bayes factor: how much more likely the samples are if the columns may depend
     on each other than if they are independent. 0 is a draw; columns that are independent of the target score -0.8 to
-    0.2, whatever their kind, and one in a hundred of them above 1.5.
+    0.5, whatever their kind, and one in a hundred of them above 1.5.
 
     Parameters
     ----------
@@ -85,14 +91,16 @@ class Auto(Estimator):
     other hypothesis, with prior probability 0.15, has the cosines of order 1 and 2 for the scores, which heavy tails
     leave more of. The Bayes factor is the mean of the two so weighted.
 
-    Classes, which are labels or two levels, differ in the first score or in its square with a probability of 0.45 and
-    0.11. The other hypothesis, with prior probability 0.1, has them differ in all cosines at once, as classes of
-    several modes do, the variance v falling by 0.55 from order to order.
+    Classes are labels, two levels, or a column with hardly any samples beside its commonest value. They differ in the
+    functions of the other column with the probabilities of `class_priors`, and by the other hypothesis, with prior
+    probability 0.1, in all cosines at once, as classes of several modes do, the variance v falling by 0.55 from order
+    to order. Two columns of labels have but one term, Pearson's chi-squared, in both hypotheses.
 
     The mean of exp(score) is 1 under independence, so that P(score > t) < exp(-t) for columns of all kinds, as far
-    as z is normal. Where few samples decide it is skewed, and drawn in by the cube root of Wilson & Hilferty; pairs
-    of functions whose chance correlation has heavier tails than that are left out, and a margin has one function for
-    every ten samples outside of its commonest value, one at least.
+    as z is normal. Where few samples decide it is skewed, and drawn in by the cube root of Wilson & Hilferty. A pair of
+    functions of which one sample alone could make 3 standard deviations is left out (of a function beside labels the
+    class is), but for the first functions of both sides; and a margin has one function for every ten samples outside
+    of its commonest value, one at least.
 
     The mutual information beside the score comes from the estimator that errs least for such a pair, by its root mean
     square error over distributions of known information, and `Scores.method` names it:
@@ -140,7 +148,7 @@ class Auto(Estimator):
         self._target_margin = self._margin(target.values, target.order)
         self._rank_margin = self._margin(np.arange(float(n)), np.arange(n))
         self._priors = priors()
-        self._class_priors, self._shares = np.array(CLASS_PRIORS), np.array(SHARES)
+        self._class_priors, self._shares = class_priors(), np.array(SHARES)
         self._effect = _weights(np.array(VARIANCE))
         self._effects = _weights(VARIANCE * np.power(FALL, np.arange(FUNCTIONS)))
         self._neighbors = Ksg(target, KsgOptions(k=NEIGHBORS, scale="rank"), TIED)

@@ -15,6 +15,7 @@ import numpy as np
 from miscreen.kernels._jit import add_tile, copy_bytes, inner, kernel, pasted
 from miscreen.kernels.counts import level_codes
 from miscreen.kernels.ranks import compact, compact_target, normal_quantile, untied
+from miscreen.kernels.sorting import extremes
 
 FUNCTIONS = 12  # of a margin, in each family
 _SCORES, _COSINES = 0, 1  # the families, which differ in their first two functions
@@ -23,7 +24,7 @@ _WIDTH = 16  # of its rows, whole vectors; the rest is 0
 _SAMPLES_EACH = 10  # outside of the commonest value, for every function
 _STRIP = 256  # levels side by side
 _BLOCK = 64  # samples or levels whose functions are multiplied at once: two copies of 8 KB
-_MOST_SKEW, _MOST_EXCESS = 3.0, 1.0  # of a deviate: of chi-squared with one degree of freedom the skewness is 2.8
+_MOST_OF_ONE = 3.0  # that a sample adds to a deviate of a pair, unless that is the first function of either side
 _DEPENDENT = 1e-4  # share of a function's variance below which the others are taken to hold it: less is rounding
 
 
@@ -108,7 +109,7 @@ def score_functions(values, order, table, places, means, factors, shapes):
 
     values: float64; order: its argsort; places: int64, one a sample; means: float64 (_WIDTH,); of each family,
     factors: float64 (2, FUNCTIONS, FUNCTIONS), lower, Cholesky of the covariance, and shapes: float64
-    (2, 2, FUNCTIONS), third and fourth moments of the functions once they are orthonormal. O(n FUNCTIONS^2).
+    (2, 2, FUNCTIONS), skewness and largest absolute value of the functions once they are orthonormal. O(n FUNCTIONS^2).
     """
     n = len(values)
     level_places, shares = np.empty(n, np.int64), np.empty(n)
@@ -148,27 +149,12 @@ def score_functions(values, order, table, places, means, factors, shapes):
 
 
 @inner
-def _total(values, count):
-    """Sum of the first values, in four chains since each addition waits for the one before."""
-    s0 = s1 = s2 = s3 = 0.0
-    whole = count - count % 4
-    for i in range(0, whole, 4):
-        s0 += values[i]
-        s1 += values[i + 1]
-        s2 += values[i + 2]
-        s3 += values[i + 3]
-    for i in range(whole, count):
-        s0 += values[i]
-    return (s0 + s1) + (s2 + s3)
-
-
-@inner
 def _shapes(table, places, shares, means, factor, family, shapes):
-    """Write third and fourth moments of a family's functions once they are orthonormal. O(levels FUNCTIONS^2).
+    """Write skewness and largest size of a family's functions once they are orthonormal. O(levels FUNCTIONS^2).
 
     Levels of a strip side by side, in vectors.
     """
-    strip, cubes, fourths = np.empty((FUNCTIONS, _STRIP)), np.empty(_STRIP), np.empty(_STRIP)
+    strip, cubes = np.empty((FUNCTIONS, _STRIP)), np.empty(_STRIP)
     shapes[:] = 0.0
     for start in range(0, len(places), _STRIP):
         some, weights = places[start : start + _STRIP], shares[start : start + _STRIP]
@@ -187,9 +173,18 @@ def _shapes(table, places, shares, means, factor, family, shapes):
             for i in range(len(some)):
                 function[i] /= factor[j, j]
                 cubes[i] = weights[i] * function[i] * function[i] * function[i]
-                fourths[i] = cubes[i] * function[i]
-            shapes[0, j] += _total(cubes, len(some))
-            shapes[1, j] += _total(fourths, len(some))
+            whole = len(some) - len(some) % 4
+            s0 = s1 = s2 = s3 = 0.0  # since each addition waits for the one before
+            for i in range(0, whole, 4):
+                s0 += cubes[i]
+                s1 += cubes[i + 1]
+                s2 += cubes[i + 2]
+                s3 += cubes[i + 3]
+            for i in range(whole, len(some)):
+                s0 += cubes[i]
+            shapes[0, j] += (s0 + s1) + (s2 + s3)
+            low, high = extremes(function[: len(some)])
+            shapes[1, j] = max(shapes[1, j], max(-low, high))
 
 
 @pasted
@@ -232,14 +227,13 @@ def _normalised(z, skew):
 
 
 @inner
-def _about_normal(skew, fourth, other, n):
-    """Whether chance makes about a normal deviate, once drawn in: its tails are no heavier than its skewness tells.
+def _of_many(largest, other, n):
+    """Whether no single sample makes much of a deviate, given the largest sizes of the two functions. O(1).
 
-    fourth, other: fourth moments of two functions, the mean of whose products has excess kurtosis as below. It is
-    1.5 skew^2 for a gamma. Functions that set a few samples apart, as of large counts, make far more: a single sample
-    that is extreme in both would pass for evidence.
+    Functions that set a few samples apart, as of large counts, coincide by chance in one, which would pass for
+    evidence in many pairs at once.
     """
-    return abs(skew) < _MOST_SKEW and (fourth - 3.0) * (other - 3.0) / n < 1.5 * skew * skew + _MOST_EXCESS
+    return largest * other < _MOST_OF_ONE * math.sqrt(n)
 
 
 @inner
@@ -248,8 +242,8 @@ def _indicator_skew(share):
 
 
 @inner
-def _indicator_fourth(share):
-    return 1.0 / (share * (1.0 - share)) - 3.0
+def _indicator_largest(share):
+    return math.sqrt(max(share, 1.0 - share) / min(share, 1.0 - share))
 
 
 @inner
@@ -275,7 +269,7 @@ def _mix(first, second, share):
 
 @inner
 def _of_one_function(factor):
-    """Whether a margin with an order has but one function, as have two levels: classes by another name."""
+    """Whether a margin with an order has but one function, as have two levels or a few samples beside a value."""
     for j in range(1, FUNCTIONS):
         if factor[j, j] > 0.0:
             return False
@@ -319,14 +313,12 @@ def _ordered_pair(table, x, y, order, priors, class_priors, effect, effects, sha
             for k in range(FUNCTIONS):
                 if x_factors[family, j, j] > 0.0 and y_factors[family, k, k] > 0.0:
                     skew = x_shapes[family, 0, j] * y_shapes[family, 0, k] / math.sqrt(n)
-                    if j + k > 0 and not _about_normal(skew, x_shapes[family, 1, j], y_shapes[family, 1, k], n):
+                    if j + k > 0 and not _of_many(x_shapes[family, 1, j], y_shapes[family, 1, k], n):
                         continue
                     r = turned[k, j]
                     z = _normalised(math.sqrt(n - 1.0) * r, skew)
                     if classes and family == _COSINES:
                         totals[family] += _log_factor(z * z, 1, effects[j + k])
-                        continue
-                    if classes and j + k >= len(class_priors):
                         continue
                     prior = class_priors[j + k] if classes else priors[j, k]
                     log_factor = _log_factor(z * z, 1, effect)
@@ -358,20 +350,19 @@ def _labelled_pair(table, margin, codes, n_classes, priors, effect, effects, sha
         _solve(factors[family], scaled)
         for j in range(FUNCTIONS):
             if factors[family, j, j] > 0.0:
-                q = 0.0
-                normal = True
+                q = degrees = 0.0
                 for c in range(n_classes):
+                    if j > 0 and not _of_many(shapes[family, 1, j], _indicator_largest(sizes[c] / n), n):
+                        continue
                     rest = 1.0 - sizes[c] / n
                     skew = shapes[family, 0, j] * _indicator_skew(sizes[c] / n) / math.sqrt(n)
-                    normal &= _about_normal(skew, shapes[family, 1, j], _indicator_fourth(sizes[c] / n), n)
                     z = _normalised(scaled[j, c] * math.sqrt((n - 1.0) / rest), skew)
                     q += rest * (z * z)
-                if j > 0 and not normal:
-                    continue
+                    degrees += rest
                 if family == _COSINES:
-                    totals[family] += _log_factor(q, n_classes - 1, effects[j])
-                elif j < len(priors):
-                    totals[family] += _weigh(_log_factor(q, n_classes - 1, effect), priors[j])
+                    totals[family] += _log_factor(q, degrees, effects[j])
+                else:
+                    totals[family] += _weigh(_log_factor(q, degrees, effect), priors[j])
     return _mix(totals[_SCORES], totals[_COSINES], share)
 
 
@@ -406,8 +397,8 @@ def evidence(
     values: float64 (n_features, n_samples), NaN = missing; order: its argsort; labels: bool (n_features,), and
     target_labels: bool, where there is no order; table: `function_table` of the samples; target_margin, rank_margin:
     places, means, factors and shapes by `score_functions`, of the target and of untied ranks; priors: float64
-    (FUNCTIONS, FUNCTIONS), of functions of two orders, and class_priors: float64 (n,), of the first scores beside
-    classes or a single function; effect: float64 (2,), the weights v / (1 + v) and ln (1 + v) of their variance v, and
+    (FUNCTIONS, FUNCTIONS), of functions of two orders, and class_priors: float64 (FUNCTIONS,), of those beside classes
+    or a single function; effect: float64 (2,), the weights v / (1 + v) and ln (1 + v) of their variance v, and
     effects: float64 (FUNCTIONS, 2), those of cosines beside classes when all are correlated; shares: float64 (2,), of
     the second hypothesis, for two orders and beside classes; scores, series: float64 (n_features,). NaN where either
     side is constant, and a series where one has labels. O(n FUNCTIONS^2) each.
@@ -451,7 +442,10 @@ def evidence(
         else:
             y_margin = _ordered_margin(y[:n], y_order[:n], ranks, y_places[:n], y_moments, untied_moments)
         if kx > 0 and ky > 0:
-            scores[f] = _classes_pair(x_places[:n], kx, y_places[:n], ky, class_priors[0], effect)
+            prior = (1.0 - shares[1]) * class_priors[0] + shares[
+                1
+            ]  # the hypotheses are one where there is one function
+            scores[f] = _classes_pair(x_places[:n], kx, y_places[:n], ky, prior, effect)
         elif kx > 0:
             scores[f] = _labelled_pair(ranks, y_margin, x_places[:n], kx, class_priors, effect, effects, shares[1])
         elif ky > 0:
