@@ -4,8 +4,8 @@
     make accuracy QUICK=1             fewer repeats, some minutes
     make accuracy ONLY=estimates,power
 
-Each part leaves a JSON file in `benchmarks/out`; the page is written from whatever is there, so that a part can be
-run again alone.
+Each part leaves a JSON file in `benchmarks/results`; the page is written from whatever is there, so that a part can be
+run again alone. Quick results take the place of full ones until these are checked out again.
 """
 
 from __future__ import annotations

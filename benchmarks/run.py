@@ -4,8 +4,9 @@
     make bench QUICK=1            smaller tables and fewer repeats, some minutes
     make bench ONLY=functions,csv
 
-Each part runs in a process of its own and leaves a JSON file in `benchmarks/out`; the page is written from
-whatever is there, so that a part can be run again alone.
+Each part runs in a process of its own and leaves a JSON file in `benchmarks/results`; the page is written from
+whatever is there, so that a part can be run again alone. Quick results take the place of full ones until these are
+checked out again.
 """
 
 from __future__ import annotations

@@ -469,27 +469,26 @@ def evidence_and_series(
     """The same, and half the sum of squared correlations, each times the probability that it is one."""
     n = len(x)
 
-    def moment(function: list[float], power: int) -> float:
+    def shape(function: list[float]) -> tuple[float, float]:
+        """Skewness, and the largest size in standard deviations."""
         mean = sum(function) / n
         deviation = math.sqrt(sum((f - mean) ** 2 for f in function) / n)
-        return sum(((f - mean) / deviation) ** power for f in function) / n
+        scaled = [(f - mean) / deviation for f in function]
+        return sum(f**3 for f in scaled) / n, max(map(abs, scaled))
 
-    def largest(function: list[float]) -> float:
-        mean = sum(function) / n
-        return max(abs(f - mean) for f in function) / math.sqrt(sum((f - mean) ** 2 for f in function) / n)
-
-    def deviate(f: list[float], g: list[float]) -> tuple[float, float, bool]:
-        """What a covariance is in standard deviations, drawn in; its variance by chance; if many samples decide."""
+    def deviate(f: list[float], g: list[float], drawn_in: bool) -> tuple[float, float, float]:
+        """What a covariance is in standard deviations, drawn in; its variance by chance; what one sample can add."""
         means = sum(f) / n, sum(g) / n
         spread = (sum(v * v for v in f) / n - means[0] ** 2) * (sum(v * v for v in g) / n - means[1] ** 2)
         z = math.sqrt(n - 1) * (sum(a * b for a, b in zip(f, g, strict=True)) / n - means[0] * means[1])
         z /= math.sqrt(spread)
-        lean = moment(f, 3) * moment(g, 3) / math.sqrt(n)
-        of_one = largest(f) * largest(g) / math.sqrt(n)
+        lean, of_one = (a * b / math.sqrt(n) for a, b in zip(shape(f), shape(g), strict=True))
+        if drawn_in and of_one >= 2:
+            lean = math.copysign(max(abs(lean), of_one), z)
         if lean * z > 0 and abs(lean) > 1e-4:
             lean, size = abs(lean), abs(z)
             z = min(size, 6 / lean * ((1 + lean * size / 2) ** (1 / 3) - 1) + lean / 6)
-        return z, spread, of_one < 3
+        return z, spread, of_one
 
     logs, series = [], 0.0
     classes = x_labels or y_labels or 1 in (len(_described(x, False, False)), len(_described(y, False, False)))
@@ -497,8 +496,8 @@ def evidence_and_series(
         x_functions, y_functions = _described(x, x_labels, cosines), _described(y, y_labels, cosines)
         total = 0.0
         for (j, fs), (k, gs) in itertools.product(x_functions.items(), y_functions.items()):
-            deviates = [deviate(f, g) for f in fs for g in gs]
-            kept = [(z, spread) for z, spread, of_many in deviates if of_many or (j, k) == (1, 1)]
+            deviates = [deviate(f, g, not (x_labels and y_labels)) for f in fs for g in gs]
+            kept = [(z, spread) for z, spread, of_one in deviates if of_one < 2 or (j, k) == (1, 1)]
             degrees = sum(spread for _, spread in kept)
             q = sum(spread * z * z for z, spread in kept)
             v = variance * 0.55 ** (j + k - 2) if classes and cosines else variance

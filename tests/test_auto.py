@@ -75,6 +75,23 @@ def test_evidence_of_many_samples_in_few_places_is_that_of_the_slow_reference() 
         np.testing.assert_allclose(evidence(x, y), [naive.evidence(x.tolist(), y.tolist(), False, False)], atol=1e-5)
 
 
+def test_evidence_of_rare_classes_and_sparse_columns_is_that_of_the_slow_reference() -> None:
+    rng = np.random.default_rng(11)
+    n = 200
+    rare = np.zeros(n)
+    rare[:100], rare[100:102], rare[102] = 1.0, 2.0, 3.0
+    given = {
+        "counts": rng.poisson(rng.gamma(0.5, 3.0, n)).astype(np.float64),
+        "rarely not zero": np.where(rng.random(n) < 0.9, 0.0, rng.exponential(size=n)),
+        "either side of zero": np.where(np.arange(n) % 50 == 0, rng.choice((-1.0, 1.0), n), 0.0),
+        "one apart": (np.arange(n) == 0) * 1.0,
+    }
+    for x in given.values():
+        for y, y_labels in ((rare, True), *((y, False) for y in given.values())):
+            expected = naive.evidence(x.tolist(), y.tolist(), False, y_labels)
+            np.testing.assert_allclose(evidence(x, y, y_labels=y_labels), [expected], rtol=1e-6, atol=1e-9)
+
+
 def test_missing_samples_are_as_if_they_were_not_there() -> None:
     rng = np.random.default_rng(4)
     given = columns(rng, 150)
@@ -165,11 +182,14 @@ def test_a_few_extreme_samples_are_no_evidence(n: int) -> None:
         "uneven counts": lambda *shape: rng.poisson(rng.gamma(0.3, 3.0, shape)).astype(np.float64),
         "steps": lambda *shape: np.round(1.5 * rng.standard_normal(shape)),
         "mostly zero": lambda *shape: np.where(rng.random(shape) < 0.8, 0.0, rng.exponential(size=shape)),
+        "either side of zero": lambda *shape: rng.choice((-1.0, 0.0, 1.0), shape, p=(0.015, 0.97, 0.015)),
     }
-    for target, kind in kinds.items():
-        y = kind(n)
-        for feature, drawn in kinds.items():
-            assert evidence(drawn(2000, n), y).max() < 9.0, f"{feature}, {target}"
+    rare = (np.arange(n) % 2).astype(np.float64)
+    rare[:5] = np.arange(2.0, 7.0)
+    for feature, drawn in kinds.items():
+        for target, kind in kinds.items():
+            assert evidence(drawn(2000, n), kind(n)).max() < 12.0, f"{feature}, {target}"
+        assert evidence(drawn(2000, n), rare, y_labels=True).max() < 12.0, feature
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from miscreen.estimators.plugin import plugin_scores
 from miscreen.kernels.evidence import FUNCTIONS, evidence, function_table, score_functions
 from miscreen.model import Batch, Floats, Kind, Scores, Target
 
+# These, and the priors below, were settled on the designs of tests/designs.py that are not held out.
 VARIANCE = 4.0  # of a correlation that is not 0, in units of the variance that chance gives it
 FALL = 0.55  # of that variance from one cosine to the next, where classes differ in all
 SHARES = (0.15, 0.1)  # of the second hypothesis: cosines for scores, and for classes all cosines
@@ -98,9 +99,9 @@ class Auto(Estimator):
 
     The mean of exp(score) is 1 under independence, so that P(score > t) < exp(-t) for columns of all kinds, as far
     as z is normal. Where few samples decide it is skewed, and drawn in by the cube root of Wilson & Hilferty. A pair of
-    functions of which one sample alone could make 3 standard deviations is left out (of a function beside labels the
-    class is), but for the first functions of both sides; and a margin has one function for every ten samples outside
-    of its commonest value, one at least.
+    functions of which one sample alone could make 2 standard deviations is left out (of a function beside labels the
+    class is); if they are the first of both sides, z is drawn in as if it were as skewed as that. A margin has one
+    function for every ten samples outside of its commonest value, one at least.
 
     The mutual information beside the score comes from the estimator that errs least for such a pair, by its root mean
     square error over distributions of known information, and `Scores.method` names it:

@@ -24,7 +24,7 @@ _WIDTH = 16  # of its rows, whole vectors; the rest is 0
 _SAMPLES_EACH = 10  # outside of the commonest value, for every function
 _STRIP = 256  # levels side by side
 _BLOCK = 64  # samples or levels whose functions are multiplied at once: two copies of 8 KB
-_MOST_OF_ONE = 3.0  # that a sample adds to a deviate of a pair, unless that is the first function of either side
+_MOST_OF_ONE = 2.0  # standard deviations that one sample may add: of untied ranks it is 1.5 at most
 _DEPENDENT = 1e-4  # share of a function's variance below which the others are taken to hold it: less is rounding
 
 
@@ -213,27 +213,20 @@ def _solve(factor, products):
 
 
 @inner
-def _normalised(z, skew):
+def _normalised(z, skew, of_one):
     """A deviate of mean 0 and variance 1 whose long tail, by its skewness, is drawn in to that of a normal one. O(1).
 
     The cube root of a gamma: Wilson & Hilferty (1931), doi:10.1073/pnas.17.12.684. Where few samples decide, chance
     is skewed, and its long tail would pass for evidence. Towards the short tail, and near 0, z stays as it is.
+    of_one: what one sample can add; where that is much, both tails are long, even if they are alike.
     """
+    if of_one >= _MOST_OF_ONE:
+        skew = math.copysign(max(abs(skew), of_one), z)
     lean = abs(skew)
     if skew * z <= 0.0 or lean < 1e-4:
         return z
     root = math.expm1(math.log1p(0.5 * lean * abs(z)) / 3.0)  # of 1 + what it is of, less 1: all digits count
     return math.copysign(min(abs(z), 6.0 / lean * root + lean / 6.0), z)
-
-
-@inner
-def _of_many(largest, other, n):
-    """Whether no single sample makes much of a deviate, given the largest sizes of the two functions. O(1).
-
-    Functions that set a few samples apart, as of large counts, coincide by chance in one, which would pass for
-    evidence in many pairs at once.
-    """
-    return largest * other < _MOST_OF_ONE * math.sqrt(n)
 
 
 @inner
@@ -312,11 +305,12 @@ def _ordered_pair(table, x, y, order, priors, class_priors, effect, effects, sha
         for j in range(FUNCTIONS):
             for k in range(FUNCTIONS):
                 if x_factors[family, j, j] > 0.0 and y_factors[family, k, k] > 0.0:
-                    skew = x_shapes[family, 0, j] * y_shapes[family, 0, k] / math.sqrt(n)
-                    if j + k > 0 and not _of_many(x_shapes[family, 1, j], y_shapes[family, 1, k], n):
+                    of_one = x_shapes[family, 1, j] * y_shapes[family, 1, k] / math.sqrt(n)
+                    if of_one >= _MOST_OF_ONE and j + k > 0:
                         continue
+                    skew = x_shapes[family, 0, j] * y_shapes[family, 0, k] / math.sqrt(n)
                     r = turned[k, j]
-                    z = _normalised(math.sqrt(n - 1.0) * r, skew)
+                    z = _normalised(math.sqrt(n - 1.0) * r, skew, of_one)
                     if classes and family == _COSINES:
                         totals[family] += _log_factor(z * z, 1, effects[j + k])
                         continue
@@ -352,11 +346,12 @@ def _labelled_pair(table, margin, codes, n_classes, priors, effect, effects, sha
             if factors[family, j, j] > 0.0:
                 q = degrees = 0.0
                 for c in range(n_classes):
-                    if j > 0 and not _of_many(shapes[family, 1, j], _indicator_largest(sizes[c] / n), n):
+                    of_one = shapes[family, 1, j] * _indicator_largest(sizes[c] / n) / math.sqrt(n)
+                    if of_one >= _MOST_OF_ONE and j > 0:
                         continue
                     rest = 1.0 - sizes[c] / n
                     skew = shapes[family, 0, j] * _indicator_skew(sizes[c] / n) / math.sqrt(n)
-                    z = _normalised(scaled[j, c] * math.sqrt((n - 1.0) / rest), skew)
+                    z = _normalised(scaled[j, c] * math.sqrt((n - 1.0) / rest), skew, of_one)
                     q += rest * (z * z)
                     degrees += rest
                 if family == _COSINES:
@@ -382,7 +377,7 @@ def _classes_pair(x_codes, kx, y_codes, ky, prior, effect):
             rest = (1.0 - xs[a] / n) * (1.0 - ys[b] / n)
             skew = _indicator_skew(xs[a] / n) * _indicator_skew(ys[b] / n) / math.sqrt(n)
             z = (counts[a, b] - expected) * math.sqrt((n - 1.0) / (n * expected * rest))
-            z = _normalised(z, skew)
+            z = _normalised(z, skew, 0.0)
             q += rest * (z * z)
     return _weigh(_log_factor(q, (kx - 1) * (ky - 1), effect), prior)
 
@@ -441,10 +436,8 @@ def evidence(
             y_margin = target_margin
         else:
             y_margin = _ordered_margin(y[:n], y_order[:n], ranks, y_places[:n], y_moments, untied_moments)
-        if kx > 0 and ky > 0:
-            prior = (1.0 - shares[1]) * class_priors[0] + shares[
-                1
-            ]  # the hypotheses are one where there is one function
+        if kx > 0 and ky > 0:  # of one function both hypotheses are the same
+            prior = (1.0 - shares[1]) * class_priors[0] + shares[1]
             scores[f] = _classes_pair(x_places[:n], kx, y_places[:n], ky, prior, effect)
         elif kx > 0:
             scores[f] = _labelled_pair(ranks, y_margin, x_places[:n], kx, class_priors, effect, effects, shares[1])
