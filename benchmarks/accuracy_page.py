@@ -147,8 +147,7 @@ def power_section(part: Mapping[str, Any]) -> tuple[str, list[list[str]]]:
         f"mean of {part['tables']} tables, all true columns and {part['others']} others of each. A value has a "
         f"standard error of about {0.03 / part['tables'] ** 0.5:.3f}, but differences between methods, on the same "
         "columns, have less. fastHDMI's KDE on 64 x 64 points, since 300 x 300 takes twelve times as long. `auto` was "
-        "settled with a look at all designs but those held out, which were first measured "
-        "afterwards.\n",
+        "settled with a look at all designs but those held out, which were first measured afterwards.\n",
     ]
     for group, title in DESIGNS.items():
         chosen = [r for r in rows if r["group"] == group]

@@ -16,7 +16,7 @@ from miscreen.estimators.plugin import plugin_scores
 from miscreen.kernels.evidence import FUNCTIONS, evidence, function_table, score_functions
 from miscreen.model import Batch, Floats, Kind, Scores, Target
 
-# These, and the priors below, were settled on the designs of tests/designs.py that are not held out.
+# The first three, and the priors below, were settled on the designs of tests/designs.py that are not held out.
 VARIANCE = 4.0  # of a correlation that is not 0, in units of the variance that chance gives it
 FALL = 0.55  # of that variance from one cosine to the next, where classes differ in all
 SHARES = (0.15, 0.1)  # of the second hypothesis: cosines for scores, and for classes all cosines
