@@ -26,6 +26,7 @@ LARGE = 500  # samples, of which a part tells what the dependence is like
 FEWER = 4  # neighbours, for that and where the dependence is strong
 STRONG = 0.4  # nats
 FINE = 0.15  # nats more than the series: the dependence is finer than its functions
+WEAK = 1.5  # errors of such an estimate, up to which more neighbours are not worth their time
 CHANCE = 1.25  # standard deviation of an estimate for independent columns, times the root of k and of the samples
 SHARE = 0.25  # of the information that an expansion in products of functions is off by
 
@@ -214,7 +215,7 @@ def count_neighbors(
 
 @inner
 def count_by_radii(
-    columns, x_margin, x_weight, y_margin, y_order, y_weight, k, radii, duplicates, psi, marginals, nearest, terms
+    columns, x_margin, x_weight, y_margin, y_order, y_weight, k, part, radii, duplicates, psi, marginals, nearest, terms
 ):
     """What `count_neighbors` does, when it is known already how near the k-th neighbour of each sample is. O(n).
 
@@ -224,6 +225,8 @@ def count_by_radii(
     x_unit, y_unit = 1.0 / x_weight, 1.0 / y_weight
     for i in range(len(x_rank)):
         x_place, y_place = x_rank[i], y_rank[i]
+        if part != ALL and ((x_place + y_place) % 4 == 0) != (part == PART):
+            continue
         within, radius = k, radii[y_place]
         if len(duplicates) and duplicates[y_place] > k:
             within, radius = duplicates[y_place], np.nextafter(0.0, np.inf)
@@ -234,6 +237,18 @@ def count_by_radii(
         marginals[n_y] += 1
         if len(terms):
             terms[y_order[y_place]] = psi[within] - psi[n_x] - psi[n_y]
+
+
+@inner
+def _estimate(whole, marginals, nearest, psi):
+    """The estimate that counts of neighbours make: see `count_neighbors`. O(n)."""
+    return whole + (weigh(nearest, psi) - weigh(marginals, psi)) / nearest.sum()
+
+
+@inner
+def _error(k, n):
+    """Standard deviation of an estimate by k neighbours for n independent samples, in nats. O(1)."""
+    return CHANCE / math.sqrt(k * n)
 
 
 @inner
@@ -256,7 +271,8 @@ def pair_mi(
     And, unless that is 0, by `fewer` neighbours. With a `series` that is no NaN, for which it is 0 and k at least
     FEWER, so many neighbours, of a part of the samples if there are many, tell what the dependence is like. Where it is
     weak, they are enough; where it is strong or fine, bias counts more than variance, and all samples have as few; else
-    all have k.
+    all have k. A series that is neither weak nor strong makes this likely: all k are then found at once, and on the way
+    where the fewer are. What is estimated is the same.
 
     O(n sqrt k) after sorting while neighbours are spread evenly, O(n sqrt n) at worst. Scratch about
     140 n + 32 k bytes. NaN where a margin is constant or its distances overflow, or n <= k. Arguments are those of
@@ -266,8 +282,6 @@ def pair_mi(
     n = len(xs)
     if n <= k or not (has_extent(xs, x_weight) and has_extent(ys, y_weight)):
         return np.nan, np.nan, False
-    marginals, nearest = np.zeros(n + 1, np.int64), np.zeros(n, np.int64)
-    radii = np.empty(n if fewer > 0 else 0)
     duplicates = np.empty(0, np.intp)
     if mixed and distinct_count(ys) < distinct_count(xs):  # columns of many ties are searched fastest
         xs, x_order, x_margin, x_weight, ys, y_order, y_margin, y_weight = (
@@ -280,38 +294,48 @@ def pair_mi(
             x_place[x_order[i]] = i
         duplicates = duplicate_counts(xs, x_place, ys, y_order)
     margins = (x_margin, x_weight, y_margin, y_order, y_weight)
-    tail = (duplicates, psi, marginals, nearest, terms)
     whole = math.log(n) if mixed else psi[n]
-    alone = np.isnan(series)
-    deciding, part, most = not alone, ALL, k
-    if deciding:
-        k = FEWER
-        if not mixed and n >= LARGE:  # ties have no order to choose by
-            part = PART
-    while True:
-        count_neighbors(columns, xs, *margins, k, part, *tail, fewer, radii)
-        counted = nearest.sum()
-        mi = whole + (weigh(nearest, psi) - weigh(marginals, psi)) / counted
-        error = CHANCE / math.sqrt(k * counted)
-        if alone:
-            of_fewer = mi
-            if fewer > 0:
-                marginals[:] = 0
-                nearest[:] = 0
-                count_by_radii(columns, *margins, fewer, radii, *tail)
-                of_fewer = whole + (weigh(nearest, psi) - weigh(marginals, psi)) / n
-            return mi, of_fewer, False
-        if deciding and mi > min(STRONG, series + FINE):
-            if part == ALL:
-                return mi, mi, False
-            alone, part = True, REST
-        elif deciding and max(series, mi) > 1.5 * error:
-            deciding, part, k = False, ALL, most
+    alone, part = np.isnan(series), ALL
+    if not (alone or mixed) and n >= LARGE:  # ties have no order to choose by
+        part = PART
+    at_once = not alone and WEAK * _error(FEWER, n if part == ALL else n // 4) < series < STRONG
+    if at_once:
+        fewer = FEWER
+    marginals, nearest, radii = np.zeros(n + 1, np.int64), np.zeros(n, np.int64), np.empty(n if fewer > 0 else 0)
+    tail = (duplicates, psi, marginals, nearest, terms)
+    mi = np.nan
+    if alone or at_once:
+        count_neighbors(columns, xs, *margins, k, ALL, *tail, fewer, radii)
+        mi = _estimate(whole, marginals, nearest, psi)
+        if fewer == 0:
+            return mi, mi, False
+        marginals[:] = 0
+        nearest[:] = 0
+        count_by_radii(columns, *margins, fewer, part, radii, *tail)
+    else:
+        count_neighbors(columns, xs, *margins, FEWER, part, *tail, 0, radii)
+    of_fewer = _estimate(whole, marginals, nearest, psi)
+    if alone:
+        return mi, of_fewer, False
+    if of_fewer > min(STRONG, series + FINE):
+        if at_once and part == PART:
+            count_by_radii(columns, *margins, FEWER, REST, radii, *tail)
+        elif part == PART:
+            count_neighbors(columns, xs, *margins, FEWER, REST, *tail, 0, radii)
+        of_fewer = _estimate(whole, marginals, nearest, psi)
+        return of_fewer, of_fewer, False
+    error = _error(FEWER, nearest.sum())
+    if max(series, of_fewer) <= WEAK * error:
+        mi = of_fewer
+    else:
+        error = _error(k, n)
+        if not at_once:
             marginals[:] = 0
             nearest[:] = 0
-        else:
-            mi = _combined(mi, series, error)
-            return mi, mi, True
+            count_neighbors(columns, xs, *margins, k, ALL, *tail, 0, radii)
+            mi = _estimate(whole, marginals, nearest, psi)
+    mi = _combined(mi, series, error)
+    return mi, mi, True
 
 
 @kernel
