@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import operator
+from typing import Any
+
 
 class MiscreenError(Exception):
     """Base of every error that miscreen raises on purpose.
@@ -46,3 +49,26 @@ class StoppedError(MiscreenError):
     """The run was asked to stop, and can be resumed (exit code 75, EX_TEMPFAIL of sysexits.h)."""
 
     exit_code = 75
+
+
+def whole_number(name: str, given: Any, least: int | None = None, most: int | None = None) -> int:
+    """What was given for an option as Python's own int; `InputError` when it is no whole number in these bounds.
+
+    Neither a bool nor text is one, nor is 8.0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> whole_number("top", np.int64(5), 1)
+    5
+    """
+    try:
+        number = None if isinstance(given, bool) else operator.index(given)
+    except TypeError:
+        number = None
+    below = number is not None and least is not None and number < least
+    above = number is not None and most is not None and number > most
+    if number is None or below or above:
+        bounds = "" if least is None else f" of at least {least}" if most is None else f" from {least} to {most:,}"
+        raise InputError(f"{name} must be a whole number{bounds}, not {given!r}")
+    return number

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,16 +49,14 @@ def run_blocks(
     step = max(1, min(SLICE_BYTES, ALL_SLICES_BYTES // at_once) // (8 * max(1, source.n_samples)))
 
     def work(first: int) -> int:
-        block = source.block(columns[first : first + size], first)
-        for start in range(0, len(block.names), step):
-            stop = min(start + step, len(block.names))
-            try:
+        some = columns[first : first + size]
+        with _naming("reading", source, some):
+            block = source.block(some, first)
+        for start in range(0, len(some), step):
+            stop = min(start + step, len(some))
+            with _naming("scoring", source, some[start:stop]):
                 scorer(block, start, stop)
-            except Exception as error:
-                if not isinstance(error, MiscreenError):
-                    error.add_note(f"while scoring features {block.names[start]!r} to {block.names[stop - 1]!r}")
-                raise
-        return len(block.names)
+        return len(some)
 
     done, last = 0, 0.0
     waiting = deque(range(0, len(columns), size))
@@ -76,3 +75,15 @@ def run_blocks(
             raise
     if on_progress is not None:
         on_progress("score", len(columns), len(columns))
+
+
+@contextmanager
+def _naming(task: str, source: TableSource, columns: NDArray[np.intp]) -> Iterator[None]:
+    """Have an error that nobody foresaw tell which features were in hand."""
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, MiscreenError):
+            first, last = source.names[columns[0]], source.names[columns[-1]]
+            error.add_note(f"while {task} features {first!r} to {last!r}")
+        raise

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from miscreen._version import __version__
-from miscreen.errors import InputError
+from miscreen.errors import InputError, whole_number
 from miscreen.estimators import estimator_class
 from miscreen.inference.options import Inference
 from miscreen.measures import check_measures
@@ -90,14 +90,8 @@ class Request:
         **options: Any,
     ) -> Request:
         """Check the keywords of `miscreen.rank`; `InputError` says what does not fit."""
-        if max_levels < 2:
-            raise InputError(f"max_levels must be at least 2, not {max_levels}")
-        if min_samples < 2:
-            raise InputError(f"min_samples must be at least 2, not {min_samples}")
         if target_kind not in (None, *(k.label for k in Kind)):
             raise InputError(f"there is no target kind {target_kind!r}", "Choose continuous or discrete")
-        if isinstance(seed, bool) or not isinstance(seed, int):
-            raise InputError(f"seed is {seed!r}", "Give a whole number")
         if unit not in UNITS:
             raise InputError(f"there is no unit {unit!r}", f"Choose one of {', '.join(UNITS)}")
         spec = ScreenSpec(
@@ -106,9 +100,9 @@ class Request:
             discrete=tuple(expand_patterns(discrete)),
             continuous=tuple(expand_patterns(continuous)),
             target_kind=None if target_kind is None else Kind[target_kind.upper()],
-            max_levels=max_levels,
-            min_samples=min_samples,
-            seed=seed,
+            max_levels=whole_number("max_levels", max_levels, 2),
+            min_samples=whole_number("min_samples", min_samples, 2),
+            seed=whole_number("seed", seed),
         )
         return cls(
             targets=_target_names(target),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import tempfile
@@ -63,6 +64,18 @@ def format_bytes(size: float) -> str:
             return f"{size:.0f} bytes" if unit == "bytes" else f"{size:.1f} {unit}"
         size /= 1024
     return f"{size:.1f} TB"
+
+
+def enough_memory(size: float) -> str:
+    """The least ``--memory``, of few digits, that gives so many bytes.
+
+    Examples
+    --------
+    >>> enough_memory(1_100_000_000), enough_memory(3 << 20)
+    ('1.1GB', '3.0MB')
+    """
+    unit = "KMGT"[min(3, int(math.log(max(size, 1024), 1024)) - 1)]
+    return f"{math.ceil(10 * size / _UNITS[unit]) / 10}{unit}B"
 
 
 @dataclass(frozen=True)
@@ -160,11 +173,11 @@ def plan_blocks(n_features: int, n_samples: int, value_bytes: int, memory_bytes:
     share = (memory_bytes - held_bytes) // BLOCKS_IN_FLIGHT
     if share < feature_bytes:
         held = f", of which the table itself holds {format_bytes(held_bytes)}" if held_bytes else ""
-        needed = BLOCKS_IN_FLIGHT * feature_bytes + held_bytes + MIB
+        needed = BLOCKS_IN_FLIGHT * feature_bytes + held_bytes
         raise ResourceError(
             f"one column of {n_samples:,} rows takes {format_bytes(feature_bytes)} and {BLOCKS_IN_FLIGHT} are "
             f"in memory at a time, but the budget is {format_bytes(memory_bytes)}{held}",
-            f"Give at least --memory {format_bytes(needed).replace(' ', '')}",
+            f"Give at least --memory {enough_memory(needed)}",
         )
     block = max(1, min(share, MAX_BLOCK_BYTES) // feature_bytes)
     return BlockPlan(n_features, min(block, max(1, n_features)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import signal
 import sys
@@ -87,9 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     miscreen ...
     0
     """
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by whoever started us
-            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115  (open for good)
+    _mend_streams()
     try:
         _run(sys.argv[1:] if arguments is None else list(arguments))
         sys.stdout.flush()  # here, where a broken pipe can still be met, and not at interpreter shutdown
@@ -106,6 +106,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         return _report(error)
     return 0
+
+
+def _mend_streams() -> None:
+    """Standard streams as all else takes them to be: there, and writing all of what they are given or failing."""
+    if sys.stderr is None:  # closed by whoever started us
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115  (open for good)
+    if sys.stdout is None:
+        refusing = os.open(os.devnull, os.O_RDONLY)  # whatever is written to it
+        sys.stdout = io.TextIOWrapper(io.BufferedWriter(io.FileIO(refusing, "w")))
+    elif isinstance(getattr(sys.stdout, "buffer", None), io.RawIOBase):  # with PYTHONUNBUFFERED: may write a part
+        sys.stdout = io.TextIOWrapper(io.BufferedWriter(sys.stdout.buffer), sys.stdout.encoding, sys.stdout.errors)
 
 
 def _run(arguments: list[str]) -> None:
@@ -129,6 +140,9 @@ def _report(error: BaseException) -> int:
             "the machine has no memory left for this run",
             "Give a smaller --memory or fewer --threads",
         )
+        return 1
+    if isinstance(error, OSError) and error.errno == errno.EBADF:
+        say("error", "standard output is closed", "Name a file with -o")
         return 1
     if isinstance(error, OSError) and error.strerror:
         say("error", f"{error.strerror}: {error.filename}" if error.filename else error.strerror)

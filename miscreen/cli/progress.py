@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
@@ -16,6 +17,7 @@ LINE_EVERY = 10.0  # seconds
 TOLD = {  # of each phase: what was done to what
     "read": ("read", ""),
     "score": ("scored", " columns"),
+    "gather": ("gathered", " columns"),
     "code": ("coded", " columns"),
     "compare": ("compared", " columns"),
     "subsample": ("chosen from", " subsamples"),
@@ -51,12 +53,13 @@ class Progress:
             return
         elapsed = now - self._began
         text = describe(phase, done, total, (done - self._first) / elapsed if elapsed else 0.0)
-        if self._stream.isatty():
-            self._draw(text, done, total)
-        else:
-            self._stream.write(text + "\n")
-            self._stream.flush()
-            self._next = now + LINE_EVERY
+        with contextlib.suppress(OSError):  # nobody may be there to hear it
+            if self._stream.isatty():
+                self._draw(text, done, total)
+            else:
+                self._next = now + LINE_EVERY
+                self._stream.write(text + "\n")
+                self._stream.flush()
 
     def _draw(self, text: str, done: int, total: int | None) -> None:
         from rich.console import Console
@@ -79,7 +82,8 @@ class Progress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._bar is not None:
-            self._bar.stop()
+            with contextlib.suppress(OSError):
+                self._bar.stop()
 
 
 def describe(phase: str, done: int, total: int | None, rate: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
@@ -34,14 +35,19 @@ def printable(text: str) -> str:
 
 
 def say(label: str, message: str, hint: str = "") -> None:
-    """Write ``label: message`` on standard error, and a hint below it; coloured on a terminal alone."""
+    """Write ``label: message`` on standard error, and a hint below it; coloured on a terminal alone.
+
+    Where nobody can hear it, no more: the run and its exit code are the same.
+    """
     for word, text in ((label, message), ("hint", hint)):
         if text:
             head = f"{word}:"
             if sys.stderr.isatty():
                 head = typer.style(head, fg=_COLORS[word], bold=True)
             lines = [printable(line) for line in text.rstrip().splitlines()]
-            sys.stderr.write(f"{head} " + "\n  ".join(lines) + "\n")
+            with contextlib.suppress(OSError):
+                sys.stderr.write(f"{head} " + "\n  ".join(lines) + "\n")
+                sys.stderr.flush()
 
 
 def relay_notes(quiet: bool) -> None:

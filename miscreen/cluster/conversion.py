@@ -28,7 +28,7 @@ def convert_once(source: str | os.PathLike[str], request: Request, directory: Pa
     The name tells the text's size and time and how it was read, so that a file of another table is never taken.
     """
     metadata = request.metadata()
-    about = [stamps(source), *(metadata[name] for name in ("version", "read", "discrete", "exclude"))]
+    about = [stamps(source), *(metadata[name] for name in ("version", "read", "discrete", "exclude", "strata"))]
     digest = hashlib.sha256(json.dumps(about).encode()).hexdigest()[:12]
     stem = re.sub(r"[^\w.-]", "_", Path(source).name) or "table"
     path = directory / f"{stem}.{digest}.arrow"

@@ -11,6 +11,7 @@ from numbers import Real
 from typing import Any, ClassVar
 
 from miscreen.errors import InputError
+from miscreen.estimators import ESTIMATORS
 from miscreen.model import Batch, Floats, Scores, Target
 
 
@@ -116,5 +117,6 @@ class Estimator(ABC):
         for name in given:
             if name not in known:
                 takes = f"It takes {', '.join(known)}" if known else "It takes no options"
-                raise InputError(f"method {cls.__name__.lower()!r} has no option {name!r}", takes)
+                method = next(method for method, where in ESTIMATORS.items() if where.endswith(f":{cls.__name__}"))
+                raise InputError(f"method {method!r} has no option {name!r}", takes)
         return cls.Options(**given)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from miscreen.errors import DataError, InputError, ResourceError
+from miscreen.errors import DataError, InputError, ResourceError, whole_number
 from miscreen.evaluation.design import Design
 from miscreen.evaluation.models import MODELS, Trial, require_scikit_learn
 from miscreen.evaluation.result import Evaluation
@@ -114,8 +114,7 @@ def evaluate(
     sizes = None if k is None else np.atleast_1d(k).tolist()
     if sizes is not None and not (sizes and all(isinstance(size, int) and size >= 1 for size in sizes)):
         raise InputError(f"k is {k!r}", "Give whole numbers of columns of at least 1")
-    if not isinstance(folds, int) or folds < 2:
-        raise InputError(f"folds must be a whole number of at least 2, not {folds!r}")
+    folds = whole_number("folds", folds, 2)
     if not isinstance(target, str):
         raise InputError(f"the target is {target!r}", "Give the name of one column")
     if unknown := sorted(set(screening) - set(_SCREENING)):

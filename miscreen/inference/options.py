@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from numbers import Real
 
-from miscreen.errors import InputError
+from miscreen.errors import InputError, whole_number
 
 FDR_METHODS = ("bh", "by")
 
@@ -58,15 +58,14 @@ class Inference:
             object.__setattr__(self, "p_values", True)
         if self.fdr_method not in FDR_METHODS:
             raise InputError(f"there is no FDR method {self.fdr_method!r}", f"Choose one of {', '.join(FDR_METHODS)}")
-        if self.max_t is not None and (type(self.max_t) is not int or not 19 <= self.max_t <= 1_000_000):
-            raise InputError(f"max_t is {self.max_t!r}", "Give a whole number of permutations from 19, such as 1000")
+        if self.max_t is not None:
+            object.__setattr__(self, "max_t", whole_number("max_t", self.max_t, 19, 1_000_000))
         if self.ci is not None:
             if isinstance(self.ci, bool) or not isinstance(self.ci, Real) or not 0.0 < self.ci < 1.0:
                 raise InputError(f"ci is {self.ci!r}", "Give a level between 0 and 1, such as 0.95")
             object.__setattr__(self, "ci", float(self.ci))
         if self.bootstrap is not None:
-            if type(self.bootstrap) is not int or not 20 <= self.bootstrap <= 1_000_000:
-                raise InputError(f"bootstrap is {self.bootstrap!r}", "Give a whole number from 20, such as 200")
+            object.__setattr__(self, "bootstrap", whole_number("bootstrap", self.bootstrap, 20, 1_000_000))
             if self.ci is None:
                 raise InputError("bootstrap has no effect without intervals", "Give --ci 0.95 as well")
         if not self.p_values and self.fdr_method != FDR_METHODS[0]:

@@ -75,8 +75,8 @@ def choose_cache_dir() -> Path | None:
     candidates = []
     if explicit := os.environ.get("MISCREEN_CACHE_DIR"):
         candidates.append(Path(explicit))
-    home_cache = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
-    candidates.append(Path(home_cache) / "miscreen")
+    with contextlib.suppress(RuntimeError):  # nobody's home, as in containers
+        candidates.append(Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "miscreen")
     candidates.append(Path(tempfile.gettempdir()) / f"miscreen-{os.getuid() if hasattr(os, 'getuid') else 0}")
     for candidate in candidates:
         if _writable(candidate / key):

@@ -74,7 +74,11 @@ class _Kernel(_Compilable):
             code.claim(meanwhile=compile_next)
             found = self._read(code)
             if found is None:
-                found = self._compile(types)
+                try:
+                    found = self._compile(types)
+                except BaseException:
+                    code.release()
+                    raise
                 code.write(found.packed())
             else:
                 code.release()

@@ -27,7 +27,7 @@ _ALIGNED = 0x100
 _SCALARS = {bool: "bool", int: "int64", np.int64: "int64", float: "float64", np.float64: "float64"}
 _FORMATS = {"bool": "?", "int64": "q", "uint64": "Q", "float64": "d"}  # of results, in C's own alignment
 _NONE = -2  # what Numba's functions answer when they return None
-_COMPILERS_OWN = re.compile(rb"(?<=\0)__(?!unnamed)[a-z0-9_]+(?=\0)")  # among the symbols of an object file
+_COMPILERS_OWN = re.compile(rb"(?<=\0)__(?!unnamed)[a-z0-9_]+(?=\0)")  # among the symbols of an ELF object file
 _OWNER_BYTES = 64  # before the values of an array that a kernel makes; the first eight count its owners
 
 # What kernels ask of Numba's runtime: memory for their arrays, each in one piece with the count of its owners; three
@@ -252,8 +252,9 @@ def _linked(symbol: str, code: bytes) -> int:
     import llvmlite.binding as llvm
 
     engine = _engine()
-    for name in set(_COMPILERS_OWN.findall(code)):
-        _provide(name.decode())
+    if code.startswith(b"\x7fELF"):  # elsewhere sections have such names, and LLVM finds the functions itself
+        for name in set(_COMPILERS_OWN.findall(code)):
+            _provide(name.decode())
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
     address: int = engine.get_function_address(symbol)

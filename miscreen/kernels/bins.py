@@ -138,7 +138,7 @@ def _frequency_counts(values, low, high, bins, y_cells, y_bins):
         parts *= 2
     scale = (parts - 0.5) / (high - low)
     if not (high - low < np.inf and scale < np.inf):
-        low, scale = 0.0, 0.0
+        low, scale, parts = 0.0, 0.0, 1
     upto = np.zeros(parts + 1, np.uint32)
     places = np.empty(_STRIP, np.int64)
     for start in range(0, n, _STRIP):

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from miscreen.errors import DataError, InputError
+from miscreen.errors import DataError, InputError, whole_number
+from miscreen.inference.permutation import generator
 from miscreen.model import ColumnType, Floats, Kind, ScreenSpec, Target
 from miscreen.ranking import UNITS, Ranking, arrow_column
 from miscreen.request import Request
@@ -73,8 +74,8 @@ class SelectionSpec:
         kind = strategy_class(self.strategy)
         for name, least in (("top", 1), ("pool", 1), ("stability", 0)):
             value = getattr(self, name)
-            if value is not None and not (isinstance(value, int) and value >= least):
-                raise InputError(f"{name} must be a whole number of at least {least}, not {value!r}")
+            if value is not None:
+                object.__setattr__(self, name, whole_number(name, value, least))
         if self.by not in ORDERS:
             raise InputError(f"there is no order by {self.by!r}", f"Choose one of {', '.join(ORDERS)}")
         if self.stability == 1:
@@ -254,7 +255,7 @@ class Chooser:
             draws = range(first, min(first + at_once, asked.stability))
             values = np.full((len(draws), self._table.n_samples), np.nan)
             for row, draw in zip(values, draws, strict=True):
-                half = np.random.default_rng([request.spec.seed, draw]).permutation(len(target.rows))
+                half = generator(f"{request.spec.seed}".encode(), draw).permutation(len(target.rows))
                 kept = np.sort(half[: len(half) // 2])
                 row[target.rows[kept]] = target.values[kept]
             extended = ExtendedTable(self._table, values, "subsample", held)

@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from miscreen.errors import ResourceError
-from miscreen.limits import MIB
 from miscreen.model import FeatureBlock, Kind, Target
 from miscreen.pipeline import run_blocks
-from miscreen.resources import Resources, format_bytes, plan_blocks
+from miscreen.resources import Resources, enough_memory, format_bytes, plan_blocks
 from miscreen.tables import Progress
 from miscreen.tables.source import TableSource
 
@@ -138,7 +137,7 @@ def code_columns(
     n = source.n_samples if rows is None else len(rows)
     held, free = len(columns) * n, resources.memory_bytes - source.held_bytes
     if held > free // 2:
-        enough = format_bytes(2 * held + source.held_bytes + MIB).replace(" ", "")
+        enough = enough_memory(2 * held + source.held_bytes + 1)
         raise ResourceError(
             f"{len(columns):,} candidates of {n:,} rows take {format_bytes(held)}, and at most half of "
             f"{format_bytes(max(0, free))} can be used for them",

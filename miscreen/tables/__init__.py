@@ -163,8 +163,9 @@ def open_table(
         "on_progress": on_progress,
     }
     if str(source) == "-":
-        if sys.stdin.isatty():
-            raise InputError("standard input is a terminal", "Pipe a table into the command, or name a file")
+        if sys.stdin is None or sys.stdin.isatty():
+            found = "closed" if sys.stdin is None else "a terminal"
+            raise InputError(f"standard input is {found}", "Pipe a table into the command, or name a file")
         return _open_stream(sys.stdin.buffer, "standard input", "", settings)
     paths = files_of(str(source))
     if len(paths) == 1:

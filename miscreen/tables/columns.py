@@ -23,7 +23,7 @@ def expand_patterns(patterns: str | Sequence[str]) -> list[str]:
             expanded.append(pattern)
             continue
         try:
-            lines = Path(pattern[1:]).read_text(encoding="utf-8").splitlines()
+            lines = Path(pattern[1:]).read_text(encoding="utf-8-sig").split("\n")
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(
                 f"cannot read the list of names {pattern[1:]!r}: {error}",
