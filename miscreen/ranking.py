@@ -203,7 +203,7 @@ class Ranking(Result):
         columns = ("rank", "feature", "score", "status")
         table, metadata = read_result(path, "ranking", columns, "miscreen rank ... -o ranked.parquet")
         try:
-            return cls(_settle(table), metadata)
+            return cls(_settle(table), metadata)._in_order()
         except pa.ArrowException as error:
             raise DataError(f"{str(path)!r} cannot be read as a ranking: {error}", "Rank the table again") from error
 
@@ -223,6 +223,18 @@ class Ranking(Result):
         if "target" in self._table.column_names:
             return list(dict.fromkeys(self._table.column("target").to_pylist()))
         return list(self.metadata.get("target", []))
+
+    def _in_order(self) -> Ranking:
+        """Each target's features by rank, as they were written; a file may have been sorted by something else."""
+        keys = [self._table.column("rank").to_numpy()]
+        if "target" in self._table.column_names:
+            targets = self._table.column("target").to_pylist()
+            place = {target: number for number, target in enumerate(dict.fromkeys(targets))}
+            keys.append(np.array([place[target] for target in targets], dtype=np.intp))
+        order = np.lexsort(keys)
+        if np.all(order[1:] > order[:-1]):
+            return self
+        return Ranking(self._table.take(_numbers(order)), self.metadata)
 
     def _keep(self, mask: Any) -> Ranking:
         """The rows whose mask is true, and not null."""

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
+import logging
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +15,33 @@ import polars as pl
 import pyarrow as pa
 
 from miscreen.errors import DataError, InputError
-from miscreen.tables.write import METADATA_KEY, WRITERS, find_writer
+from miscreen.tables.write import DIGEST, METADATA_KEY, WRITERS, find_writer, read_sidecar
+
+_LOG = logging.getLogger("miscreen")
+_NAMES = dict.fromkeys(("target", "feature", "fell_to"), pl.String())  # 007 is a name
+
+
+def _parquet(content: bytes) -> pa.Table:
+    import pyarrow.parquet as pq
+
+    return pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
+
+
+def _delimited(separator: str) -> Callable[[bytes], pa.Table]:
+    def read(content: bytes) -> pa.Table:
+        return pl.read_csv(content, separator=separator, infer_schema_length=None, schema_overrides=_NAMES).to_arrow()
+
+    return read
+
+
+_READERS: dict[str, Callable[[bytes], pa.Table]] = {
+    "csv": _delimited(","),
+    "tsv": _delimited("\t"),
+    "parquet": _parquet,
+    "arrow": lambda content: pa.ipc.open_file(content).read_all(),
+    "json": lambda content: pl.read_json(io.BytesIO(content)).to_arrow(),
+    "ndjson": lambda content: pl.read_ndjson(io.BytesIO(content)).to_arrow(),
+}
 
 
 def read_result(path: Path, what: str, columns: tuple[str, ...], how: str) -> tuple[pa.Table, dict[str, Any]]:
@@ -19,6 +50,7 @@ def read_result(path: Path, what: str, columns: tuple[str, ...], how: str) -> tu
     Parameters
     ----------
     path : Path
+        ``-`` for standard input; a pipe's format is told by how it begins.
     what : str
         What it is, for messages.
     columns : tuple of str
@@ -33,34 +65,33 @@ def read_result(path: Path, what: str, columns: tuple[str, ...], how: str) -> tu
     DataError
         When the file is damaged or lacks one of the columns.
     """
-    if not path.is_file():
+    if path.is_dir() or not (path.exists() or str(path) == "-"):
         raise InputError(f"there is no {what} {str(path)!r}", f"Make one with: {how}")
-    writer = find_writer(None, path)
-    name = next(n for n, w in WRITERS.items() if w is writer)
     metadata: dict[str, Any] = {}
     try:
+        content = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+        writer = find_writer(None if path.is_file() else _format(content), path)
+        table = _READERS[next(name for name, one in WRITERS.items() if one is writer)](content)
         if writer.embeds:
-            import pyarrow.parquet as pq
-
-            if name == "parquet":
-                table = pq.ParquetFile(path).read(use_threads=False)
-            else:
-                table = pa.ipc.open_file(path.read_bytes()).read_all()
             metadata = json.loads((table.schema.metadata or {}).get(METADATA_KEY, b"{}"))
-        else:
-            if name in ("json", "ndjson"):
-                frame = pl.read_json(path) if name == "json" else pl.read_ndjson(path)
+        elif beside := read_sidecar(path):
+            if beside.pop(DIGEST, None) == hashlib.sha256(content).hexdigest():
+                metadata = beside
             else:
-                names = dict.fromkeys(("target", "feature", "fell_to"), pl.String)  # 007 is a name
-                separator = "\t" if name == "tsv" else ","
-                frame = pl.read_csv(path, separator=separator, infer_schema_length=None, schema_overrides=names)
-            table = frame.to_arrow()
-            sidecar = path.with_name(path.name + ".meta.json")
-            if sidecar.is_file():
-                metadata = json.loads(sidecar.read_text())
+                _LOG.info("%s.meta.json was written with another %s, and is not read", path, path.name)
     except (pa.ArrowException, pl.exceptions.PolarsError, ValueError, OSError) as error:
         raise DataError(f"{str(path)!r} cannot be read as a {what}: {error}", f"Make it anew with: {how}") from error
     if not set(columns) <= set(table.column_names):
         listed = f"{', '.join(columns[:-1])} and {columns[-1]}"
         raise DataError(f"{str(path)!r} is no {what}: it lacks one of the columns {listed}", f"Make one with: {how}")
+    for name in columns:
+        if table.column(name).null_count and name not in ("score", "step"):
+            raise DataError(f"{str(path)!r} is no {what}: a row has no {name}", f"Make it anew with: {how}")
     return table, metadata
+
+
+def _format(content: bytes) -> str:
+    """The format of what came without a name."""
+    begins = {b"PAR1": "parquet", b"ARROW1": "arrow", b"[": "json", b"{": "ndjson"}
+    found = next((name for begin, name in begins.items() if content.startswith(begin)), None)
+    return found or ("tsv" if b"\t" in content.partition(b"\n")[0] else "csv")

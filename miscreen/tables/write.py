@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import io
 import json
 import os
@@ -19,6 +20,7 @@ from miscreen.errors import DataError, InputError, MiscreenError, ResourceError
 # pyarrow and polars are imported where they write: paths are checked long before, at the start of a run.
 
 METADATA_KEY = b"miscreen"
+DIGEST = "sha256"  # in what lies beside a text file: of that file, so that it is not taken for another's
 _PIECE_BYTES = 16 << 20  # text is made some rows at a time, so that wide tables need no second copy
 
 
@@ -161,11 +163,12 @@ class Destination:
         writer, given = find_writer(self.format, self.path), self.path
         if given.is_symlink():
             object.__setattr__(self, "path", given.resolve())
-        check_output(given, self.force, *([] if writer.embeds else [self._sidecar]))
+        beside = [] if writer.embeds or self._left_behind() else [sidecar(self.path)]
+        check_output(given, self.force, *beside)
 
-    @property
-    def _sidecar(self) -> Path:
-        return self.path.with_name(self.path.name + ".meta.json")
+    def _left_behind(self) -> bool:
+        """Whether what lies beside is of a text file of ours that is no more."""
+        return not self.path.exists() and DIGEST in read_sidecar(self.path)
 
     def write(self, table: Any, metadata: dict[str, Any] | None, on_bytes: Callable[[int], None] | None = None) -> None:
         """Write a pyarrow table and what is known of it.
@@ -184,15 +187,33 @@ class Destination:
             When the disk is full or fails. Nothing is left behind.
         """
         writer = find_writer(self.format, self.path)
-        text = None if metadata is None else metadata_json(metadata)
         try:
             with ExitStack() as stack:
-                if text is not None and not writer.embeds:
-                    stack.enter_context(aside(self._sidecar, self.force)).write(text + b"\n")
-                file = stack.enter_context(aside(self.path, self.force))
-                write_stream(table, file, writer, metadata, on_bytes)
+                if metadata is None or writer.embeds:
+                    file = stack.enter_context(aside(self.path, self.force))
+                    write_stream(table, file, writer, metadata, on_bytes)
+                else:
+                    beside = stack.enter_context(aside(sidecar(self.path), self.force or self._left_behind()))
+                    file = stack.enter_context(aside(self.path, self.force))
+                    digest = hashlib.sha256()
+                    write_stream(table, _Told(file, digest.update), writer, on_bytes=on_bytes)  # type: ignore[arg-type]
+                    beside.write(metadata_json({**metadata, DIGEST: digest.hexdigest()}) + b"\n")
         except OSError as error:
             raise write_error(self.path, error) from error
+
+
+def sidecar(path: Path) -> Path:
+    """Where the metadata of a text file are."""
+    return path.with_name(path.name + ".meta.json")
+
+
+def read_sidecar(path: Path) -> dict[str, Any]:
+    """The metadata beside a text file; empty when there are none."""
+    try:
+        found = json.loads(sidecar(path).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def metadata_json(metadata: dict[str, Any]) -> bytes:
@@ -211,7 +232,8 @@ def write_stream(
     if writer.embeds and metadata is not None:
         table = table.replace_schema_metadata({METADATA_KEY: metadata_json(metadata)})
     try:
-        writer.write(table, file if on_bytes is None else _Counting(file, on_bytes))  # type: ignore[arg-type]
+        told = file if on_bytes is None else _Told(file, lambda data: on_bytes(memoryview(data).nbytes))
+        writer.write(table, told)  # type: ignore[arg-type]
     except _refusals() as error:  # such as lists and bytes as CSV
         name = next(n for n, w in WRITERS.items() if w is writer)
         raise DataError(
@@ -234,18 +256,18 @@ def _refusals() -> tuple[type[BaseException], ...]:
     )
 
 
-class _Counting:
-    """A file that tells how much was written to it."""
+class _Told:
+    """A file that tells what was written to it."""
 
     closed = False
 
-    def __init__(self, file: BinaryIO, on_bytes: Callable[[int], None]) -> None:
+    def __init__(self, file: BinaryIO, on_data: Callable[[Any], None]) -> None:
         self._file = file
-        self._on_bytes = on_bytes
+        self._on_data = on_data
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: Any) -> int:
         written = self._file.write(data)
-        self._on_bytes(written)
+        self._on_data(data)
         return written
 
     def writable(self) -> bool:
