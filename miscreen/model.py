@@ -52,11 +52,15 @@ class Status(IntEnum):
     TOO_MANY_LEVELS = 4
     UNSUPPORTED_TYPE = 5
     NO_ESTIMATE = 6
+    ROUNDED_LEVELS = 7
 
     @property
     def label(self) -> str:
         """The words used in results, such as ``too few samples``."""
         return self.name.lower().replace("_", " ")
+
+
+EXACT_INTEGERS = 2.0**53  # up to which doubles hold every one; beyond, levels that differ may become one
 
 
 def codes_by_appearance(values: NDArray[Any]) -> NDArray[np.int64]:
@@ -168,6 +172,15 @@ class Batch:
     def order(self) -> NDArray[np.intp]:
         """Samples of each feature in ascending order, missing ones last; equal values in the order of the samples."""
         return self.sorting[0]
+
+    def take(self, features: NDArray[np.intp]) -> Batch:
+        """Some of the features, by ascending places, with their order where it is known."""
+        if len(features) == len(self.values):
+            return self
+        part = Batch(self.values[features], self.kind, self.nominal[features])
+        if (found := self.__dict__.get("_sorting")) is not None:
+            part.__dict__["_sorting"] = found[0][features], found[1][features]
+        return part
 
     @property
     def repeats(self) -> NDArray[np.bool_]:

@@ -6,11 +6,13 @@ from typing import Any
 
 import naive
 import numpy as np
+import polars as pl
 import pytest
 from cases import SHAPES
 from designs import DESIGNS, auroc
 from numpy.typing import NDArray
 
+import miscreen
 from miscreen.errors import InputError
 from miscreen.estimators.auto import Auto, AutoOptions
 from miscreen.estimators.correlation import Copula, Pearson
@@ -340,3 +342,30 @@ def test_every_pair_that_has_data_has_nats() -> None:
         for target, kind in ((y, CONTINUOUS), (halves, DISCRETE), (labels, DISCRETE)):
             assert np.isfinite(nats(features, target, CONTINUOUS, kind)[0]).all()
             assert np.isfinite(nats(np.stack((halves, labels)), target, DISCRETE, kind)[0]).all()
+
+
+def test_tied_columns_beside_many_or_rare_classes_have_little_bias_and_intervals_that_hold_it() -> None:
+    rng = np.random.default_rng(3)
+    n, m = 1000, 60
+    counts, zeros = rng.poisson(3, (m, n)).astype(float), np.where(rng.random((m, n)) < 0.6, 0.0, rng.random((m, n)))
+    rare, twenty = (np.arange(n) < 25).astype(float), np.arange(n) % 20.0
+    for y in (rare, twenty):
+        for x in (counts, zeros):
+            names = [*(f"x{i}" for i in range(m)), "y"]
+            found = miscreen.rank(np.vstack([x, y]).T, "y", names=names, target_kind="discrete", ci=0.95).to_polars()
+            assert set(found["method"]) == {"bin"}
+            assert abs(found["mi_nats"].mean()) < 0.006
+            holds = (found["ci_low"] <= 0) & (found["ci_high"] >= 0)
+            assert holds.mean() > 0.85
+
+
+def test_rows_without_a_value_might_as_well_not_be_there() -> None:
+    """Which estimator is used follows from the samples of the pair."""
+    rng = np.random.default_rng(1)
+    n = 150
+    y = rng.integers(0, 2, n)
+    x = rng.integers(0, 4, n) + 0.5 * y
+    x[rng.random(n) < 0.6] = np.nan
+    table = pl.DataFrame({"x": x, "y": y})
+    found = [miscreen.rank(t, "y", ci=0.9).to_arrow().to_pylist() for t in (table, table.filter(~pl.col("x").is_nan()))]
+    assert found[0] == found[1]

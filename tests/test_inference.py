@@ -427,7 +427,7 @@ def test_max_t_keeps_to_strata() -> None:
         ({"p_values": True, "fdr_method": "holm"}, "no FDR method 'holm'"),
         ({"fdr_method": "by"}, "no effect without p-values"),
         ({"strata": "site"}, "no effect without p-values"),
-        ({"max_t": 3}, "max_t is 3"),
+        ({"max_t": 3}, "max_t must be a whole number from 19 to 1,000,000, not 3"),
     ],
 )
 def test_requests_that_do_not_fit(given: dict[str, Any], message: str) -> None:

@@ -203,3 +203,22 @@ def test_columns_that_share_a_null_can_come_in_any_order() -> None:
         found.append(dict(ranked.select("feature", "p_value").iter_rows()))
     assert found[0] == found[1]
     assert min(found[0].values()) < 1e-6 and max(found[0].values()) > 0.5
+
+
+def test_p_values_are_of_the_score_and_of_nothing_beside_it() -> None:
+    rng = np.random.default_rng(4)
+    y = rng.integers(0, 4, 600)
+    trend = np.clip(np.round(rng.standard_normal((8, 600)) * 1.2 + 0.2 * (y - 1.5) + 2), 0, 4).astype(int)
+    table = pl.DataFrame({f"t{i}": row for i, row in enumerate(trend)} | {"y": y})
+    found = [
+        miscreen.rank(table, "y", p_values=True, mi=mi).to_polars().sort("feature").select("score", "p_value")
+        for mi in (True, False)
+    ]
+    assert found[0].equals(found[1])
+
+
+def test_two_columns_of_text_have_the_g_test() -> None:
+    rng = np.random.default_rng(4)
+    labels = np.array(["a", "b", "c"])
+    table = pl.DataFrame({"x": labels[rng.integers(0, 3, 300)], "y": labels[rng.integers(0, 3, 300)]})
+    assert miscreen.rank(table, "y", p_values=True).to_arrow()["p_method"].to_pylist() == ["chi-square"]

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import numpy as np
 
+from miscreen.kernels.bins import frequency_cells
 from miscreen.kernels.counts import level_mi
-from miscreen.model import Batch, Floats, Scores, Target
+from miscreen.model import Batch, Floats, Kind, Scores, Target
 
 PLUG_IN = "plug-in"
+CELL = 5  # samples for every bin and class, at least
 
 
 def plugin_scores(target: Target, batch: Batch) -> Scores:
@@ -36,7 +41,6 @@ def plugin_scores(target: Target, batch: Batch) -> Scores:
     Examples
     --------
     >>> import numpy as np
-    >>> from miscreen.model import Kind
     >>> y = np.repeat([0.0, 1.0], 50)
     >>> target = Target("y", y, Kind.DISCRETE, False, np.arange(100))
     >>> batch = Batch(np.array([y, np.tile([0.0, 1.0], 50)]), Kind.DISCRETE, np.zeros(2, dtype=bool))
@@ -73,7 +77,6 @@ def plugin_errors(target: Target, batch: Batch) -> Floats:
     Examples
     --------
     >>> import numpy as np
-    >>> from miscreen.model import Kind
     >>> y = np.repeat([0.0, 1.0], 50)
     >>> target = Target("y", y, Kind.DISCRETE, False, np.arange(100))
     >>> batch = Batch(np.tile([0.0, 1.0], 50)[np.newaxis], Kind.DISCRETE, np.zeros(1, dtype=bool))
@@ -95,3 +98,40 @@ def plugin_errors(target: Target, batch: Batch) -> Floats:
         least = (shape[0] - 1) * (shape[1] - 1) / (2 * n)
         errors[f] = np.sqrt(max(least, ratios.var(ddof=1)) / n)
     return errors
+
+
+def binned_pair(target: Target, batch: Batch, f: int, coarser: int = 1) -> tuple[Target, Batch]:
+    """A column of classes and one with an order as two columns of levels, such as `plugin_scores` takes.
+
+    For columns with ties: neighbours of the same class are in another group of ties where a class has few samples of
+    each, and estimates from them are then far too high.
+
+    Parameters
+    ----------
+    target : Target
+    batch : Batch
+    f : int
+        The feature. Either it or the target is discrete.
+    coarser : int
+        What the number of bins is divided by.
+
+    Returns
+    -------
+    tuple of Target and Batch
+        The feature alone. What has an order is in bins of equal frequency, ties staying together: 5 samples for every
+        bin and class, at most 2 n^(1/3) bins (Terrell & Scott 1985, doi:10.2307/2288074), two at least.
+    """
+    values = batch.values[f]
+    present = np.flatnonzero(~np.isnan(values))
+    n = len(present)
+    classes, ordered = (target.codes, values) if target.kind == Kind.DISCRETE else (values, target.values)
+    levels = len(np.unique(classes[present]))
+    bins = max(2, min(math.ceil(2 * n ** (1 / 3)), n // (CELL * levels)) // coarser)
+    kept, cells = ordered[present], np.empty(n, dtype=np.int64)
+    frequency_cells(kept, np.argsort(kept, kind="stable"), bins, cells)
+    binned = np.full(len(values), np.nan)
+    binned[present] = cells
+    if target.kind == Kind.DISCRETE:
+        return target, Batch(binned[np.newaxis], Kind.DISCRETE, np.zeros(1, dtype=np.bool_))
+    levelled = replace(target, values=np.nan_to_num(binned), kind=Kind.DISCRETE)
+    return levelled, Batch(values[np.newaxis], Kind.DISCRETE, batch.nominal[f : f + 1])

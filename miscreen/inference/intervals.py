@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from miscreen.estimators.ksg import TIED, Ksg, KsgOptions
-from miscreen.estimators.plugin import plugin_errors
+from miscreen.estimators.plugin import binned_pair, plugin_errors, plugin_scores
 from miscreen.inference.permutation import generator
 from miscreen.model import Batch, Floats, Kind, Scores, Target
 
@@ -43,7 +43,8 @@ class Intervals:
     All other methods share an interval for the mutual information itself, not for what their own estimate would be
     of endless samples: smoothing and bins may put ``mi`` far outside. Its centre I_k is the estimate of `Ksg` on the
     rank scale with k = 3 neighbours, 8 where one side is discrete, or the plug-in where both are. Ties in steps are
-    told apart at random, as for `auto`.
+    told apart at random, as for `auto`; beside classes, columns with further ties are put into bins, as by
+    `binned_pair`, and half as many bins show the bias.
 
     - Standard error: I_k is a mean of local terms, each an estimate of log f / (f_x f_y) at a sample, which is the
       influence function of mutual information but for a constant. So it is their standard deviation over sqrt n,
@@ -102,7 +103,7 @@ class Intervals:
         others = np.flatnonzero(~linear)
         if not len(others):
             return low, high
-        part = Batch(batch.values[others], batch.kind, batch.nominal[others])
+        part = batch.take(others)
         neighbors = PLANE if part.kind == self._target.kind == Kind.CONTINUOUS else LINE
         near, far = self._estimates[neighbors]
         if part.kind == self._target.kind == Kind.DISCRETE:
@@ -112,9 +113,15 @@ class Intervals:
             if neighbors == PLANE:
                 away, center, terms = far.local_by_fewer(part, neighbors[0])
             else:
-                (center, terms), away = near.local(part), far.score(part).mi
+                (center, terms), further = near.local(part), far.score(part)
+                away, method = further.mi, further.method
             drift = center - away
             error = math.sqrt(SHARED[neighbors]) * _standard_errors(terms)
+            if neighbors == LINE:
+                for f in [i for i, word in enumerate(method) if word == "gao"]:
+                    pair = binned_pair(self._target, part, f)
+                    center[f], error[f] = plugin_scores(*pair).mi[0], plugin_errors(*pair)[0]
+                    drift[f] = center[f] - plugin_scores(*binned_pair(self._target, part, f, coarser=2)).mi[0]
         if self._replicates is not None:
             error = np.array([self._over_halves(near, part, f, names[int(at)]) for f, at in enumerate(others)])
         low[others] = center - self._quantile * error + np.minimum(0.0, drift)

@@ -41,7 +41,8 @@ class Significance:
       them in single precision) share one, when the statistic sees only ranks
       (`Estimator.margin_free`): their arrangements are the same. So do features whose ties the statistic does not
       see, such as those whose bins hold as many samples (`Scores.as_untied`). It is drawn once (`SHARED`).
-    - Two discrete columns whose every cell expects 10 samples: the G test, see `g_test`.
+    - Two discrete columns whose every cell expects 10 samples, where the statistic is the plug-in estimate, or by
+      `auto` chi-squared, as it is for two of labels: the G test, see `g_test`.
     - All others: one by one (`OWN`), stopping early for features that are clearly null. Features that are tied
       alike share draws where only ranks are seen; without ties in the target only the number of samples counts.
 
@@ -71,6 +72,8 @@ class Significance:
         plugged = np.full(len(p), scores.method == PLUG_IN)
         if not isinstance(scores.method, str):
             plugged = np.array([word == PLUG_IN for word in scores.method])
+        if scores.score is not None:  # which is chi-squared for two columns of labels, and something else for others
+            plugged &= batch.nominal & self._target.nominal
         for i in np.flatnonzero(~self._sharing(batch, scores.as_untied) & ~np.isnan(observed)):
             if plugged[i] and not self._restricted:
                 p[i], how[i] = g_test(batch.values[i], self._target.codes), CHI_SQUARE
@@ -99,7 +102,7 @@ class Significance:
         sharing = as_untied.copy()
         left = np.flatnonzero(~sharing)
         if len(left):
-            sharing[left] = self._hardly_tied(Batch(batch.values[left], batch.kind, batch.nominal[left]))
+            sharing[left] = self._hardly_tied(batch.take(left))
         return sharing
 
     @staticmethod

@@ -15,7 +15,7 @@ ROSS, GAO = 1, 2
 
 
 @inner
-def class_mi(ascending, classes, n_classes, k, mixed, psi, terms):
+def class_neighbor_mi(ascending, classes, n_classes, k, mixed, psi, terms):
     """Mutual information, in nats, of an ascending column and the class of each sample: Ross's, or Gao's.
 
     classes: int64, below n_classes; samples alone in their class are left out. Writes into terms, unless it is empty,
@@ -110,7 +110,7 @@ def class_target_mi(values, order, target_codes, n_classes, k, scale, psi, mi, m
         mixed = is_tied(ascending)
         rescale(ascending, scale)
         local[:] = np.nan
-        mi[f] = class_mi(ascending, classes, n_classes, k, mixed, psi, local)
+        mi[f] = class_neighbor_mi(ascending, classes, n_classes, k, mixed, psi, local)
         for i in range(min(n, len(local))):
             terms[f, order[f, i]] = local[i]
         method[f] = GAO if mixed else ROSS
@@ -142,7 +142,7 @@ def class_feature_mi(values, order, target, target_order, k, scale, psi, mi, met
         mixed = is_tied(ascending[:n])
         rescale(ascending[:n], scale)
         local[:] = np.nan
-        mi[f] = class_mi(ascending[:n], classes[:n], n_classes, k, mixed, psi, local)
+        mi[f] = class_neighbor_mi(ascending[:n], classes[:n], n_classes, k, mixed, psi, local)
         for i in range(min(n, len(local))):
             terms[f, sample[i]] = local[i]
         method[f] = GAO if mixed else ROSS

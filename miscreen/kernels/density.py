@@ -66,7 +66,7 @@ def _smooth(histogram, first, last, mirrored, smoothed):
 
 
 @kernel
-def class_mi(ascending, codes, n_classes, bandwidth, factor, multiplier, shape, points):
+def class_density_mi(ascending, codes, n_classes, bandwidth, factor, multiplier, shape, points):
     """Mutual information, in nats, of sorted values and their classes: one density per class on a common grid.
 
     ascending: float64; codes: int64; bandwidth: of all classes alike, NaN = factor sigma (n / classes)^(-1/5)
@@ -148,7 +148,7 @@ def class_kde(
     values: float64 (n_features, n_samples), NaN = missing; order: its argsort; target, target_order: values and
     argsort; target_codes: int64, its levels in order of first appearance; full_table: `normal_score_table` of the
     samples, empty for the raw scale; bandwidths, mi: float64 (n_features,).
-    By `class_mi`: O(n + classes points^2) each.
+    By `class_density_mi`: O(n + classes points^2) each.
     """
     full = len(target)
     table = full_table
@@ -184,4 +184,4 @@ def class_kde(
             if len(table) != 2 * n - 1:
                 table = full_table if n == full else normal_score_table(n)
             score_ranks(ascending, table)
-        mi[f] = class_mi(ascending, classes, n_classes, bandwidths[f], factor, multiplier, shape, points)
+        mi[f] = class_density_mi(ascending, classes, n_classes, bandwidths[f], factor, multiplier, shape, points)
