@@ -72,6 +72,8 @@ def describe(
     source: Any,
     *,
     target: str | None = None,
+    exclude: Sequence[str] = (),
+    discrete: Sequence[str] = (),
     names: Sequence[str] | None = None,
     max_levels: int = 20,
     read: ReadOptions | None = None,
@@ -88,7 +90,7 @@ def describe(
         What `miscreen.tables.open_table` takes.
     target : str, optional
         The target of the trial runs; otherwise the first column that could be one stands in for it.
-    names, max_levels, read, threads, memory, scratch_dir, on_progress
+    exclude, discrete, names, max_levels, read, threads, memory, scratch_dir, on_progress
         As in `miscreen.rank`.
 
     Returns
@@ -112,43 +114,53 @@ def describe(
     (50, {'continuous': 50, 'discrete': 0})
     """
     request = Request.make(
-        names=names, max_levels=max_levels, read=read, threads=threads, memory=memory, scratch_dir=scratch_dir,
-        on_progress=on_progress,
+        names=names, exclude=exclude, discrete=discrete, max_levels=max_levels, read=read, threads=threads,
+        memory=memory, scratch_dir=scratch_dir, on_progress=on_progress,
     )  # fmt: skip
     resources = request.resources
     start = time.perf_counter()  # before the table is opened, which is when text is parsed
     with request.open(source) as table:
-        if target is not None:
-            NameIndex(table.names, table.label).one(target, "the target")
-        columns = np.arange(len(table.names))
+        index = NameIndex(table.names, table.label)
+        outcome = None if target is None else index.one(target, "the target")
+        wanted = np.ones(len(table.names), dtype=np.bool_)
+        wanted[index.many(request.exclude, "--exclude")] = False
+        if outcome is not None:
+            wanted[outcome] = True
+        columns = np.flatnonzero(wanted)
+        forced = np.full(len(table.names), -1, dtype=np.int8)
+        forced[index.many(request.spec.discrete, "--discrete")] = int(Kind.DISCRETE)
         n_samples = max(1, table.n_samples)
         plan = plan_blocks(len(columns), n_samples, table.value_bytes, resources.memory_bytes, table.held_bytes)
-        surveyor = _Surveyor(request.spec, len(columns))
+        surveyor = _Surveyor(request.spec, forced[columns])
         run_blocks(table, columns, plan, surveyor, resources.threads, on_progress)
         read_seconds = time.perf_counter() - start
         kinds = Counter(surveyor.kinds.tolist())
         block_bytes = BLOCKS_IN_FLIGHT * plan.block_features * table.n_samples * table.value_bytes
+        types = table.types_of(columns)
+        known = types != ColumnType.UNSUPPORTED.value  # whose values are
         return Description(
             label=table.label,
             n_samples=table.n_samples,
             n_columns=len(columns),
-            types={t.label: int(c) for t in ColumnType if (c := np.count_nonzero(table.types == t))},
+            types={t.label: int(c) for t in ColumnType if (c := np.count_nonzero(types == t))},
             kinds={k.label: kinds[int(k)] for k in Kind},
-            n_missing=int(len(columns) * table.n_samples - surveyor.n_present.sum()),
-            n_columns_missing=int(np.count_nonzero(surveyor.n_present < table.n_samples)),
+            n_missing=int(np.sum(table.n_samples - surveyor.n_present[known])),
+            n_columns_missing=int(np.count_nonzero(surveyor.n_present[known] < table.n_samples)),
             n_columns_infinite=int(np.count_nonzero(surveyor.n_infinite)),
-            n_constant=int(np.count_nonzero(surveyor.constant | (surveyor.n_present == 0))),
+            n_constant=int(np.count_nonzero(known & (surveyor.constant | (surveyor.n_present == 0)))),
             read_seconds=read_seconds,
             memory_bytes=FLOOR_BYTES + BYTES_PER_COLUMN * len(columns) + table.held_bytes + block_bytes,
-            costs=_costs(table, surveyor, target, plan.block_features, resources.threads),
+            costs=_costs(table, columns, surveyor, outcome, plan.block_features, resources.threads),
         )
 
 
 class _Surveyor:
     """Counts what each column holds; takes slices of blocks as the scorer of a screen does."""
 
-    def __init__(self, spec: ScreenSpec, n_columns: int) -> None:
+    def __init__(self, spec: ScreenSpec, forced: NDArray[np.int8]) -> None:
         self._spec = spec
+        self._forced = forced
+        n_columns = len(forced)
         self.kinds = np.zeros(n_columns, dtype=np.uint8)
         self.n_present = np.zeros(n_columns, dtype=np.int64)
         self.n_infinite = np.zeros(n_columns, dtype=np.int64)
@@ -161,24 +173,32 @@ class _Surveyor:
         values = block.values[start:stop].astype(np.float64)
         mask_infinities(values, self.n_infinite[span])
         presence(values, self.n_present[span], self.constant[span])
-        unforced = np.full(stop - start, -1, dtype=np.int8)
-        self.kinds[span] = decide_kinds(values, block.types[start:stop], unforced, self._spec.max_levels)
+        types = block.types[start:stop]
+        self.kinds[span] = decide_kinds(values, types, self._forced[span], self._spec.max_levels)
 
 
-def _costs(table: TableSource, surveyor: _Surveyor, target: str | None, at_most: int, threads: int) -> dict[str, float]:
+def _costs(
+    table: TableSource,
+    columns: NDArray[np.intp],
+    surveyor: _Surveyor,
+    outcome: int | None,
+    at_most: int,
+    threads: int,
+) -> dict[str, float]:
     """Seconds each method would take for all columns, from the second of two trials on at most so many of them."""
     usable = (surveyor.n_present == table.n_samples) & ~surveyor.constant & (surveyor.n_infinite == 0)
-    candidates = np.flatnonzero(usable & (surveyor.kinds == Kind.CONTINUOUS))
-    if target is None and not len(candidates):
+    candidates = columns[usable & (surveyor.kinds == Kind.CONTINUOUS)]
+    if outcome is None and not len(candidates):
         return {}
-    chosen = int(candidates[0]) if target is None else list(table.names).index(target)
+    chosen = int(candidates[0]) if outcome is None else outcome
+    kind = Kind(surveyor.kinds[np.searchsorted(columns, chosen)])
     trial_columns = candidates[candidates != chosen][: min(at_most, _TRIAL_FEATURES)]
-    outcome = table.values(np.array([chosen]))[0].astype(np.float64)
-    rows = np.flatnonzero(np.isfinite(outcome))
-    if not len(trial_columns) or len(np.unique(outcome[rows])) < 2 or len(rows) < 10:
+    found = table.values(np.array([chosen]))[0].astype(np.float64)
+    rows = np.flatnonzero(np.isfinite(found))
+    if not len(trial_columns) or len(np.unique(found[rows])) < 2 or len(rows) < 10:
         return {}
     values = np.ascontiguousarray(table.values(trial_columns).astype(np.float64)[:, rows])
-    bound = Target(table.names[chosen], outcome[rows], Kind(surveyor.kinds[chosen]), False, rows)
+    bound = Target(table.names[chosen], found[rows], kind, False, rows)
     return {name: _trial(name, bound, values) * surveyor.kinds.size / threads for name in ESTIMATORS}
 
 

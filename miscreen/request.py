@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
@@ -15,8 +15,8 @@ from miscreen.measures import check_measures
 from miscreen.model import Kind, ScreenSpec
 from miscreen.ranking import UNITS
 from miscreen.resources import Resources
-from miscreen.tables import Progress, library_threads, open_table
-from miscreen.tables.columns import expand_patterns, name_matcher
+from miscreen.tables import Progress, library_threads, no_columns, open_table
+from miscreen.tables.columns import ColumnTest, expand_patterns, is_named, name_matcher
 from miscreen.tables.source import TableSource
 
 if TYPE_CHECKING:
@@ -119,15 +119,14 @@ class Request:
         )
 
     @contextmanager
-    def open(
-        self, source: Any, kept: Callable[[str], bool] = lambda name: False, *, once: bool = False
-    ) -> Iterator[TableSource]:
+    def open(self, source: Any, kept: ColumnTest = no_columns, *, once: bool = False) -> Iterator[TableSource]:
         """The table, with the pools of all libraries held to the threads allowed.
 
         Columns excluded are not read, but for the strata and those that `kept` names. `once` promises that each
         column is read once, and neighbours together.
         """
-        excluded, strata = name_matcher(self.exclude), self.inference.strata
+        strata = [] if self.inference.strata is None else [self.inference.strata]
+        excluded, wanted = name_matcher(self.exclude), is_named([*strata, *self.targets])
         with (
             library_threads(self.resources.threads),
             open_table(
@@ -136,7 +135,7 @@ class Request:
                 names=self.names,
                 read=self.read,
                 text_columns=name_matcher(self.spec.discrete),
-                ignored_columns=lambda name: excluded(name) and name != strata and not kept(name),
+                ignored_columns=lambda names: excluded(names) & ~wanted(names) & ~kept(names),
                 once=once,
                 on_progress=self.on_progress,
             ) as table,

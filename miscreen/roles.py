@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from miscreen.errors import DataError, InputError
-from miscreen.model import ColumnType, Floats, Kind, ScreenSpec, Target, codes_by_appearance
+from miscreen.model import EXACT_INTEGERS, ColumnType, Floats, Kind, ScreenSpec, Target, codes_by_appearance
 from miscreen.tables.columns import NameIndex
 from miscreen.tables.source import TableSource
 
@@ -86,6 +86,12 @@ def read_target(name: str, raw: Floats, held: ColumnType, forced: int, spec: Scr
     if kind is None:
         most = min(spec.max_levels, len(values) // 2)
         kind = Kind.DISCRETE if count_levels(values, most) <= most else Kind.CONTINUOUS
+    rounded = held == ColumnType.INTEGER and np.abs(values).max() >= EXACT_INTEGERS
+    if rounded and (kind == Kind.DISCRETE or np.all(values == values[0])):
+        raise DataError(
+            f"the target {name!r} holds integers of 2^53 and more, which are rounded, so that classes may become one",
+            "Write them as text or as smaller numbers",
+        )
     if np.all(values == values[0]):
         what = "a single class" if kind == Kind.DISCRETE else f"the single value {values[0]:g}"
         raise DataError(

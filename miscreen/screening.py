@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from miscreen.errors import DataError
+from miscreen.errors import DataError, InputError
 from miscreen.estimators import estimator_class
 from miscreen.kernels._ahead import expect
 from miscreen.measures import further_measures
 from miscreen.model import (
+    EXACT_INTEGERS,
     Batch,
     ColumnType,
     FeatureBlock,
@@ -213,6 +214,8 @@ class Screen:
         index = NameIndex(source.names, source.label)
         spec = request.spec
         strata = request.inference.strata
+        if strata in request.targets:
+            raise InputError(f"the strata are a target, {strata!r}", "Name another column with --strata, or none")
         grouping = [] if strata is None else [index.one(strata, "the strata")]
         columns, target_columns, forced = choose_columns(
             source, index, request.targets, spec, request.features, request.exclude, grouping
@@ -414,6 +417,9 @@ class _Scorer:
         status[n < self._spec.min_samples] = Status.TOO_FEW_SAMPLES
         status[n == 0] = Status.ALL_MISSING
         status[types == ColumnType.UNSUPPORTED.value] = Status.UNSUPPORTED_TYPE
+        for i in np.flatnonzero((types == ColumnType.INTEGER.value) & (constant | (kinds == Kind.DISCRETE.value))):
+            if n[i] and np.nanmax(np.abs(values[i])) >= EXACT_INTEGERS:
+                status[i] = Status.ROUNDED_LEVELS
         nominal = types == ColumnType.TEXT.value
         for i in np.flatnonzero((kinds == Kind.DISCRETE.value) & (status == Status.OK.value)):
             if types[i] == ColumnType.BOOLEAN or (types[i] == ColumnType.INTEGER and forced[i] < 0):

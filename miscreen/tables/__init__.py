@@ -21,10 +21,21 @@ from miscreen.errors import DataError, InputError, ResourceError
 from miscreen.resources import Resources
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from miscreen.tables.columns import ColumnTest
     from miscreen.tables.delimited import ReadOptions
     from miscreen.tables.source import TableSource
 
 Progress = Callable[[str, int, int | None], None]
+
+
+def no_columns(names: Sequence[str]) -> NDArray[np.bool_]:
+    """The `ColumnTest` that means none of them."""
+    import numpy as np
+
+    return np.zeros(len(names), dtype=np.bool_)
 
 
 @dataclass(frozen=True)
@@ -43,8 +54,16 @@ class Opening:
         ``gzip`` or ``zstd``.
     size : int, optional
         Bytes of the file, when that is known.
+    owned : bool
+        Whether it is the table's to close; standard input belongs to whoever started us.
+    read : ReadOptions, optional
+        How delimited text is read.
+    resources : Resources
+    text_columns, ignored_columns : callables
+        See `open_table`.
     once : bool
         Whether each column is read once, neighbours together, so that text need not be kept parsed.
+    on_progress : callable, optional
     """
 
     file: BinaryIO
@@ -52,10 +71,11 @@ class Opening:
     suffix: str
     compression: str | None
     size: int | None
+    owned: bool
     read: ReadOptions | None
     resources: Resources
-    text_columns: Callable[[str], bool]
-    ignored_columns: Callable[[str], bool]
+    text_columns: ColumnTest
+    ignored_columns: ColumnTest
     once: bool
     on_progress: Progress | None
 
@@ -115,8 +135,8 @@ def open_table(
     resources: Resources,
     names: Sequence[str] | None = None,
     read: ReadOptions | None = None,
-    text_columns: Callable[[str], bool] = lambda name: False,
-    ignored_columns: Callable[[str], bool] = lambda name: False,
+    text_columns: ColumnTest = no_columns,
+    ignored_columns: ColumnTest = no_columns,
     once: bool = False,
     on_progress: Progress | None = None,
 ) -> TableSource:
@@ -133,9 +153,9 @@ def open_table(
     read : ReadOptions, optional
         How delimited text is read.
     text_columns : callable
-        Tells of a column's name whether delimited text is to be taken as labels even if it looks like numbers.
+        Tells of all columns' names which delimited text is to be taken as labels even if it looks like numbers.
     ignored_columns : callable
-        Tells of a column's name whether it will not be read, so that what is wrong with its cells is no error.
+        Tells of all columns' names which will not be read, so that what is wrong with their cells is no error.
     once : bool
         Promises that each column will be read once, and neighbours together: wide text is then parsed in parts.
     on_progress : callable, optional
@@ -161,12 +181,13 @@ def open_table(
         "ignored_columns": ignored_columns,
         "once": once,
         "on_progress": on_progress,
+        "owned": True,
     }
     if str(source) == "-":
         if sys.stdin is None or sys.stdin.isatty():
             found = "closed" if sys.stdin is None else "a terminal"
             raise InputError(f"standard input is {found}", "Pipe a table into the command, or name a file")
-        return _open_stream(sys.stdin.buffer, "standard input", "", settings)
+        return _open_stream(sys.stdin.buffer, "standard input", "", {**settings, "owned": False})
     paths = files_of(str(source))
     if len(paths) == 1:
         return _open_path(paths[0], settings)
@@ -177,7 +198,7 @@ def open_table(
     try:
         for path in paths:
             opened.append(_open_path(path, {**settings, "resources": share, "once": False}))  # noqa: PERF401  (closed on error)
-        return join_sources(opened, str(source))
+        return join_sources(opened, str(source), ignored_columns)
     except BaseException:
         for table in opened:
             table.close()
@@ -186,6 +207,8 @@ def open_table(
 
 def files_of(source: str) -> list[Path]:
     """The files meant by a path: itself, what a directory holds, or what a glob matches; in order of name."""
+    if not source:
+        raise InputError("the source is an empty text", "Name a file; a variable of the shell may not be set")
     path = Path(source)
     if path.is_dir():
         found = sorted(
@@ -254,19 +277,45 @@ def _open_path(path: Path, settings: dict[str, Any]) -> TableSource:
 
 
 def _open_stream(stream: BinaryIO, label: str, suffix: str, settings: dict[str, Any]) -> TableSource:
-    buffered = stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(stream)  # type: ignore[type-var]
-    head = buffered.peek(_SNIFF)[:_SNIFF]
-    return _dispatch(buffered, label, suffix, head, None, settings)
+    head = b""
+    while len(head) < _SNIFF and (more := stream.read1(_SNIFF - len(head))):  # type: ignore[attr-defined]
+        head += more
+    replayed: Any = io.BufferedReader(_Replayed(head, stream, settings["owned"]))
+    return _dispatch(replayed, label, suffix, head, None, settings)
+
+
+class _Replayed(io.RawIOBase):
+    """A pipe from its first byte again, once some were looked at: it may have handed them out a few at a time."""
+
+    def __init__(self, head: bytes, stream: BinaryIO, owned: bool) -> None:
+        self._head = head
+        self._stream = stream
+        self._owned = owned
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if not self._head:
+            found: int = self._stream.readinto1(buffer)  # type: ignore[attr-defined]
+            return found
+        some, self._head = self._head[: len(buffer)], self._head[len(buffer) :]
+        buffer[: len(some)] = some
+        return len(some)
+
+    def close(self) -> None:
+        super().close()
+        if self._owned:
+            self._stream.close()
 
 
 def _dispatch(
     file: BinaryIO, label: str, suffix: str, head: bytes, size: int | None, settings: dict[str, Any]
 ) -> TableSource:
-    if not head:
-        file.close()
-        raise DataError(f"{label} is empty", "Give a table with a header and at least one row")
-    compression = next((c for magic, c in COMPRESSIONS.items() if head.startswith(magic)), None)
     try:
+        if not head:
+            raise DataError(f"{label} is empty", "Give a table with a header and at least one row")
+        compression = next((c for magic, c in COMPRESSIONS.items() if head.startswith(magic)), None)
         chosen = _recognise(head, suffix, label, compressed=compression is not None)
         if settings["read"] is not None and not chosen.streams:
             raise InputError(
@@ -274,12 +323,16 @@ def _dispatch(
                 "Leave them out",
             )
         if size is None and not chosen.streams:
-            file = _spool(file, settings["resources"].scratch_dir)
+            piped, file = file, _spool(file, settings["resources"].scratch_dir)
+            if settings["owned"]:
+                piped.close()
+            settings = {**settings, "owned": True}
         module, _, function = chosen.opener.partition(":")
         opening = Opening(file=file, label=label, suffix=suffix, compression=compression, size=size, **settings)
         opened: TableSource = getattr(import_module(module), function)(opening)
     except BaseException:
-        file.close()
+        if settings["owned"]:
+            file.close()
         raise
     return opened
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from fnmatch import translate
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from miscreen.errors import InputError
+from miscreen.tables import no_columns
+
+_LONGEST = 60  # characters of a name that a message shows
+ColumnTest = Callable[[Sequence[str]], NDArray[np.bool_]]
+"""Tells which of a table's columns are meant, by their names: bool array of shape (n_columns,)."""
 
 
 def expand_patterns(patterns: str | Sequence[str]) -> list[str]:
@@ -29,15 +34,38 @@ def expand_patterns(patterns: str | Sequence[str]) -> list[str]:
                 f"cannot read the list of names {pattern[1:]!r}: {error}",
                 "Give a UTF-8 file with one name or glob a line",
             ) from error
-        expanded += [line for line in lines if line]
+        found = [line for line in lines if line]
+        if not found:
+            raise InputError(f"the list of names {pattern[1:]!r} is empty", "Give a file with one name or glob a line")
+        expanded += found
     return expanded
 
 
-def name_matcher(patterns: Sequence[str]) -> Callable[[str], bool]:
-    """A test of whether a name is, or matches, any of the patterns."""
-    exact = set(patterns)
-    globs = [re.compile(translate(p)).match for p in patterns if any(c in p for c in "*?[")]
-    return lambda name: name in exact or any(match(name) for match in globs)
+def is_named(chosen: Collection[str]) -> ColumnTest:
+    """A test of which of a table's names are among those chosen."""
+    exact = frozenset(chosen)
+    if not exact:
+        return no_columns
+    return lambda names: np.fromiter(map(exact.__contains__, names), np.bool_, len(names))
+
+
+def name_matcher(patterns: Sequence[str]) -> ColumnTest:
+    """A test of which of a table's names `NameIndex.many` finds for any of the patterns."""
+    exact, globs = is_named(patterns), [p for p in patterns if _is_glob(p)]
+
+    def test(names: Sequence[str]) -> NDArray[np.bool_]:
+        found = exact(names)
+        for glob in globs:
+            if glob not in names:
+                matches = re.compile(translate(glob)).match
+                found |= np.fromiter((matches(name) is not None for name in names), np.bool_, len(names))
+        return found
+
+    return test
+
+
+def _is_glob(pattern: str) -> bool:
+    return any(c in pattern for c in "*?[")
 
 
 class NameIndex:
@@ -83,7 +111,7 @@ class NameIndex:
             if exact is not None:
                 found.add(exact)
                 continue
-            if not any(c in pattern for c in "*?["):
+            if not _is_glob(pattern):
                 raise InputError(f"{self._label} has no column {pattern!r} for {role}", self._advice(pattern))
             matches = re.compile(translate(pattern)).match
             hits = [i for i, name in enumerate(self._names) if matches(name)]
@@ -98,6 +126,12 @@ class NameIndex:
         if not near and len(self._names) <= 20_000:  # comparing all of a wide table's names takes seconds
             near = difflib.get_close_matches(name, self._names, n=3)
         if near:
-            return f"Did you mean {' or '.join(repr(n) for n in near)}?"
-        shown = ", ".join(repr(n) for n in self._names[:5])
+            return f"Did you mean {' or '.join(_shown(n) for n in near)}?"
+        if len(self._names) == 1:
+            return f"It has one column, {_shown(self._names[0])}: if that is a whole line, give its --delimiter"
+        shown = ", ".join(_shown(n) for n in self._names[:5])
         return f"It has {len(self._names):,} columns: {shown}{', ...' if len(self._names) > 5 else ''}"
+
+
+def _shown(name: str) -> str:
+    return repr(name if len(name) <= _LONGEST else f"{name[: _LONGEST - 3]}...")

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from miscreen.errors import InputError
 from miscreen.resources import Resources
 from miscreen.tables import Progress, library_threads, open_table
+from miscreen.tables.columns import NameIndex, expand_patterns, name_matcher
 from miscreen.tables.write import Destination
 
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ def convert(
     *,
     format: str | None = None,
     force: bool = False,
+    exclude: Sequence[str] = (),
+    discrete: Sequence[str] = (),
     names: Sequence[str] | None = None,
     read: ReadOptions | None = None,
     threads: int | None = None,
@@ -40,6 +44,10 @@ def convert(
         Where to write; the extension names the format unless `format` does.
     force : bool
         Overwrite an existing file.
+    exclude : sequence of str
+        Names, globs or ``@file``: columns to leave out, whatever their cells hold.
+    discrete : sequence of str
+        Names, globs or ``@file``: columns of delimited text that may hold numbers and labels, and are text then.
     names, read, threads, memory, scratch_dir, on_progress
         As in `miscreen.rank`.
 
@@ -58,11 +66,20 @@ def convert(
     """
     destination = Destination(Path(path), format, force)
     resources = Resources.detect(threads, memory, scratch_dir)
+    left_out, as_text = expand_patterns(exclude), expand_patterns(discrete)
     with (
         library_threads(resources.threads),
-        open_table(source, resources=resources, names=names, read=read, on_progress=on_progress) as table,
-    ):
+        open_table(
+            source, resources=resources, names=names, read=read, text_columns=name_matcher(as_text),
+            ignored_columns=name_matcher(left_out), on_progress=on_progress,
+        ) as table,
+    ):  # fmt: skip
         from miscreen.tables.wide import assemble
 
-        wide = assemble(table, np.arange(len(table.names)), resources, on_progress)
+        index = NameIndex(table.names, table.label)
+        index.many(as_text, "--discrete")
+        kept = np.delete(np.arange(len(table.names)), index.many(left_out, "--exclude"))
+        if not len(kept):
+            raise InputError(f"no column of {table.label} is left to write", "Check --exclude")
+        wide = assemble(table, kept, resources, on_progress)
         destination.write(wide.table, None, wide.on_bytes)

@@ -15,7 +15,8 @@ from miscreen.errors import DataError, InputError, ResourceError
 from miscreen.kernels.delimited import MAX_TEXT
 from miscreen.model import ColumnType, Floats
 from miscreen.resources import Resources, format_bytes
-from miscreen.tables import Opening
+from miscreen.tables import Opening, no_columns
+from miscreen.tables.columns import ColumnTest
 from miscreen.tables.encoding import check_names
 from miscreen.tables.labels import Meaning, have_decimal_commas, interpret
 from miscreen.tables.loading import Loader
@@ -102,9 +103,9 @@ class DelimitedSource(TableSource):
     resources : Resources
         Three quarters of the memory hold the table (the rest of which goes to scratch space), one what is being read.
     text_columns : callable
-        Tells of a name whether its cells are labels even when the first is a number.
+        Tells of all names in which columns cells are labels even when the first is a number.
     ignored_columns : callable
-        Tells of a name whether nobody will read the column, so that text among its numbers is no error.
+        Tells of all names which columns nobody will read, so that text among their numbers is no error.
     on_progress : callable, optional
         Called with the bytes read and the bytes in all, or None.
     total_bytes : int, optional
@@ -151,8 +152,8 @@ class DelimitedSource(TableSource):
         label: str,
         options: ReadOptions,
         resources: Resources,
-        text_columns: Callable[[str], bool] = lambda name: False,
-        ignored_columns: Callable[[str], bool] = lambda name: False,
+        text_columns: ColumnTest = no_columns,
+        ignored_columns: ColumnTest = no_columns,
         on_progress: Callable[[int, int | None], None] | None = None,
         total_bytes: int | None = None,
         where: Callable[[], int] | None = None,
@@ -170,8 +171,7 @@ class DelimitedSource(TableSource):
 
         records = Records(stream, label, options.quote, block_bytes, min(share // 2, MAX_TEXT), report)
         self.names, first = read_header(records, options, share)
-        captured = np.fromiter(map(text_columns, self.names), np.bool_, len(self.names))
-        ignored = np.fromiter(map(ignored_columns, self.names), np.bool_, len(self.names))
+        captured, ignored = text_columns(self.names), ignored_columns(self.names)
         self._store = ColumnStore(len(self.names), resources.memory_bytes - share, resources.scratch_dir)
         try:
             loader = Loader(label, self.names, captured, ignored, (*NULL_TOKENS, *options.null_values), self._store)
@@ -279,7 +279,7 @@ def open_delimited(opening: Opening) -> TableSource:
                 return indexed
         return parse(opening, opening.file, options, opening.resources)
     finally:
-        if opening.size is not None:  # a file of ours; a pipe belongs to whoever handed it over
+        if opening.owned:
             opening.file.close()
 
 

@@ -21,6 +21,7 @@ from miscreen.errors import DataError, ResourceError
 from miscreen.kernels import delimited as kernels
 from miscreen.model import ColumnType, Floats
 from miscreen.tables import Opening
+from miscreen.tables.columns import is_named
 from miscreen.tables.delimited import (
     NULL_TOKENS,
     READING_SHARE,
@@ -383,11 +384,11 @@ def _index(opening: Opening, options: ReadOptions, size: int) -> IndexedSource |
 
     def read(text: BytesIO) -> TableSource:
         plain = replace(options, delimiter=chr(records.delimiter), header=True)
-        asked = opening.text_columns, opening.ignored_columns
-        return DelimitedSource(text, opening.label, plain, opening.resources, *asked)
+        return DelimitedSource(text, opening.label, plain, opening.resources, is_captured, is_ignored)
 
     try:
-        captured = np.fromiter(map(opening.text_columns, names), np.bool_, len(names))
+        captured, ignored = opening.text_columns(names), opening.ignored_columns(names)
+        is_captured, is_ignored = (is_named([names[i] for i in np.flatnonzero(some)]) for some in (captured, ignored))
         text = np.flatnonzero(captured | source.looks_like_text())
         if len(text) <= MOST_TEXT and source.take_text(text, read):
             return source

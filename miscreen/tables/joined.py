@@ -12,14 +12,16 @@ from numpy.typing import NDArray
 
 from miscreen.errors import DataError
 from miscreen.model import ColumnType
+from miscreen.tables import no_columns
+from miscreen.tables.columns import ColumnTest
 from miscreen.tables.encoding import encode
 from miscreen.tables.source import TableSource
 
 _LOG = logging.getLogger("miscreen")
 
 
-def join_sources(sources: Sequence[TableSource], label: str) -> TableSource:
-    """Join files by what they share.
+def join_sources(sources: Sequence[TableSource], label: str, ignored_columns: ColumnTest = no_columns) -> TableSource:
+    """Join files by what they share; of columns that nobody will read, the types do not matter.
 
     Files with the same columns (in any order) are stacked in the order given. Files with the same number of
     rows are set side by side; a column that several have, such as an identifier, must be the same in all, row by
@@ -33,7 +35,7 @@ def join_sources(sources: Sequence[TableSource], label: str) -> TableSource:
     first = sources[0]
     if all(len(s.names) == len(first.names) and set(s.names) == set(first.names) for s in sources[1:]):
         _LOG.info("%s: %d files with the same columns, taken one below the other", label, len(sources))
-        return StackedSource(sources, label)
+        return StackedSource(sources, label, ignored_columns)
     for other in sources[1:]:
         if other.n_samples != first.n_samples:
             raise DataError(
@@ -49,7 +51,7 @@ def join_sources(sources: Sequence[TableSource], label: str) -> TableSource:
 class StackedSource(TableSource):
     """Files with the same columns, one below the other."""
 
-    def __init__(self, sources: Sequence[TableSource], label: str) -> None:
+    def __init__(self, sources: Sequence[TableSource], label: str, ignored_columns: ColumnTest = no_columns) -> None:
         self.label = label
         self._sources = sources
         first = sources[0]
@@ -61,20 +63,34 @@ class StackedSource(TableSource):
         self.types = first.types.copy()
         position = {name: i for i, name in enumerate(self.names)}
         self._columns: list[NDArray[np.intp]] = []
+        ignored = ignored_columns(self.names)
         for source in sources:
             where = np.empty(len(self.names), dtype=np.intp)
             where[[position[name] for name in source.names]] = np.arange(len(self.names))
             self._columns.append(where)
             types = source.types[where]
-            numbers = {int(ColumnType.FLOAT), int(ColumnType.INTEGER)}
-            for i in np.flatnonzero(types != self.types).tolist():
-                if {int(types[i]), int(self.types[i])} != numbers:
-                    found, expected = ColumnType(types[i]).label, ColumnType(self.types[i]).label
-                    raise DataError(
-                        f"column {self.names[i]!r} is {found} in {source.label} but {expected} in {first.label}",
-                        "Give the column the same type in every file",
-                    )
-                self.types[i] = ColumnType.FLOAT
+            for i in np.flatnonzero((types != self.types) & ~ignored).tolist():
+                self.types[i] = self._common_type(i, int(types[i]), source)
+
+    def _common_type(self, column: int, found: int, source: TableSource) -> int:
+        """The type of a column that has another one in a further file; `DataError` when there is none."""
+        expected = int(self.types[column])
+        if {found, expected} == {int(ColumnType.FLOAT), int(ColumnType.INTEGER)}:
+            return int(ColumnType.FLOAT)
+        before = self._sources[: len(self._columns) - 1]
+        if expected == ColumnType.FLOAT and all(self._is_missing(column, number) for number in range(len(before))):
+            return found  # cells that are all missing have no type
+        if found == ColumnType.FLOAT and self._is_missing(column, len(before)):
+            return expected
+        names = ColumnType(found).label, ColumnType(expected).label
+        raise DataError(
+            f"column {self.names[column]!r} is {names[0]} in {source.label} but {names[1]} in {self._sources[0].label}",
+            f"Give the column the same type in every file, or leave it out: --exclude {self.names[column]!r}",
+        )
+
+    def _is_missing(self, column: int, number: int) -> bool:
+        """Whether a column has no value in one of the files."""
+        return bool(np.isnan(self._sources[number].values(self._columns[number][[column]])).all())
 
     def values(self, columns: NDArray[np.intp]) -> NDArray[Any]:
         """See `TableSource.values`."""
@@ -92,7 +108,18 @@ class StackedSource(TableSource):
         """See `TableSource.table`."""
         pairs = zip(self._sources, self._columns, strict=True)
         tables = [source.table(where[columns]) for source, where in pairs]
-        return pa.concat_tables(tables, promote_options="permissive").unify_dictionaries()
+        text = np.flatnonzero(self.types[columns] == ColumnType.TEXT).tolist()
+        for i in text:
+            if len({table.schema.field(i).type for table in tables}) > 1:  # such as text and categories
+                kind = pa.large_string()
+                tables = [t.set_column(i, t.schema.names[i], t.column(i).cast(kind)) for t in tables]
+        try:
+            return pa.concat_tables(tables, promote_options="permissive").unify_dictionaries()
+        except pa.ArrowException as error:  # such as times with and without a zone
+            raise DataError(
+                f"the files of {self.label} cannot be put into one table: {error}",
+                "Give each column the same type in every file",
+            ) from error
 
     def close(self) -> None:
         """See `TableSource.close`."""

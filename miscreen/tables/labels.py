@@ -12,16 +12,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from miscreen.model import ColumnType, Floats
+from miscreen.model import EXACT_INTEGERS, ColumnType, Floats
 
 DECIMAL_COMMA = re.compile(r"[ \t]*[+-]?\d+(,\d+)?(?:e[+-]?\d+)?[ \t]*", re.ASCII | re.IGNORECASE)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-_TIME = re.compile(r"(?:[01]\d|2[0-3]):\d\d(:\d\d(\.\d{1,6})?)?", re.ASCII)
-_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ](?:[01]\d|2[0-3]):\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d(:?\d\d)?)?", re.ASCII)
+_TIME = re.compile(r"(?:[01]\d|2[0-3]):\d\d(:\d\d(\.\d{1,6}0{0,3})?)?", re.ASCII)
+_MOMENT = re.compile(rf"{_DATE.pattern}[T ]{_TIME.pattern}(Z|[+-]\d\d(:?\d\d)?)?", re.ASCII)
 _NUMBER = re.compile(
     r"[ \t]*([+-]?(?:(\d+)|(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|inf(?:inity)?))[ \t]*", re.ASCII | re.IGNORECASE
 )
-_LARGEST_INTEGER = 2**53
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TICK = timedelta(microseconds=1)
 
@@ -41,7 +40,7 @@ def read_number(text: str) -> tuple[float, bool] | None:
         return None
     literal, digits = match.groups()
     significant = digits.lstrip("0") if digits else ""
-    integer = digits is not None and len(significant) <= 16 and int(significant or 0) <= _LARGEST_INTEGER
+    integer = digits is not None and len(significant) <= 16 and int(significant or 0) <= EXACT_INTEGERS
     return float(literal), integer
 
 
@@ -91,12 +90,13 @@ def interpret(labels: list[str], *, numbers: bool) -> Meaning:
     labels : list of str
         Distinct, none missing.
     numbers : bool
-        Whether they may be numbers; else a label that looks like one is a label.
+        Whether they may be numbers, integers below 2^53; else a label that looks like one is a label.
 
     Notes
     -----
     Dates are ``YYYY-MM-DD``; dates with a time may have an offset, and are UTC without; times are ``HH:MM``
-    with or without seconds. Microseconds are the finest. Cost: O(labels), and little for the first misfit.
+    with or without seconds. Microseconds are the finest; zeros may follow. Cost: O(labels), and little for
+    the first misfit.
 
     Examples
     --------
@@ -110,7 +110,7 @@ def interpret(labels: list[str], *, numbers: bool) -> Meaning:
     if all(label.lower() in ("true", "false") for label in labels):
         truth = np.array([label.lower() == "true" for label in labels])
         return Meaning(ColumnType.BOOLEAN, truth.astype(np.float64), truth, pa.bool_())
-    if numbers and (found := _each(labels, read_number)):
+    if numbers and (found := _each(labels, read_number)) and not any(map(_is_rounded, labels, found)):
         values = np.array([value for value, _ in found])
         if all(integer for _, integer in found):
             return Meaning(ColumnType.INTEGER, values, values.astype(np.int64), pa.int64())
@@ -126,6 +126,11 @@ def interpret(labels: list[str], *, numbers: bool) -> Meaning:
         aware = [moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC) for moment in moments]
         return _ticks([moment - _EPOCH for moment in aware], pa.timestamp("us", zone))
     return Meaning(ColumnType.TEXT, None, labels, pa.string())
+
+
+def _is_rounded(label: str, number: tuple[float, bool]) -> bool:
+    """Whether a label is an integer that a double may not hold, so that others would be the same number."""
+    return abs(number[0]) >= EXACT_INTEGERS and label.strip().lstrip("+-").isdigit()
 
 
 def _ticks(since: list[timedelta], arrow_type: pa.DataType) -> Meaning:

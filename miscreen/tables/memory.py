@@ -44,7 +44,7 @@ class MatrixSource(TableSource):
         self.label = label
         self.n_samples, n_columns = matrix.shape
         self.names = list(names)
-        self._matrix = matrix
+        self._matrix = matrix.astype(matrix.dtype.newbyteorder("="), copy=False)  # the only one that Arrow has
         kind = matrix.dtype.kind
         code = {
             "f": ColumnType.FLOAT,
@@ -99,7 +99,7 @@ def open_object(data: Any, names: Sequence[str] | None) -> TableSource:
     try:
         if isinstance(data, pa.RecordBatch):
             return ArrowTableSource(pa.Table.from_batches([data]))
-        if type(data).__module__.partition(".")[0] == "pandas":  # the index is no feature
+        if type(data).__module__.partition(".")[0] == "pandas" and hasattr(data, "columns"):  # the index is no feature
             return ArrowTableSource(pa.Table.from_pandas(data, preserve_index=False))
         if isinstance(data, pa.Table):
             return ArrowTableSource(data)

@@ -292,7 +292,8 @@ class Records:
         except csv.Error as error:
             raise DataError(
                 f"{self.label}, line {self.line}: the header cannot be taken apart: {error}",
-                "A quote inside a quoted name must be doubled",
+                "A quote inside a quoted name must be doubled; if cells are separated by something else, such as "
+                "spaces, say so: --delimiter ' '",
             ) from error
 
 

@@ -53,7 +53,11 @@ def _json(table: Any, file: BinaryIO) -> None:
 def _pieces(table: Any) -> Iterator[tuple[int, Any]]:
     """Rows as Polars tables that make text in memory: our own writes tell a full disk from other errors."""
     import polars as pl
+    import pyarrow as pa
 
+    for field in table.schema:
+        if pa.types.is_decimal256(field.type):  # Polars would panic, and say so on standard error
+            raise pa.ArrowNotImplementedError(f"column {field.name!r} is of type {field.type}")
     rows = max(1, _PIECE_BYTES * max(1, len(table)) // max(1, table.nbytes))
     names = table.column_names
     cut = any("\0" in name for name in names)  # by Arrow's C interface, whose names end at a zero byte
@@ -122,7 +126,7 @@ def check_output(path: Path, force: bool, *beside: Path) -> None:
     """`InputError` when a file and what lies beside it cannot be written there."""
     if path.exists() and not path.is_file():
         what = "a directory" if path.is_dir() else "no regular file"
-        hint = "Name a file in it" if path.is_dir() else "Leave out the output file: data go to standard output"
+        hint = "Name a file in it" if path.is_dir() else "Name a file, or leave it out: data go to standard output"
         raise InputError(f"the output {str(path)!r} is {what}", hint)
     parent = (path.resolve() if path.is_symlink() else path).parent
     if not parent.is_dir():
@@ -238,7 +242,7 @@ def write_stream(
         name = next(n for n, w in WRITERS.items() if w is writer)
         raise DataError(
             f"the table cannot be written as {name}: {str(error).splitlines()[0]}",
-            "Write Parquet or Arrow, or leave those columns out",
+            "Write Parquet or Arrow, or leave those columns out (convert --exclude)",
         ) from error
 
 
