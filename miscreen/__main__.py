@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import os
 import sys
 
@@ -44,6 +45,13 @@ def _catch_signals() -> None:
             signal.signal(number, _end)
 
 
+def _buffer_output() -> None:
+    """Where PYTHONUNBUFFERED is set, have standard output write all of what it is given, or fail."""
+    raw = getattr(sys.stdout, "buffer", None)
+    if isinstance(raw, io.RawIOBase):  # which writes as much as a full disk or pipe takes, and tells
+        sys.stdout = io.TextIOWrapper(io.BufferedWriter(raw), sys.stdout.encoding, sys.stdout.errors)
+
+
 def main() -> NoReturn:
     """Run the command line and end the process with its exit code; signals end it with 128 and their number.
 
@@ -56,6 +64,7 @@ def main() -> NoReturn:
         _end(_INTERRUPT, None)
     from miscreen.cli import main as run
 
+    _buffer_output()
     code = run()
     for stream in (sys.stdout, sys.stderr):
         try:

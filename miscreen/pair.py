@@ -66,6 +66,8 @@ def mutual_info(
 
     from miscreen.screening import rank
 
+    if screening.get("mi") is False:
+        raise InputError("mi=False leaves out what is asked for", "Leave it out")
     kinds = [kind.label for kind in Kind]
     if x_kind not in (None, *kinds):
         raise InputError(f"there is no kind {x_kind!r}", f"Choose {' or '.join(kinds)}")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from miscreen.errors import DataError, InputError
+from miscreen.errors import DataError, InputError, whole_number
 from miscreen.model import Floats, Kind, Status
 from miscreen.result import Result
 
@@ -257,9 +257,10 @@ class Ranking(Result):
         return self._keep(pc.equal(self._table.column("status"), _scalar(Status.OK.label)))
 
     def top(self, k: int) -> Ranking:
-        """The best `k` features of each target."""
+        """The best `k` features of each target; `InputError` when `k` is no whole number, or below 0."""
         import pyarrow.compute as pc
 
+        k = whole_number("k", k, 0)
         return self._keep(pc.less_equal(self._table.column("rank"), _scalar(min(k, len(self)))))
 
     def above(self, min_mi: float) -> Ranking:

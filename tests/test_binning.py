@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import naive
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+import miscreen
 from miscreen.errors import InputError
 from miscreen.estimators.binning import RULES, Binning, BinningOptions
 from miscreen.kernels import bin_rules
@@ -301,3 +305,14 @@ def test_the_message_says_what_was_found_and_what_may_be_given():
         BinningOptions(bins=8.0)
     assert refused.value.message == "bins is 8.0"
     assert refused.value.hint.startswith("Give a whole number from 2 to 1024, or birge-rozenholc, ")
+
+
+def test_values_too_close_to_be_told_apart_where_the_target_is_present() -> None:
+    """The scale is that of the whole column, of which the target leaves the smallest values alone."""
+    y = np.full(400, np.nan)
+    y[:200] = np.arange(200)
+    x = np.ones(400)
+    x[:200] = np.arange(200) * 5e-324
+    table = pl.DataFrame({"x": x, "y": y})
+    found = [miscreen.rank(t, "y", "bin", bins=8).to_polars()["mi_nats"][0] for t in (table, table.head(200))]
+    assert found[0] == found[1] == pytest.approx(math.log(8), abs=0.2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 import inspect
 import io
 import json
@@ -17,6 +18,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import miscreen
@@ -193,10 +197,14 @@ NOT_CHOSEN: dict[str, Any] = {
 
 
 def test_select_passes_its_options(monkeypatch: pytest.MonkeyPatch) -> None:
-    library = Library(monkeypatch, "select", SimpleNamespace(names=["b", "a"]))
-    assert call("select t -t y --top 5 --min-mi 0.02 --keep id --keep y --method bin --bins 4 --names") == 0
-    own = NOT_CHOSEN | {"top": 5, "min_mi": 0.02, "keep": ("id", "y")}
-    assert library.calls == [(("t", "y"), READING | LIMITS | own | {"method": "bin", "bins": 4})]
+    written = SimpleNamespace(names=["b", "a"], write_to=lambda stream, format: None)
+    library = Library(monkeypatch, "select", written)
+    assert call("select t -t y --top 5 --min-mi 0.02 --method bin --bins 4 --names") == 0
+    assert call("select t -t y --top 5 --keep id --keep y --format csv") == 0
+    assert library.calls == [
+        (("t", "y"), READING | LIMITS | NOT_CHOSEN | {"top": 5, "min_mi": 0.02, "method": "bin", "bins": 4}),
+        (("t", "y"), READING | LIMITS | NOT_CHOSEN | {"top": 5, "keep": ("id", "y")}),
+    ]
 
 
 def test_select_passes_how_to_choose(monkeypatch: pytest.MonkeyPatch, capfdbinary: Any) -> None:
@@ -239,14 +247,15 @@ def test_select_takes_a_ranking_without_a_target(monkeypatch: pytest.MonkeyPatch
 
 def test_describe_and_convert_pass_their_options(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     described = Library(monkeypatch, "describe", DataError("enough"))
-    assert call("describe t --target y --null NA --threads 1") == 1
-    options = miscreen.ReadOptions(null_values=("NA",))
-    assert described.calls == [(("t",), LIMITS | {"target": "y", "read": options, "threads": 1})]
+    assert call("describe t --target y --null NA --threads 1 --exclude a --discrete b") == 1
+    own = {"target": "y", "read": miscreen.ReadOptions(null_values=("NA",)), "threads": 1}
+    columns = {"exclude": ["a"], "discrete": ["b"]}
+    assert described.calls == [(("t",), LIMITS | own | columns)]
     converted = Library(monkeypatch, "convert", None)
     output = str(tmp_path / "u.bin")
-    assert main(["convert", "t", output, "--format", "arrow", "--force"]) == 0
+    assert main(["convert", "t", output, "--format", "arrow", "--force", "--exclude", "a", "--discrete", "b"]) == 0
     own = {"format": "arrow", "force": True, "read": None}
-    assert converted.calls == [(("t", output), LIMITS | own)]
+    assert converted.calls == [(("t", output), LIMITS | own | columns)]
 
 
 # ---- what is written ---------------------------------------------------------------------------------------
@@ -454,6 +463,7 @@ def test_the_first_run_says_that_it_compiles(
     monkeypatch.setattr(Running, "prepare_kernels", PREPARE_KERNELS)
     monkeypatch.setattr(_ahead, "start", lambda users, processes: None)
     monkeypatch.setattr(_cache, "CACHE_DIR", tmp_path)
+    monkeypatch.delenv("MISCREEN_CACHE_DIR", raising=False)
     Library(monkeypatch, verb, DataError("enough"))
     line = {"rank": "rank t -t y", "select": "select t -t y --top 1 --names"}.get(verb, f"{verb} t")
     assert call(line) == 1
@@ -839,9 +849,28 @@ def test_a_reader_that_leaves_is_no_error() -> None:
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-def test_closed_streams_are_no_error() -> None:
-    command = f"{shlex.quote(sys.executable)} -m miscreen --version >&- 2>&-"
-    assert subprocess.run(["sh", "-c", command], check=False).returncode == 0
+def test_only_a_result_needs_its_stream(tmp_path: Path) -> None:
+    command = f"{shlex.quote(sys.executable)} -m miscreen"
+    rank = f"{command} rank {shlex.quote(str(SAMPLES / 'pbmc.parquet'))} -t phase -m pearson"
+
+    def code(line: str) -> int:
+        return subprocess.run(["sh", "-c", line], check=False, stderr=subprocess.DEVNULL).returncode
+
+    assert code(f"{command} --version >&- 2>&-") == 1
+    assert code(f"{rank} >&-") == 1
+    assert code(f"{rank} -o {tmp_path}/closed.csv >&- 2>&-") == 0
+    assert code(f"{rank} -o {tmp_path}/full.csv 2>/dev/full") == 0
+    assert code(f"{command} describe - <&-") == 2
+    assert (tmp_path / "closed.csv").read_bytes() == (tmp_path / "full.csv").read_bytes()
+
+
+@pytest.mark.parametrize("format", ["csv", "tsv"])
+def test_unbuffered_output_is_whole_or_an_error(tmp_path: Path, format: str) -> None:
+    ranked = tmp_path / "ranked"
+    rank = f"{shlex.quote(sys.executable)} -m miscreen rank {SAMPLES}/pbmc.parquet -t phase -m pearson -q"
+    line = f"ulimit -f 8; {rank} --format {format} > {ranked}"
+    done = subprocess.run(["sh", "-c", line], check=False, env=os.environ | {"PYTHONUNBUFFERED": "1"})
+    assert done.returncode == 1
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
@@ -885,3 +914,96 @@ def test_how_files_are_joined_is_told(tmp_path: Path) -> None:
     assert f"note: {tmp_path}: 2 files with the same rows, taken side by side\n".encode() in done.stderr
     assert len(done.stdout.splitlines()) == 4
     assert run(*arguments, "--quiet", stdout=subprocess.PIPE).stderr == b""
+
+
+def test_the_table_is_not_overwritten_by_its_result(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = tmp_path / "table.csv"
+    table.write_bytes((SAMPLES / "pbmc.csv").read_bytes())
+    before = table.read_bytes()
+    for verb in (["rank", "-m", "pearson"], ["select", "--top", "3", "-m", "pearson"], ["evaluate"]):
+        for source in (str(table), str(tmp_path)):
+            assert main([verb[0], source, "-t", "phase", *verb[1:], "-o", str(table), "--force"]) == 2
+            assert "is the table itself" in capsys.readouterr().err
+    assert table.read_bytes() == before
+
+
+def test_a_ranking_comes_by_a_pipe() -> None:
+    table = str(SAMPLES / "pbmc.parquet")
+    rank = f"{shlex.quote(sys.executable)} -m miscreen rank {table} -t phase -m pearson -q"
+    select = f"{shlex.quote(sys.executable)} -m miscreen select {table} --top 3 --names --ranking"
+    found = [
+        subprocess.run(["sh", "-c", f"{rank} --format {form} | {select} -"], stdout=subprocess.PIPE, check=True).stdout
+        for form in ("csv", "tsv", "parquet", "arrow", "json", "ndjson")
+    ]
+    assert len(found[0].splitlines()) == 3
+    assert len(set(found)) == 1
+
+
+def test_numbers_and_labels_in_one_column_can_be_converted(tmp_path: Path) -> None:
+    table = tmp_path / "mixed.csv"
+    table.write_text("y,batch,note\n" + "".join(f"{i}.5,{i % 3},{i}\n" for i in range(30)) + "1.5,x,none at all\n")
+    output = tmp_path / "mixed.parquet"
+    assert main(["convert", str(table), str(output)]) == 1
+    assert main(["convert", str(table), str(output), "--discrete", "batch", "--exclude", "no*"]) == 0
+    found = pl.read_parquet(output)
+    assert found.columns == ["y", "batch"]
+    assert found["batch"].to_list()[-2:] == ["2", "x"]
+    assert main(["convert", str(table), str(tmp_path / "none.parquet"), "--exclude", "*"]) == 2
+
+
+def test_description_of_columns_without_values(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"y": [float(i) for i in range(40)], "l": [[1]] * 40, "c": [7] * 40}), table)
+    assert main(["describe", str(table), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["n_missing"], found["n_columns_missing"], found["n_constant"]) == (0, 0, 1)
+    assert main(["describe", str(table), "--json", "--exclude", "l", "--discrete", "c", "-t", "y"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["n_columns"], found["kinds"]) == (2, {"continuous": 1, "discrete": 1})
+    assert main(["describe", str(table), "-t", "y", "-t", "c"]) == 2
+
+
+def test_times_and_wide_decimals_as_text(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    seconds = pl.Series([i * 10**9 for i in range(40)]).cast(pl.Time)
+    pl.DataFrame({"y": [i * 7 % 40 + 0.5 for i in range(40)], "t": seconds}).write_parquet(tmp_path / "t.parquet")
+    assert main(["convert", str(tmp_path / "t.parquet"), str(tmp_path / "t.csv"), "-q"]) == 0
+    capfd.readouterr()
+    ranked = []
+    for ending in ("parquet", "csv"):
+        assert main(["rank", str(tmp_path / f"t.{ending}"), "-t", "y", "-m", "pearson", "-q"]) == 0
+        ranked.append(capfd.readouterr().out)
+    assert ranked[0] == ranked[1]
+    assert "ok" in ranked[0]
+    wide = pa.table({"d": pa.array([decimal.Decimal(1)] * 2, pa.decimal256(40, 4))})
+    pq.write_table(wide, tmp_path / "d.parquet")
+    assert main(["convert", str(tmp_path / "d.parquet"), str(tmp_path / "d.csv"), "-q"]) == 1
+    told = capfd.readouterr().err
+    assert "column 'd' is of type decimal256(40, 4)" in told
+    assert "panic" not in told
+
+
+@pytest.mark.parametrize(
+    "arguments, told",
+    [
+        (["slurm", "TABLE", "-t", "y", "--shards", "2", "--bins", "4"], "method 'auto' has no option 'bins'"),
+        (["select", "TABLE", "-t", "phase", "--top", "2", "--names", "--format", "json"], "Give --names alone"),
+        (["select", "TABLE", "-t", "phase", "--top", "2", "--steps", "--keep", "cell"], "--keep has no effect"),
+        (["rank", "", "-t", "y"], "the source is an empty text"),
+    ],
+)
+def test_options_that_lead_nowhere(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    given = [str(SAMPLES / "pbmc.parquet") if word == "TABLE" else word for word in arguments]
+    assert main(given) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_a_table_of_one_column_may_have_another_delimiter(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = tmp_path / "t.txt"
+    table.write_text(" ".join(f"g{i}" for i in range(2000)) + "\n" + (" ".join("1" * 2000) + "\n") * 12)
+    assert main(["rank", str(table), "-t", "g1"]) == 2
+    told = capsys.readouterr().err
+    assert "give its --delimiter" in told
+    assert len(told) < 500
+    table.write_text('"a" "b"\n"r1" 1 2\n')
+    assert main(["rank", str(table), "-t", "a"]) == 1
+    assert "--delimiter ' '" in capsys.readouterr().err

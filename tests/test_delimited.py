@@ -19,6 +19,7 @@ from miscreen.errors import DataError, InputError, MiscreenError, ResourceError
 from miscreen.model import ColumnType
 from miscreen.resources import Resources
 from miscreen.tables import open_table
+from miscreen.tables.columns import is_named
 from miscreen.tables.delimited import DelimitedSource, ReadOptions
 
 MEMORY = 64 << 20
@@ -29,7 +30,7 @@ def read(text, folder, *, threads=2, memory=MEMORY, block_bytes=None, captured=(
     data = text.encode() if isinstance(text, str) else text
     resources = Resources(threads, memory, folder)
     return DelimitedSource(
-        io.BytesIO(data), "t.csv", ReadOptions(**options), resources, captured.__contains__, block_bytes=block_bytes
+        io.BytesIO(data), "t.csv", ReadOptions(**options), resources, is_named(captured), block_bytes=block_bytes
     )
 
 
@@ -348,7 +349,7 @@ def test_types(cells, expected, tmp_path):
         (["1", "2.5", "0x1"], ("text", ["1", "2.5", "0x1"])),
         (["1", "1.0", " 2.5 ", "inf"], ("float", [1.0, 1.0, 2.5, float("inf")])),
         (["NA"], ("float", [None])),
-        (["9007199254740993"], ("float", [2.0**53])),
+        (["9007199254740993"], ("text", ["9007199254740993"])),
     ],
 )
 def test_columns_taken_as_labels(cells, expected, tmp_path):

@@ -399,3 +399,8 @@ sys.exit(main(["evaluate", "t.csv", "-t", "y", "--quiet", *{arguments}]))
     )  # fmt: skip
     assert done.returncode == 2, done.stderr
     assert hint in done.stderr
+
+
+def test_one_target_at_a_time() -> None:
+    code = main(["evaluate", "data/samples/pbmc.csv", "-t", "phase", "-t", "cell_type"])
+    assert code == 2

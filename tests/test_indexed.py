@@ -14,6 +14,7 @@ from miscreen.kernels import delimited as kernels
 from miscreen.model import ColumnType
 from miscreen.resources import Resources
 from miscreen.tables import indexed, open_table
+from miscreen.tables.columns import is_named
 from miscreen.tables.delimited import DelimitedSource, ReadOptions
 from miscreen.tables.indexed import IndexedSource
 
@@ -48,8 +49,8 @@ def opened(path, *, once, captured=(), ignored=(), threads=2, memory=64 << 20, *
         path,
         resources=Resources(threads, memory, path.parent),
         read=ReadOptions(**options),
-        text_columns=set(captured).__contains__,
-        ignored_columns=set(ignored).__contains__,
+        text_columns=is_named(captured),
+        ignored_columns=is_named(ignored),
         once=once,
     )
 

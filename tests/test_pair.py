@@ -58,3 +58,8 @@ def test_what_is_no_pair_is_refused() -> None:
 def test_a_typed_script_runs() -> None:
     runpy.run_path(str(Path(__file__).parent / "typed_use.py"))
     assert (Path(miscreen.__file__).parent / "py.typed").is_file()
+
+
+def test_information_that_is_not_to_be_found_is_refused() -> None:
+    with pytest.raises(InputError, match="mi=False"):
+        miscreen.mutual_info([1.0, 2.0], [1.0, 2.0], mi=False)

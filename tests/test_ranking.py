@@ -147,3 +147,52 @@ def test_public_names_are_all_there() -> None:
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = miscreen.nothing
     assert isinstance(ranking().to_arrow(), pa.Table)
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "parquet", "json"])
+def test_a_ranking_is_read_in_the_order_of_its_ranks(ending: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    table = pl.DataFrame({name: rng.standard_normal(30) for name in "abcdyz"})
+    ranking = miscreen.rank(table, ["y", "z"], "pearson")
+    shuffled = ranking.to_polars().sample(fraction=1.0, shuffle=True, seed=1)
+    path = tmp_path / f"ranked.{ending}"
+    Ranking(shuffled.to_arrow(), {}).write(path)
+    read = Ranking.read(path)
+    for target in ("y", "z"):
+        assert read.for_target(target).names == ranking.for_target(target).names
+
+
+def test_metadata_are_those_of_the_very_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "miscreen")
+    rng = np.random.default_rng(3)
+    table = pl.DataFrame({name: rng.standard_normal(30) for name in "abcyz"})
+    ranking = miscreen.rank(table, "y", "pearson")
+    path = tmp_path / "ranked.csv"
+    ranking.write(path)
+    assert Ranking.read(path).metadata == ranking.metadata
+    with path.open("wb") as file:
+        miscreen.rank(table, "z", "pearson").write_to(file)
+    assert Ranking.read(path).metadata == {}
+    assert "was written with another ranked.csv" in caplog.text
+    path.unlink()
+    ranking.write(path)  # in place of metadata that belong to nothing
+    assert Ranking.read(path).metadata == ranking.metadata
+    path.with_name("other.csv.meta.json").write_text("{}")
+    with pytest.raises(InputError, match="exists already"):
+        ranking.write(tmp_path / "other.csv")
+    path.with_name("ranked.csv.meta.json").write_text("null")
+    assert Ranking.read(path).metadata == {}
+
+
+def test_rows_of_no_feature_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "ranked.csv"
+    path.write_text("rank,feature,score,status\n1,,0.5,ok\n")
+    with pytest.raises(DataError, match="a row has no feature"):
+        Ranking.read(path)
+
+
+def test_no_fewer_than_no_features() -> None:
+    ranking = miscreen.rank(np.random.default_rng(0).standard_normal((20, 3)), "y", "pearson", names=["a", "b", "y"])
+    assert len(ranking.top(0)) == 0
+    with pytest.raises(InputError, match="k must be a whole number of at least 0, not -1"):
+        ranking.top(-1)

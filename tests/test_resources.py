@@ -15,7 +15,16 @@ import pytest
 from miscreen import limits, rank_shard
 from miscreen.errors import InputError, ResourceError
 from miscreen.limits import Limit, Limits, control_group_files, least, positive
-from miscreen.resources import FLOOR_BYTES, MAPPED_BYTES, MAPPED_PER_THREAD, MIB, Resources
+from miscreen.resources import (
+    FLOOR_BYTES,
+    MAPPED_BYTES,
+    MAPPED_PER_THREAD,
+    MIB,
+    Resources,
+    enough_memory,
+    parse_bytes,
+    plan_blocks,
+)
 
 SAMPLE = Path(__file__).parents[1] / "data" / "samples" / "pbmc.parquet"
 VARIABLES = ("SLURM_", "PBS_", "NCPUS", "LSB_", "NSLOTS", "NUMBA_NUM_THREADS", "OMP_", "MISCREEN_", "OPENBLAS_", "MKL_")
@@ -296,3 +305,15 @@ def test_every_pool_is_held_to_the_threads_of_the_run(threads: int, tmp_path: Pa
     pools = json.loads(done.stdout)
     assert len(pools) >= 5
     assert max(pools.values()) == threads, pools  # BLAS takes no more than there are processors
+
+
+@pytest.mark.parametrize("size", [1, 1024, 1025, 1_100_000_000, 2**30, 2**30 + 1, 123_456_789, 10**14])
+def test_the_memory_that_is_asked_for_is_enough(size: int) -> None:
+    assert size <= parse_bytes(enough_memory(size)) <= 1.1 * size + 1024
+
+
+def test_a_block_fits_into_what_the_error_asks_for() -> None:
+    with pytest.raises(ResourceError) as refused:
+        plan_blocks(5, 40_000_000, 8, 10**9)
+    asked = refused.value.hint.removeprefix("Give at least --memory ")
+    assert plan_blocks(5, 40_000_000, 8, parse_bytes(asked)).block_features == 1

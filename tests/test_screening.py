@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import os
 import threading
 from pathlib import Path
@@ -19,6 +20,7 @@ from miscreen import pipeline, screening
 from miscreen.errors import DataError, InputError, ResourceError
 from miscreen.estimators import ESTIMATORS
 from miscreen.model import Batch, Scores
+from miscreen.tables.memory import ArrowTableSource
 
 METHOD = "correlation"  # the stand-in of conftest.py
 pytestmark = pytest.mark.usefixtures("correlation")
@@ -276,7 +278,7 @@ class TestBadRequests:
             (InputError, "no feature is left", "--exclude", {"features": ["near"], "exclude": ["*"]}),
             (InputError, "both discrete and continuous", "one", {"discrete": ["near"], "continuous": ["near"]}),
             (InputError, "cannot read the list of names '/no'", "UTF-8", {"features": ["@/no"]}),
-            (InputError, "min_samples must be at least 2", "", {"min_samples": 1}),
+            (InputError, "min_samples must be a whole number of at least 2", "", {"min_samples": 1}),
             (InputError, "'lots' is not a size", "800MB", {"memory": "lots"}),
             (InputError, "threads must be at least 1", "", {"threads": 0}),
             (InputError, "scratch directory '/no' does not exist", "Create", {"scratch_dir": "/no"}),
@@ -395,3 +397,46 @@ def test_a_list_of_names_is_read_once(tmp_path: Path) -> None:
         options: dict[str, Any] = {keyword: [f"@{tmp_path / keyword}"]}
         assert miscreen.rank(frame, "y", METHOD, min_samples=2, **options).names == expected
         writer.join(timeout=10)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_classes_that_doubles_do_not_hold_get_no_score(kind: str, tmp_path: Path) -> None:
+    y = np.arange(40) % 2
+    table = pl.DataFrame({"y": y, "code": 2**53 + y, "one": np.full(40, 2**53), "small": 2**53 - 1 - y})
+    path = tmp_path / f"t.{kind}"
+    getattr(table, f"write_{kind}")(path)
+    ranking = miscreen.rank(path, "y", "bin", discrete=["code"])
+    found = {row["feature"]: row for row in ranking.to_arrow().to_pylist()}
+    assert found["small"]["mi_nats"] == pytest.approx(math.log(2), abs=0.03)
+    if kind == "csv":  # where they are labels
+        assert found["code"]["mi_nats"] == found["small"]["mi_nats"]
+        return
+    assert found["code"]["status"] == found["one"]["status"] == "rounded levels"
+    with pytest.raises(DataError, match=r"the target 'code' holds integers of 2\^53 and more"):
+        miscreen.rank(path, "code", "bin")
+
+
+def test_what_reading_fails_at_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: Any, columns: Any) -> Any:
+        if threading.current_thread() is not threading.main_thread():
+            raise ZeroDivisionError
+        return read(self, columns)
+
+    read = ArrowTableSource.values
+    monkeypatch.setattr(ArrowTableSource, "values", broken)
+    table = pl.DataFrame({name: np.arange(20.0) for name in "aby"})
+    with pytest.raises(ZeroDivisionError) as error:
+        miscreen.rank(table, "y", "pearson", threads=1)
+    assert error.value.__notes__ == ["while reading features 'a' to 'a'"]
+
+
+def test_strata_are_no_target() -> None:
+    table = pl.DataFrame({"x": np.arange(20.0), "y": np.arange(20.0) ** 2, "site": ["a", "b"] * 10})
+    with pytest.raises(InputError, match="the strata are a target, 'site'"):
+        miscreen.rank(table, ["y", "site"], "pearson", p_values=True, strata="site")
+
+
+def test_options_are_refused_by_the_name_of_the_method() -> None:
+    table = pl.DataFrame({"x": np.arange(20.0), "y": np.arange(20.0) ** 2})
+    with pytest.raises(InputError, match="method 'bin' has no option 'mi'"):
+        miscreen.rank(table, "y", "bin", mi=False)

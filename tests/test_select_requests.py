@@ -11,6 +11,7 @@ import pytest
 
 import miscreen
 from miscreen.errors import DataError, InputError
+from miscreen.inference.permutation import generator
 from miscreen.selection import STRATEGIES
 
 
@@ -132,7 +133,7 @@ def test_a_subsample_is_ranked_and_chosen_from_alone(frame: pl.DataFrame) -> Non
     chosen = miscreen.select(frame, "y", strategy="mrmr", top=2, stability=2, method="pearson").steps.to_polars()
     counts: dict[str, int] = {}
     for draw in range(2):
-        rows = np.sort(np.random.default_rng([0, draw]).permutation(len(frame))[: len(frame) // 2])
+        rows = np.sort(generator(b"0", draw).permutation(len(frame))[: len(frame) // 2])
         part = frame[rows.tolist()]
         for name in miscreen.select(part, "y", strategy="mrmr", top=2, method="pearson").names:
             counts[name] = counts.get(name, 0) + 1
@@ -171,8 +172,12 @@ def test_bad_requests(frame: pl.DataFrame, tmp_path: Path) -> None:
         ({"strategy": "threshold"}, InputError, "how many features"),
         ({"top": 3, "pool": 10}, InputError, "ranking alone"),
         ({"top": 3, "given": ["a0"]}, InputError, "ranking alone"),
-        ({"strategy": "mrmr", "top": 3, "clump_mi": 0.1}, InputError, "--clump-mi is a positive number"),
-        ({"strategy": "clump", "clump_mi": -0.1}, InputError, "--clump-mi is a positive number"),
+        (
+            {"strategy": "mrmr", "top": 3, "clump_mi": 0.1},
+            InputError,
+            "--clump-mi has no effect with",
+        ),
+        ({"strategy": "clump", "clump_mi": -0.1}, InputError, "--clump-mi must be a positive number"),
         ({"strategy": "mrmr", "top": 3, "pool": 2}, InputError, "cannot be chosen from 2"),
         ({"strategy": "mrmr", "top": 3, "pool": 0}, InputError, "pool must be a whole number of at least 1"),
         ({"top": 2.5}, InputError, "top must be a whole number of at least 1, not 2.5"),
@@ -197,3 +202,23 @@ def test_bad_requests(frame: pl.DataFrame, tmp_path: Path) -> None:
     assert miscreen.select(frame, "y", ranking=bare, strategy="mrmr", top=2).names
     with pytest.raises(InputError, match="no column 'y' for the target"):
         miscreen.select(frame.drop("y"), ranking=miscreen.rank(frame, "y", "bin"), strategy="mrmr", top=2)
+
+
+def test_subsamples_take_any_seed(frame: pl.DataFrame) -> None:
+    chosen = miscreen.select(frame, "y", top=3, method="pearson", stability=4, seed=-1)
+    assert chosen.steps.to_polars()["frequency"].is_between(0, 1).all()
+
+
+def test_numbers_of_numpy_are_numbers(frame: pl.DataFrame) -> None:
+    plain = miscreen.rank(frame, "y", "pearson", max_t=20, seed=5, min_samples=12)
+    other = miscreen.rank(frame, "y", "pearson", max_t=np.int64(20), seed=np.int64(5), min_samples=np.int64(12))
+    assert plain.to_arrow().equals(other.to_arrow())
+    for wrong in (
+        {"max_levels": 2.5},
+        {"min_samples": "5"},
+        {"seed": True},
+        {"max_t": 18},
+        {"ci": 0.9, "bootstrap": 3},
+    ):
+        with pytest.raises(InputError, match="must be a whole number"):
+            miscreen.rank(frame, "y", "pearson", **wrong)

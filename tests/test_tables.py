@@ -6,9 +6,12 @@ import bz2
 import gzip
 import io
 import lzma
+import os
 import pickle
 import struct
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +30,7 @@ from miscreen.resources import BlockPlan, Resources, plan_blocks
 from miscreen.tables import open_table
 from miscreen.tables.arrow import ArrowSource
 from miscreen.tables.batches import batch_head
+from miscreen.tables.columns import NameIndex, expand_patterns, is_named, name_matcher
 from miscreen.tables.encoding import encode, types_of_schema
 from miscreen.tables.flatbuffers import follow
 
@@ -532,5 +536,91 @@ class TestBadFiles:
 
         with pytest.raises(ResourceError, match=r"one column of 2,000,000 rows takes 15.3 MB") as error:
             plan_blocks(10, 2_000_000, 8, memory_bytes=32 << 20)
-        assert "--memory 62.0MB" in error.value.hint
+        assert "--memory 61.1MB" in error.value.hint
         assert plan_blocks(10, 2_000_000, 8, memory_bytes=65_100_000).block_features == 1
+
+
+def test_stacked_files_may_lack_a_type_where_cells_are_missing(tmp_path: Path, resources: Resources) -> None:
+    (tmp_path / "1.csv").write_text("y,t,u\n1.5,a,\n2.5,b,\n")
+    (tmp_path / "2.csv").write_text("y,t,u\n3.5,NA,c\n4.5,,d\n")
+    with open_table(str(tmp_path), resources=resources) as table:
+        assert [ColumnType(t) for t in table.types] == [ColumnType.FLOAT, ColumnType.TEXT, ColumnType.TEXT]
+        np.testing.assert_array_equal(table.values(np.array([1, 2])), [[0, 1, np.nan, np.nan], [np.nan, np.nan, 0, 1]])
+        assert table.table(np.array([1, 2])).to_pydict() == {"t": ["a", "b", None, None], "u": [None, None, "c", "d"]}
+
+
+def test_stacked_text_and_categories_are_one_column(tmp_path: Path, resources: Resources) -> None:
+    texts = pa.array(["a", "b"]), pa.array(["b", "c"]).dictionary_encode()
+    for number, text in enumerate(texts):
+        pq.write_table(pa.table({"g": text}), tmp_path / f"{number}.parquet")
+    with open_table(str(tmp_path), resources=resources) as table:
+        np.testing.assert_array_equal(table.values(np.array([0])), [[0, 1, 1, 2]])
+
+
+def test_the_types_of_stacked_columns_matter_where_they_are_read(tmp_path: Path, resources: Resources) -> None:
+    (tmp_path / "1.csv").write_text("y,t\n1.5,1\n2.5,2\n")
+    (tmp_path / "2.csv").write_text("y,t\n3.5,a\n4.5,b\n")
+    with pytest.raises(DataError, match=r"column 't' is text in .* but integer in"):
+        open_table(str(tmp_path), resources=resources)
+    with open_table(str(tmp_path), resources=resources, ignored_columns=is_named(["t"])) as table:
+        np.testing.assert_array_equal(table.values(np.array([0])), [[1.5, 2.5, 3.5, 4.5]])
+    for number, zone in enumerate((None, "UTC")):
+        moments = pa.array([0, 10**6], pa.timestamp("us", zone))
+        (tmp_path / "times").mkdir(exist_ok=True)
+        pq.write_table(pa.table({"m": moments}), tmp_path / f"times/{number}.parquet")
+    with (
+        open_table(str(tmp_path / "times"), resources=resources) as table,
+        pytest.raises(DataError, match="cannot be put into one table"),
+    ):
+        table.table(np.array([0]))
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet", "arrow", "arrows"])
+def test_a_pipe_may_hand_out_a_few_bytes_at_a_time(ending: str, tmp_path: Path, resources: Resources) -> None:
+    table = pa.table({"a": [1.5, 2.5], "b": [3.5, 4.5]})
+    content = io.BytesIO()
+    if ending == "csv":
+        content.write(b"a,b\n1.5,3.5\n2.5,4.5\n")
+    elif ending == "parquet":
+        pq.write_table(table, content)
+    else:
+        new = pa.ipc.new_file if ending == "arrow" else pa.ipc.new_stream
+        with new(content, table.schema) as writer:
+            writer.write_table(table)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    def write() -> None:
+        with pipe.open("wb", buffering=0) as file:
+            for part in (content.getvalue()[:4], content.getvalue()[4:7], content.getvalue()[7:]):
+                file.write(part)
+                time.sleep(0.02)
+
+    writer_thread = threading.Thread(target=write)
+    writer_thread.start()
+    with open_table(str(pipe), resources=resources) as opened:
+        np.testing.assert_array_equal(opened.values(np.array([1, 0])), [[3.5, 4.5], [1.5, 2.5]])
+    writer_thread.join()
+
+
+def test_names_are_exact_before_they_are_globs() -> None:
+    names = ["a[1]", "a1", "b"]
+    index = NameIndex(names, "t")
+    for patterns in (["a[1]"], ["a[12]"], ["*"], ["b", "a[1]"], []):
+        found = name_matcher(patterns)(names)
+        np.testing.assert_array_equal(np.flatnonzero(found), index.many(patterns, "--exclude"))
+    np.testing.assert_array_equal(name_matcher(["a[1]"])(["a1"]), [True])
+
+
+def test_lists_of_names(tmp_path: Path) -> None:
+    listed = tmp_path / "names.txt"
+    listed.write_bytes(b"\xef\xbb\xbfa\r\n\r\nb\xe2\x80\xa8c\n")
+    assert expand_patterns([f"@{listed}", "d"]) == ["a", "b\u2028c", "d"]
+    listed.write_text("\n")
+    with pytest.raises(InputError, match="is empty"):
+        expand_patterns(f"@{listed}")
+
+
+def test_a_source_that_is_no_name_is_refused(resources: Resources) -> None:
+    with pytest.raises(InputError, match="empty text"):
+        open_table("", resources=resources)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -50,7 +51,8 @@ def test_round_trip(suffix: str, slices: bool, tmp_path: Path, monkeypatch: pyte
     elif suffix == ".arrow":
         assert json.loads(pa.ipc.open_file(path.read_bytes()).schema.metadata[b"miscreen"]) == METADATA
     else:
-        assert json.loads((tmp_path / f"out{suffix}.meta.json").read_text()) == METADATA
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        assert json.loads((tmp_path / f"out{suffix}.meta.json").read_text()) == METADATA | {"sha256": digest}
     embedded = suffix in (".parquet", ".arrow")
     assert len(list(tmp_path.iterdir())) == (1 if embedded else 2)
 

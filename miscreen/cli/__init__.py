@@ -89,7 +89,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     miscreen ...
     0
     """
-    _mend_streams()
+    if sys.stderr is None:  # closed by whoever started us
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115  (open for good)
+    if sys.stdout is None:
+        refusing = os.open(os.devnull, os.O_RDONLY)  # whatever is written to it
+        sys.stdout = io.TextIOWrapper(io.BufferedWriter(io.FileIO(refusing, "w")))
     try:
         _run(sys.argv[1:] if arguments is None else list(arguments))
         sys.stdout.flush()  # here, where a broken pipe can still be met, and not at interpreter shutdown
@@ -106,17 +110,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         return _report(error)
     return 0
-
-
-def _mend_streams() -> None:
-    """Standard streams as all else takes them to be: there, and writing all of what they are given or failing."""
-    if sys.stderr is None:  # closed by whoever started us
-        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115  (open for good)
-    if sys.stdout is None:
-        refusing = os.open(os.devnull, os.O_RDONLY)  # whatever is written to it
-        sys.stdout = io.TextIOWrapper(io.BufferedWriter(io.FileIO(refusing, "w")))
-    elif isinstance(getattr(sys.stdout, "buffer", None), io.RawIOBase):  # with PYTHONUNBUFFERED: may write a part
-        sys.stdout = io.TextIOWrapper(io.BufferedWriter(sys.stdout.buffer), sys.stdout.encoding, sys.stdout.errors)
 
 
 def _run(arguments: list[str]) -> None:

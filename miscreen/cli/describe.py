@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from miscreen.cli.options import Json, OneTarget, OptionalSource, Reading, Running, ShowResources
+from miscreen.cli.options import (
+    Discrete,
+    Exclude,
+    Json,
+    OneTarget,
+    OptionalSource,
+    Reading,
+    Running,
+    ShowResources,
+    only_target,
+)
 from miscreen.cli.terminal import printable
 from miscreen.errors import InputError, ResourceError
 from miscreen.estimators import ESTIMATORS
@@ -25,6 +35,8 @@ def describe(
     target: OneTarget = None,
     resources: ShowResources = False,
     as_json: Json = False,
+    exclude: Exclude = None,
+    discrete: Discrete = None,
     reading: Reading,
     running: Running,
 ) -> None:
@@ -52,7 +64,10 @@ def describe(
     import miscreen
 
     with running.progress() as progress:
-        description = miscreen.describe(source, target=target, read=reading.options(), **limits, on_progress=progress)
+        description = miscreen.describe(
+            source, target=only_target(target) if target else None, exclude=exclude or (), discrete=discrete or (),
+            read=reading.options(), **limits, on_progress=progress,
+        )  # fmt: skip
     if as_json:
         typer.echo(json.dumps(description.to_dict(), indent=2))
     else:

@@ -21,6 +21,7 @@ from miscreen.cli.options import (
     Sizes,
     Source,
     Writing,
+    only_target,
 )
 from miscreen.cli.terminal import draw_table, say
 
@@ -62,7 +63,7 @@ def evaluate(
     stays within --memory beside about 350 MB of libraries and 600 bytes a column, 40 more for each fold.
     """
     began = time.monotonic()
-    writing.check()
+    writing.check(source)
     if plot is not None:
         from miscreen.evaluation.result import check_plot
 
@@ -75,7 +76,7 @@ def evaluate(
     with running.progress() as progress:
         found = miscreen.evaluate(
             source,
-            target,
+            only_target(target),
             method,
             k=k,
             model=model,

@@ -6,6 +6,7 @@ group knows how to hand its values to the library.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Iterable
@@ -23,6 +24,7 @@ from miscreen.estimators import ESTIMATORS
 from miscreen.limits import POOLS, Limits
 from miscreen.resources import Resources, parse_bytes
 from miscreen.selection import STRATEGIES
+from miscreen.tables import files_of
 from miscreen.tables.write import WRITERS, Destination, find_writer
 
 if TYPE_CHECKING:
@@ -69,6 +71,13 @@ def _sizes(text: str) -> tuple[int, ...]:
         raise InputError(f"--k is {text!r}", "Give whole numbers with commas between, such as 10,50,200") from None
 
 
+def only_target(names: list[str]) -> str:
+    """The one target of a verb that takes no more, though others do; `InputError` when it got more."""
+    if len(names) > 1:
+        raise InputError(f"{len(names)} targets were named, and this takes one", "Run it for each of them")
+    return names[0]
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"miscreen {__version__}")
@@ -87,8 +96,14 @@ OptionalTargets = Annotated[
     list[str] | None, Option("--target", "-t", metavar="NAME", help="Target column to rank by; repeatable.")
 ]
 OneTarget = Annotated[
-    str | None,
+    list[str] | None,
     Option("--target", "-t", metavar="NAME", help="Target column that the costs are estimated for."),
+]
+Exclude = Annotated[
+    list[str] | None, Option("--exclude", metavar="NAMES", help="Leave these out: names, globs or @FILE; repeatable.")
+]
+Discrete = Annotated[
+    list[str] | None, Option("--discrete", metavar="NAMES", help="Treat these as classes; repeatable.")
 ]
 Top = Annotated[
     int | None,
@@ -134,7 +149,7 @@ OptionalSource = Annotated[
 ShowResources = Annotated[
     bool, Option("--resources", help="Show the threads and memory that a run would take here, and why.")
 ]
-Predicted = Annotated[str, Option("--target", "-t", metavar="NAME", help="Column to predict.")]
+Predicted = Annotated[list[str], Option("--target", "-t", metavar="NAME", help="Column to predict.")]
 Methods = Annotated[
     Any,
     Option("--method", "-m", parser=_words, metavar="NAMES", help=f"{', '.join(ESTIMATORS)}; several with commas."),
@@ -188,12 +203,8 @@ class Columns:
         list[str] | None,
         Option("--features", metavar="NAMES", help="Rank these alone: names, globs or @FILE; repeatable."),
     ] = None
-    exclude: Annotated[list[str] | None, Option("--exclude", metavar="NAMES", help="Leave these out; repeatable.")] = (
-        None
-    )
-    discrete: Annotated[
-        list[str] | None, Option("--discrete", metavar="NAMES", help="Treat these as classes; repeatable.")
-    ] = None
+    exclude: Exclude = None
+    discrete: Discrete = None
     continuous: Annotated[
         list[str] | None, Option("--continuous", metavar="NAMES", help="Treat these as numbers; repeatable.")
     ] = None
@@ -341,9 +352,15 @@ class Writing:
         """Whether standard output is where the result goes, and somebody reads it there."""
         return self.output is None and sys.stdout.isatty()
 
-    def check(self) -> None:
-        """Refuse at once what could not be written after a long run."""
+    def check(self, source: str = "-") -> None:
+        """Refuse at once what could not be written after a long run, or would take the place of the source."""
         if self.output is not None:
+            paths: list[Path] = []
+            if Path(self.output).exists() and source != "-":
+                with contextlib.suppress(InputError):  # which opening it will tell of
+                    paths = files_of(source)
+            if any(path.samefile(self.output) for path in paths):
+                raise InputError(f"the output {self.output!r} is the table itself", "Choose another name")
             Destination(Path(self.output), self.format, self.force)
         elif self.format is not None and find_writer(self.format).embeds and self.to_terminal:
             raise InputError(f"{self.format} is no text for a terminal", "Name a file with -o")
@@ -428,6 +445,9 @@ class Running:
         """
         from miscreen.kernels import _ahead, _cache
 
+        asked = os.environ.get("MISCREEN_CACHE_DIR")
+        if not self.quiet and asked and _cache.CACHE_DIR is not None and _cache.CACHE_DIR.parent != Path(asked):
+            say("note", f"MISCREEN_CACHE_DIR, {asked!r}, cannot be written; kernels are kept in {_cache.CACHE_DIR}")
         if not self.quiet and _cache.CACHE_DIR is None:
             say("note", "compiling kernels in every run: nothing can be kept; set MISCREEN_CACHE_DIR")
         elif not self.quiet and not _cache.kept_kernels():

@@ -59,7 +59,7 @@ def rank(
     checkpoints = dividing.checkpoints(writing.output)
     if checkpoints is not None and checkpoints.is_dir():  # the run that went before may have come as far as its output
         writing = replace(writing, force=True)
-    writing.check()
+    writing.check(source)
     limits = running.start()
     running.prepare_kernels([screening.method])
 

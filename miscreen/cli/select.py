@@ -95,9 +95,11 @@ def select(
     of the pool and 4 bytes for every pair. --stability B takes the time of B rankings and selections more.
     """
     began = time.monotonic()
-    writing.check()
-    if names and (steps or writing.output is not None):
+    writing.check(source)
+    if names and (steps or writing.output is not None or writing.format is not None):
         raise InputError("--names prints names, --steps writes steps, and -o writes to a file", "Give --names alone")
+    if keep and (names or steps):
+        raise InputError("--keep has no effect on names and steps", "Leave it out, or write the columns with -o")
     if not (names or steps) and writing.format is None and writing.to_terminal:
         raise InputError(
             "the chosen columns are no text for a terminal", "Name a file with -o, or give --names or --steps"

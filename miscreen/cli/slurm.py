@@ -61,6 +61,9 @@ def slurm(
     Destination(Path(output))
     if source == "-":
         raise InputError("the jobs cannot read this command's standard input", "Name a file that all machines see")
+    from miscreen.request import Request
+
+    Request.make(target, **screening.keywords(), **inferring.keywords(), read=reading.options())
     from miscreen.cluster.slurm import SlurmJob
 
     program = [sys.executable, "-m", "miscreen"]

@@ -23,6 +23,7 @@ from miscreen.request import Request
 from miscreen.resources import format_bytes
 from miscreen.screening import Screen
 from miscreen.tables import Progress
+from miscreen.tables.columns import is_named
 from miscreen.tables.extended import ExtendedTable
 from miscreen.tables.source import TableSource
 
@@ -132,7 +133,7 @@ def evaluate(
     }
     requests = [replace(one, exclude=(*one.exclude, *apart)) for one in requests]
     first = requests[0]
-    with first.open(source, kept=lambda name: name in apart) as table:
+    with first.open(source, kept=is_named(apart)) as table:
         design = Design.make(table, first, groups, folds, seed)
         sizes = _sizes(sizes, design.n_features)
         _check_memory(first, max(sizes), table.n_samples)

@@ -118,9 +118,15 @@ def _most_folds(y: Floats, kind: Kind, members: NDArray[Any] | None) -> int:
     return min(most, int(np.unique(y, return_counts=True)[1].min())) if kind == Kind.DISCRETE else most
 
 
+def _fewer(folds: int, kind: Kind) -> str:
+    if folds > 2:
+        return "Lower --folds"
+    return "Choose a target of larger classes" + (", or --target-kind continuous" if kind == Kind.DISCRETE else "")
+
+
 def _check_folds(target: Target, members: NDArray[Any] | None, folds: int) -> None:
     if members is not None and folds > (most := len(np.unique(members))):
         raise DataError(f"there are {most} groups, too few for {folds} folds", "Lower --folds")
     if folds > (most := _most_folds(target.values, target.kind, None)):
         what = "in the smallest class" if target.kind == Kind.DISCRETE else f"with the target {target.name!r}"
-        raise DataError(f"there are {most} rows {what}, too few for {folds} folds", "Lower --folds")
+        raise DataError(f"there are {most} rows {what}, too few for {folds} folds", _fewer(folds, target.kind))

@@ -83,14 +83,14 @@ class SelectionSpec:
         if kind.needs_count and self.top is None:
             raise InputError(f"the strategy {self.strategy} needs to know how many columns to choose", "Give --top")
         if self.strategy == "threshold" and not self.thresholds():
+            found = "there is no threshold" if self.top else "nothing says how many features to select"
             raise InputError(
-                "nothing says how many features to select", "Give --top, --min-mi, --min-score or --fdr (top=, ...)"
+                found, f"Give --min-mi, --min-score or --fdr, or {'--strategy top' if self.top else '--top'}"
             )
-        if self.clump_mi is not None and (self.strategy != "clump" or not self.clump_mi > 0):
-            raise InputError(
-                f"--clump-mi is a positive number for the strategy clump, not {self.clump_mi} for {self.strategy}",
-                "Leave it out",
-            )
+        if self.clump_mi is not None and self.strategy != "clump":
+            raise InputError(f"--clump-mi has no effect with the strategy {self.strategy}", "Leave it out")
+        if self.clump_mi is not None and not self.clump_mi > 0:
+            raise InputError(f"--clump-mi must be a positive number, not {self.clump_mi}", "Leave it out")
         if kind.axes == 0 and (self.pool is not None or self.given):
             raise InputError(
                 f"the strategy {self.strategy} looks at the ranking alone, so --pool and --given have no effect",
