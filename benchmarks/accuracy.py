@@ -223,6 +223,9 @@ def null_table(kind: str, count: int, n: int, rng: np.random.Generator) -> tuple
         x = np.where(rng.random(x.shape) < rng.uniform(0.3, 0.8, count), 0.0, np.exp(x))
     elif kind == "discrete":
         x, more = rng.integers(0, 4, x.shape).astype(np.float64), {"discrete": ["x*"]}
+    elif kind == "discrete, class target":
+        x, y = (rng.integers(0, levels, of.shape).astype(np.float64) for levels, of in ((4, x), (3, y)))
+        more = {"discrete": ["x*"], "target_kind": "discrete"}
     elif kind == "5 to 40 % missing":
         x[rng.random(x.shape) < rng.uniform(0.05, 0.4, count)] = np.nan
     elif kind == "class target":
@@ -326,6 +329,7 @@ def p_values(*, quick: bool) -> dict[str, Any]:
         ("tied", "bin"),
         ("zero-inflated", "bin"),
         ("discrete", "bin"),
+        ("discrete, class target", "auto"),
         ("5 to 40 % missing", "copula"),
         ("strata", "copula"),
     ):

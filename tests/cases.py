@@ -329,6 +329,25 @@ def _zeros_by_class(zeros: Sequence[float], center: float) -> Case:
     return Case(float(np.sum(atoms * np.log(2 * atoms / atoms.sum(axis=0)))), draw, conditional, y_kind="discrete")
 
 
+def _counts_by_class(rates: Sequence[float], shares: Sequence[float]) -> Case:
+    """x Poisson, of a mean for each class y, as a column of numbers: ties of a few samples in each class."""
+    rate, share = np.asarray(rates), np.asarray(shares)
+
+    def draw(rng: np.random.Generator, n: int) -> tuple[Floats, Floats]:
+        y = rng.choice(len(rate), size=n, p=share)
+        return rng.poisson(rate[y]).astype(np.float64), y.astype(np.float64)
+
+    def conditional(x: Floats, y: Floats) -> Floats:
+        of_class = np.stack([s * _poisson(r, x) for r, s in zip(rate, share, strict=True)])
+        c = y.astype(np.intp)
+        return share[c] * _poisson(rate[c], x) / of_class.sum(axis=0)
+
+    joint = share[:, None] * _poisson(rate[:, None], np.arange(100.0))
+    product = share[:, None] * joint.sum(axis=0)
+    mi = float(np.sum(joint * np.log(joint / product)))
+    return Case(0.0 if len(set(rates)) == 1 else mi, draw, conditional, y_kind="discrete")
+
+
 def _rounded(r: float, step: float) -> Case:
     """A Gaussian pair of which x is rounded to multiples of `step`, as ages are to years."""
     width = math.sqrt(1 - r * r)
@@ -484,6 +503,9 @@ SHAPES: dict[str, Case] = CASES | {
     "zeros by class": _zeros_by_class((0.7, 0.4), 0.8),
     "zeros by class alone": _zeros_by_class((0.8, 0.5), 0.0),
     "zeros without effect on classes": _zeros_by_class((0.6, 0.6), 0.0),
+    "counts, rare class": _counts_by_class((3.0, 8.0), (0.97, 0.03)),
+    "counts, twenty classes": _counts_by_class(tuple(np.linspace(1.0, 6.0, 20)), (0.05,) * 20),
+    "counts, twenty classes without effect": _counts_by_class((3.0,) * 20, (0.05,) * 20),
     "dropout": _dropout(0.6, 1.0),
     "rounded, steps of 0.5": _rounded(0.6, 0.5),
     "count feature": _counts(0.7),

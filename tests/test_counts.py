@@ -8,9 +8,10 @@ import pytest
 from cases import CASES
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from sklearn.metrics import mutual_info_score
 
-from miscreen.estimators.plugin import plugin_scores
+from miscreen.estimators.plugin import mixed_mi, plugin_errors, plugin_scores
 from miscreen.kernels.counts import joint_counts, level_codes, miller_madow, plugin_mi
 from miscreen.kernels.survey import survey
 from miscreen.model import Batch, Kind, Target
@@ -128,3 +129,32 @@ def test_mean_over_seeds_is_the_truth(name):
     assert abs(estimates.mean() - case.mi) <= 4 * error
     if case.mi == 0:
         assert (estimates < 0).any(), "estimates must not be clamped"
+
+
+@pytest.mark.parametrize("classes_of", ["target", "feature"])
+def test_mixed_pairs_are_binned_and_corrected_by_leaving_each_sample_out(classes_of: str) -> None:
+    rng = np.random.default_rng(6)
+    n = 90
+    labels, counts = rng.integers(0, 4, n).astype(float), rng.poisson(2.0, n).astype(float)
+    present = np.ones(n, dtype=bool)
+    if classes_of == "target":
+        counts[rng.random(n) < 0.2] = np.nan
+        present = ~np.isnan(counts)
+        target, feature = Target("y", labels, Kind.DISCRETE, True, np.arange(n)), counts
+    else:
+        target, feature = Target("y", counts, Kind.CONTINUOUS, False, np.arange(n)), labels
+    kind = Kind.CONTINUOUS if classes_of == "target" else Kind.DISCRETE
+    batch = Batch(feature[np.newaxis], kind, np.zeros(1, dtype=bool))
+    for coarser in (1, 2):
+        bins = max(2, min(9, present.sum() // 20) // coarser)  # 2 n^(1/3) or 5 a bin and class
+        x, y = stats.rankdata(counts[present]), labels[present]
+        cells = np.floor((x - 0.5) * bins / len(x))
+        if len(np.unique(x)) <= bins:
+            cells = x
+        whole = mutual_info_score(cells, y)
+        others = [mutual_info_score(np.delete(cells, i), np.delete(y, i)) for i in range(len(x))]
+        mi, error = mixed_mi(target, batch, coarser)
+        assert mi[0] == pytest.approx(len(x) * whole - (len(x) - 1) * np.mean(others), abs=1e-12)
+        coded = Target("y", y, Kind.DISCRETE, True, np.arange(len(y)))
+        binned = Batch(cells[np.newaxis], Kind.DISCRETE, np.zeros(1, dtype=bool))
+        assert error[0] == pytest.approx(plugin_errors(coded, binned)[0], rel=1e-12)

@@ -13,7 +13,7 @@ from miscreen.errors import InputError
 from miscreen.estimators.binning import Binning, BinningOptions
 from miscreen.estimators.estimator import Estimator
 from miscreen.estimators.ksg import TIED, Ksg, KsgOptions
-from miscreen.estimators.plugin import CELL, binned_pair, plugin_scores
+from miscreen.estimators.plugin import CELL, mixed_mi, plugin_scores
 from miscreen.kernels.evidence import FUNCTIONS, evidence, function_table, score_functions
 from miscreen.model import Batch, Floats, Kind, Scores, Target
 
@@ -117,7 +117,7 @@ class Auto(Estimator):
     - Target of classes, continuous feature, ``bin``: `Binning` with 2 n^(1/3) bins of equal frequency (Terrell & Scott
       1985, doi:10.2307/2288074) and the correction of Miller & Madow.
     - Fewer than 5 samples for each of these bins and classes on average, or 1 in the smallest class, or a discrete
-      feature, ``ross``: `Ksg` on the rank scale with k = 10. With ties ``bin`` again, by `binned_pair`.
+      feature, ``ross``: `Ksg` on the rank scale with k = 10. With ties ``bin`` again, by `mixed_mi`.
     - Two discrete columns: ``plug-in``.
 
     Where too few samples are left for neighbours, ``bin`` again. With 1,000 samples the mean is within 0.003 of 0 for
@@ -218,10 +218,10 @@ class Auto(Estimator):
             part = batch.take(rest)
             found = self._class_neighbors.score(part)
             mi[rest] = found.mi
-            for i, (f, word) in enumerate(zip(rest.tolist(), found.method, strict=True)):
-                if word == "gao":
-                    mi[f] = plugin_scores(*binned_pair(self._target, part, i)).mi[0]
-                else:
+            tied = np.flatnonzero([word == "gao" for word in found.method])
+            mi[rest[tied]] = mixed_mi(self._target, part.take(tied))[0]
+            for f, word in zip(rest.tolist(), found.method, strict=True):
+                if word != "gao":
                     method[f] = word
         return mi, method, instead | np.isnan(mi)
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from miscreen.estimators.ksg import TIED, Ksg, KsgOptions
-from miscreen.estimators.plugin import binned_pair, plugin_errors, plugin_scores
+from miscreen.estimators.plugin import mixed_mi, plugin_errors
 from miscreen.inference.permutation import generator
 from miscreen.model import Batch, Floats, Kind, Scores, Target
 
@@ -44,7 +44,7 @@ class Intervals:
     of endless samples: smoothing and bins may put ``mi`` far outside. Its centre I_k is the estimate of `Ksg` on the
     rank scale with k = 3 neighbours, 8 where one side is discrete, or the plug-in where both are. Ties in steps are
     told apart at random, as for `auto`; beside classes, columns with further ties are put into bins, as by
-    `binned_pair`, and half as many bins show the bias.
+    `mixed_mi`, and half as many bins show the bias.
 
     - Standard error: I_k is a mean of local terms, each an estimate of log f / (f_x f_y) at a sample, which is the
       influence function of mutual information but for a constant. So it is their standard deviation over sqrt n,
@@ -118,10 +118,10 @@ class Intervals:
             drift = center - away
             error = math.sqrt(SHARED[neighbors]) * _standard_errors(terms)
             if neighbors == LINE:
-                for f in [i for i, word in enumerate(method) if word == "gao"]:
-                    pair = binned_pair(self._target, part, f)
-                    center[f], error[f] = plugin_scores(*pair).mi[0], plugin_errors(*pair)[0]
-                    drift[f] = center[f] - plugin_scores(*binned_pair(self._target, part, f, coarser=2)).mi[0]
+                tied = np.flatnonzero([word == "gao" for word in method])
+                some = part.take(tied)
+                center[tied], error[tied] = mixed_mi(self._target, some)
+                drift[tied] = center[tied] - mixed_mi(self._target, some, coarser=2)[0]
         if self._replicates is not None:
             error = np.array([self._over_halves(near, part, f, names[int(at)]) for f, at in enumerate(others)])
         low[others] = center - self._quantile * error + np.minimum(0.0, drift)
