@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import mutual_info_score
 
-from miscreen.estimators.plugin import mixed_mi, plugin_errors, plugin_scores
+from miscreen.estimators.mixed import mixed_mi
+from miscreen.estimators.plugin import plugin_errors, plugin_scores
 from miscreen.kernels.counts import joint_counts, level_codes, miller_madow, plugin_mi
 from miscreen.kernels.survey import survey
 from miscreen.model import Batch, Kind, Target

@@ -13,7 +13,8 @@ from miscreen.errors import InputError
 from miscreen.estimators.binning import Binning, BinningOptions
 from miscreen.estimators.estimator import Estimator
 from miscreen.estimators.ksg import TIED, Ksg, KsgOptions
-from miscreen.estimators.plugin import CELL, mixed_mi, plugin_scores
+from miscreen.estimators.mixed import CELL, mixed_mi
+from miscreen.estimators.plugin import plugin_scores
 from miscreen.kernels.evidence import FUNCTIONS, evidence, function_table, score_functions
 from miscreen.model import Batch, Floats, Kind, Scores, Target
 

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from miscreen.estimators.ksg import TIED, Ksg, KsgOptions
-from miscreen.estimators.plugin import mixed_mi, plugin_errors
+from miscreen.estimators.mixed import mixed_mi
+from miscreen.estimators.plugin import plugin_errors
 from miscreen.inference.permutation import generator
 from miscreen.model import Batch, Floats, Kind, Scores, Target
 
