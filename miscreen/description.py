@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from miscreen.errors import InputError
 from miscreen.estimators import ESTIMATORS, estimator_class
 from miscreen.model import Batch, ColumnType, FeatureBlock, Floats, Kind, ScreenSpec, Target
 from miscreen.pipeline import run_blocks
@@ -127,6 +128,8 @@ def describe(
         if outcome is not None:
             wanted[outcome] = True
         columns = np.flatnonzero(wanted)
+        if not len(columns):
+            raise InputError(f"no column of {table.label} is left to describe", "Check --exclude")
         forced = np.full(len(table.names), -1, dtype=np.int8)
         forced[index.many(request.spec.discrete, "--discrete")] = int(Kind.DISCRETE)
         n_samples = max(1, table.n_samples)

@@ -130,6 +130,11 @@ def read_strata(name: str, raw: Floats, held: ColumnType, target: Target) -> NDA
     if held == ColumnType.UNSUPPORTED:
         raise DataError(f"the strata {name!r} are of a type without levels", "Choose a column of text or numbers")
     strata = raw[target.rows]
+    if held == ColumnType.INTEGER and np.nanmax(np.abs(strata), initial=0.0) >= EXACT_INTEGERS:
+        raise DataError(
+            f"the strata {name!r} are integers of 2^53 and more, which are rounded, so that several may become one",
+            "Write them as text or as smaller numbers",
+        )
     if missing := int(np.count_nonzero(np.isnan(strata))):
         raise DataError(
             f"the strata {name!r} are missing in {missing:,} rows that have the target {target.name!r}",

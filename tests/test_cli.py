@@ -869,8 +869,9 @@ def test_unbuffered_output_is_whole_or_an_error(tmp_path: Path, format: str) -> 
     ranked = tmp_path / "ranked"
     rank = f"{shlex.quote(sys.executable)} -m miscreen rank {SAMPLES}/pbmc.parquet -t phase -m pearson -q"
     line = f"ulimit -f 8; {rank} --format {format} > {ranked}"
-    done = subprocess.run(["sh", "-c", line], check=False, env=os.environ | {"PYTHONUNBUFFERED": "1"})
-    assert done.returncode == 1
+    unbuffered = os.environ | {"PYTHONUNBUFFERED": "1"}
+    done = subprocess.run(["sh", "-c", line], check=False, env=unbuffered, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (1, "error: File too large\n")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")

@@ -146,16 +146,23 @@ def test_mixed_pairs_are_binned_and_corrected_by_leaving_each_sample_out(classes
         target, feature = Target("y", counts, Kind.CONTINUOUS, False, np.arange(n)), labels
     kind = Kind.CONTINUOUS if classes_of == "target" else Kind.DISCRETE
     batch = Batch(feature[np.newaxis], kind, np.zeros(1, dtype=bool))
-    for coarser in (1, 2):
-        bins = max(2, min(9, present.sum() // 20) // coarser)  # 2 n^(1/3) or 5 a bin and class
+    mi, coarser, error = mixed_mi(target, batch)
+    most = max(2, min(9, present.sum() // 20))  # 2 n^(1/3) or 5 a bin and class
+    for bins, found in ((most, mi[0]), (max(2, most // 2), coarser[0])):
         x, y = stats.rankdata(counts[present]), labels[present]
         cells = np.floor((x - 0.5) * bins / len(x))
-        if len(np.unique(x)) <= bins:
-            cells = x
         whole = mutual_info_score(cells, y)
         others = [mutual_info_score(np.delete(cells, i), np.delete(y, i)) for i in range(len(x))]
-        mi, error = mixed_mi(target, batch, coarser)
-        assert mi[0] == pytest.approx(len(x) * whole - (len(x) - 1) * np.mean(others), abs=1e-12)
-        coded = Target("y", y, Kind.DISCRETE, True, np.arange(len(y)))
-        binned = Batch(cells[np.newaxis], Kind.DISCRETE, np.zeros(1, dtype=bool))
-        assert error[0] == pytest.approx(plugin_errors(coded, binned)[0], rel=1e-12)
+        assert found == pytest.approx(len(x) * whole - (len(x) - 1) * np.mean(others), abs=1e-12)
+    coded = Target("y", y, Kind.DISCRETE, True, np.arange(len(y)))
+    cells = np.floor((x - 0.5) * most / len(x))
+    binned = Batch(cells[np.newaxis], Kind.DISCRETE, np.zeros(1, dtype=bool))
+    assert error[0] == pytest.approx(plugin_errors(coded, binned)[0], rel=1e-12)
+
+
+def test_mixed_pairs_of_one_value_have_no_information() -> None:
+    y = np.arange(40) % 2.0
+    x = np.where(y == 0, np.arange(40.0) // 8, np.nan)
+    target = Target("y", y, Kind.DISCRETE, True, np.arange(40))
+    for values in (x, np.full(40, 3.0), np.full(40, np.nan)):
+        assert np.isnan(mixed_mi(target, Batch(values[np.newaxis], Kind.CONTINUOUS, np.zeros(1, dtype=bool)))).all()

@@ -221,4 +221,6 @@ def test_two_columns_of_text_have_the_g_test() -> None:
     rng = np.random.default_rng(4)
     labels = np.array(["a", "b", "c"])
     table = pl.DataFrame({"x": labels[rng.integers(0, 3, 300)], "y": labels[rng.integers(0, 3, 300)]})
-    assert miscreen.rank(table, "y", p_values=True).to_arrow()["p_method"].to_pylist() == ["chi-square"]
+    found = [miscreen.rank(table, "y", p_values=True, mi=mi).to_arrow().to_pylist()[0] for mi in (True, False)]
+    assert found[0]["p_method"] == found[1]["p_method"] == "chi-square"
+    assert found[0]["p_value"] == found[1]["p_value"]

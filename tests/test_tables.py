@@ -549,6 +549,13 @@ def test_stacked_files_may_lack_a_type_where_cells_are_missing(tmp_path: Path, r
         assert table.table(np.array([1, 2])).to_pydict() == {"t": ["a", "b", None, None], "u": [None, None, "c", "d"]}
 
 
+def test_stacked_integers_stay_integers_beside_missing_cells(tmp_path: Path, resources: Resources) -> None:
+    for number, cells in enumerate((["", "", ""], ["0", "1", "2"], ["", "3", ""])):
+        (tmp_path / f"{number}.csv").write_text("y,u\n" + "".join(f"{i}.5,{cell}\n" for i, cell in enumerate(cells)))
+    with open_table(str(tmp_path), resources=resources) as table:
+        assert [ColumnType(t) for t in table.types] == [ColumnType.FLOAT, ColumnType.INTEGER]
+
+
 def test_stacked_text_and_categories_are_one_column(tmp_path: Path, resources: Resources) -> None:
     texts = pa.array(["a", "b"]), pa.array(["b", "c"]).dictionary_encode()
     for number, text in enumerate(texts):

@@ -352,14 +352,17 @@ class Writing:
         """Whether standard output is where the result goes, and somebody reads it there."""
         return self.output is None and sys.stdout.isatty()
 
-    def check(self, source: str = "-") -> None:
+    def check(self, source: str | None = None) -> None:
         """Refuse at once what could not be written after a long run, or would take the place of the source."""
         if self.output is not None:
             paths: list[Path] = []
-            if Path(self.output).exists() and source != "-":
+            if Path(self.output).exists() and source not in (None, "-"):
                 with contextlib.suppress(InputError):  # which opening it will tell of
                     paths = files_of(source)
-            if any(path.samefile(self.output) for path in paths):
+            given = Path(self.output)
+            piped = source == "-" and sys.stdin is not None and given.exists()
+            same = piped and os.path.samestat(os.fstat(0), given.stat())
+            if same or any(path.samefile(given) for path in paths):
                 raise InputError(f"the output {self.output!r} is the table itself", "Choose another name")
             Destination(Path(self.output), self.format, self.force)
         elif self.format is not None and find_writer(self.format).embeds and self.to_terminal:

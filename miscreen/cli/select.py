@@ -96,6 +96,8 @@ def select(
     """
     began = time.monotonic()
     writing.check(source)
+    if source == "-" and "-" in (ranking, selection):
+        raise InputError("standard input cannot be both the table and what was made of it", "Name one of them")
     if names and (steps or writing.output is not None or writing.format is not None):
         raise InputError("--names prints names, --steps writes steps, and -o writes to a file", "Give --names alone")
     if keep and (names or steps):

@@ -29,6 +29,8 @@ def convert_once(source: str | os.PathLike[str], request: Request, directory: Pa
     """
     metadata = request.metadata()
     about = [stamps(source), *(metadata[name] for name in ("version", "read", "discrete", "exclude", "strata"))]
+    if metadata["exclude"] or metadata["target_kind"] == "discrete":  # targets are read though excluded, and as classes
+        about += [metadata["target"], metadata["target_kind"]]
     digest = hashlib.sha256(json.dumps(about).encode()).hexdigest()[:12]
     stem = re.sub(r"[^\w.-]", "_", Path(source).name) or "table"
     path = directory / f"{stem}.{digest}.arrow"

@@ -122,7 +122,7 @@ class Auto(Estimator):
     - Two discrete columns: ``plug-in``.
 
     Where too few samples are left for neighbours, ``bin`` again. With 1,000 samples the mean is within 0.003 of 0 for
-    independent columns, 0.01 where one has 20 levels and more; bias down to -0.07 where a density has sharp edges.
+    independent columns, 0.01 where one has 20 to 100 levels; bias down to -0.07 where a density has sharp edges.
 
     O(n log n + 196 n) a feature, and that of `Ksg` for the information. Blind to what no function of order 12 sees,
     such as a sine of seven periods. The score is no p-value, since correlations of a column with one's target are not
@@ -230,7 +230,8 @@ class Auto(Estimator):
         """Whether the classes of a feature's samples have enough for bins: `CELL` on average, 1 in the smallest."""
         last = batch.values[np.arange(len(batch.values)), batch.order[:, -1]]  # missing ones come last
         present = ~np.isnan(batch.values if np.isnan(last).any() else batch.values[:1])
-        sizes = present.astype(np.float64) @ np.eye(self._target.n_levels)[self._target.codes]
+        at = np.arange(len(present))[:, np.newaxis] * self._target.n_levels + self._target.codes
+        sizes = np.bincount(at[present], minlength=len(present) * self._target.n_levels).reshape(len(present), -1)
         n, levels = sizes.sum(axis=1), np.count_nonzero(sizes, axis=1)
         smallest = np.where(sizes > 0, sizes, np.inf).min(axis=1)
         bins = 2 * np.cbrt(n)

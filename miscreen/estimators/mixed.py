@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
-from miscreen.estimators.plugin import table_errors
 from miscreen.model import Batch, Floats, Kind, Target
 
 CELL = 5  # samples for every bin and class, at least
 
 
-def mixed_mi(target: Target, batch: Batch, coarser: int = 1) -> tuple[Floats, Floats]:
-    """Mutual information, in nats, of columns with an order and ties and one of classes, and standard errors.
+def mixed_mi(target: Target, batch: Batch) -> tuple[Floats, Floats, Floats]:
+    """Mutual information, in nats, of columns with an order and ties and one of classes.
 
     For where a class has few samples of each group of ties: its nearest neighbours are in the next group then, and
     estimates from them far too high.
@@ -22,22 +23,22 @@ def mixed_mi(target: Target, batch: Batch, coarser: int = 1) -> tuple[Floats, Fl
     target : Target
     batch : Batch
         Features; either they or the target are discrete. NaN means missing: the pair is left out.
-    coarser : int
-        What the number of bins is divided by.
 
     Returns
     -------
-    tuple of float64 arrays, shape (n_features,)
-        Estimates, and errors by `table_errors`.
+    tuple of three float64 arrays, shape (n_features,)
+        Estimates, those by half as many bins, and the standard errors of the first: see `plugin_errors`. NaN where
+        either column has one value alone.
 
     Notes
     -----
     What has an order is put into bins of equal frequency, ties staying together: 5 samples for every bin and class, at
-    most 2 n^(1/3) bins (Terrell & Scott 1985, doi:10.2307/2288074), two at least; or it keeps its levels if they are
-    no more. The bias of the plug-in estimate is taken off by the jackknife (Quenouille 1956,
-    doi:10.1093/biomet/43.3-4.353; of entropies Zahl 1977, doi:10.2307/1936227). Where cells expect five samples it
-    leaves less than the correction of Miller & Madow: 0.002 of 0.013, for counts in ten bins and 20 classes that they
-    depend on, with 1,000 samples; for independent ones -0.004 and 0.004. O(n log n) a feature.
+    most 2 n^(1/3) bins (Terrell & Scott 1985, doi:10.2307/2288074), two at least. The bias of the plug-in estimate is
+    taken off by the jackknife (Quenouille 1956, doi:10.1093/biomet/43.3-4.353; of entropies Zahl 1977,
+    doi:10.2307/1936227). Where cells expect five samples it leaves less than the correction of Miller & Madow: 0.002 of
+    0.013, for counts in ten bins and 20 classes that they depend on, with 1,000 samples; for independent ones -0.004
+    and 0.004. Sums are exact, so that neither the other features nor the order of the samples change them. O(n) a
+    feature once it is sorted; scratch about 40 n bytes for each feature of the batch.
 
     Examples
     --------
@@ -48,24 +49,46 @@ def mixed_mi(target: Target, batch: Batch, coarser: int = 1) -> tuple[Floats, Fl
     >>> mixed_mi(target, batch)[0].round(3)  # log 2 and 0
     array([ 0.698, -0.005])
     """
+    found = np.full((3, len(batch.values)), np.nan)
     if not len(batch.values):
-        return np.empty(0), np.empty(0)
+        return found[0], found[1], found[2]
     present = ~np.isnan(batch.values)
     n = np.count_nonzero(present, axis=1)
-    below, through, levels = _groups(batch.order, batch.repeats, n)
-    if target.kind == Kind.DISCRETE:
-        labels = np.where(present, target.codes, -1)
-        n_levels, n_classes = levels.max(axis=1) + 1, np.array([len(np.unique(row[row >= 0])) for row in labels])
-    else:
-        labels, n_classes = levels, levels.max(axis=1) + 1
-        below, through, levels = _groups_of_target(target, present, n)
-        n_levels = levels.max(axis=1) + 1
-    bins = np.maximum(2, np.minimum(np.ceil(2 * np.cbrt(n)).astype(np.int64), n // (CELL * n_classes)) // coarser)
-    cells = np.where((n_levels > bins)[:, None], (below + through) * bins[:, None] // (2 * n[:, None]), levels)
-    shape = len(batch.values), int(cells.max()) + 1, int(labels.max()) + 1
-    at = (np.arange(shape[0])[:, None] * shape[1] + cells) * shape[2] + labels
-    counts = np.bincount(at[present], minlength=int(np.prod(shape))).reshape(shape)
-    return _corrected(counts), table_errors(counts)
+    below, through, number = _groups(batch.order, batch.repeats, n)
+    if target.kind == Kind.CONTINUOUS:
+        below, through = _groups_of_target(target, present, n)
+    for f, here in enumerate(present):
+        labels = (target.codes if target.kind == Kind.DISCRETE else number[f])[here]
+        doubled = (below[f] + through[f])[here]  # the average rank, less one half
+        if not len(labels) or doubled.min() == doubled.max() or labels.min() == labels.max():
+            continue
+        n_classes = np.count_nonzero(np.bincount(labels))
+        bins = max(2, min(math.ceil(2 * float(n[f]) ** (1 / 3)), n[f] // (CELL * n_classes)))
+        found[0, f], found[2, f] = _estimate(doubled * bins // (2 * n[f]), labels)
+        found[1, f] = _estimate(doubled * max(2, bins // 2) // (2 * n[f]), labels)[0]
+    return found[0], found[1], found[2]
+
+
+def _estimate(rows: NDArray[np.int64], columns: NDArray[np.int64]) -> tuple[float, float]:
+    """Plug-in estimate of two columns of codes, less its bias, found by leaving out each sample in turn, and error."""
+    n, width = len(rows), int(columns.max()) + 1
+    counts = np.bincount(rows * width + columns)
+    cells = np.flatnonzero(counts)
+    counts = counts[cells]
+    of_rows, of_columns = np.bincount(rows), np.bincount(columns)
+    row, column = of_rows[cells // width], of_columns[cells % width]
+    whole, less = _k_log_k(np.array([n, n - 1]))
+    gains = counts * (_last(counts) - _last(row) - _last(column))
+    ratios = np.log(counts * float(n) / (row * column))
+    mean = math.fsum(counts * ratios) / n
+    spread = math.fsum(counts * (ratios - mean) ** 2) / max(1, n - 1)
+    degrees = (np.count_nonzero(of_rows) - 1) * (np.count_nonzero(of_columns) - 1)
+    return float(whole - less) + math.fsum(gains) / n, math.sqrt(max(degrees / (2 * n), spread) / n)
+
+
+def _last(k: NDArray[np.int64]) -> Floats:
+    """What the last of k samples adds to k log k."""
+    return _k_log_k(k) - _k_log_k(k - 1)
 
 
 def _groups(
@@ -92,23 +115,14 @@ def _groups(
 
 def _groups_of_target(
     target: Target, present: NDArray[np.bool_], n: NDArray[np.intp]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """The same of a target among the samples of each feature."""
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The first two of a target among the samples of each feature."""
     if np.all(n == len(target.values)):
         alone = Batch(target.values[np.newaxis], Kind.CONTINUOUS, np.zeros(1, dtype=np.bool_))
-        found = _groups(alone.order, alone.repeats, n[:1])
-        return tuple(np.broadcast_to(one, present.shape) for one in found)  # type: ignore[return-value]
+        below, through, _ = _groups(alone.order, alone.repeats, n[:1])
+        return np.broadcast_to(below, present.shape), np.broadcast_to(through, present.shape)
     each = Batch(np.where(present, target.values, np.nan), Kind.CONTINUOUS, np.zeros(len(present), dtype=np.bool_))
-    return _groups(each.order, each.repeats, n)
-
-
-def _corrected(counts: NDArray[np.int64]) -> Floats:
-    """Plug-in estimates of tables of counts less their bias, by leaving out each sample in turn; in nats."""
-    rows, columns = counts.sum(axis=2, keepdims=True), counts.sum(axis=1, keepdims=True)
-    n = counts.sum(axis=(1, 2))
-    of_cell, of_row, of_column, of_all = (_k_log_k(k) - _k_log_k(k - 1) for k in (counts, rows, columns, n))
-    found: Floats = of_all + (counts * (of_cell - of_row - of_column)).sum(axis=(1, 2)) / n
-    return found
+    return _groups(each.order, each.repeats, n)[:2]
 
 
 def _k_log_k(k: NDArray[np.int64]) -> Floats:

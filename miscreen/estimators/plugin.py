@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from miscreen.kernels.counts import level_mi
 from miscreen.model import Batch, Floats, Scores, Target
@@ -84,23 +83,15 @@ def plugin_errors(target: Target, batch: Batch) -> Floats:
     errors = np.full(len(batch.values), np.nan)
     for f, values in enumerate(batch.values):
         present = ~np.isnan(values)
-        if np.count_nonzero(present) < 2:
+        n = np.count_nonzero(present)
+        if n < 2:
             continue
-        rows, columns = (np.unique(of[present], return_inverse=True)[1] for of in (values, target.codes))
-        counts = np.zeros((1, int(rows.max()) + 1, int(columns.max()) + 1), dtype=np.int64)
-        np.add.at(counts[0], (rows, columns), 1)
-        errors[f] = table_errors(counts)[0]
+        (_, rows), (_, columns) = (np.unique(of[present], return_inverse=True) for of in (values, target.codes))
+        shape = int(rows.max()) + 1, int(columns.max()) + 1
+        of_cells, of_rows, of_columns = (
+            np.bincount(of)[of].astype(np.float64) for of in (rows * shape[1] + columns, rows, columns)
+        )
+        ratios = np.log(of_cells * n / (of_rows * of_columns))
+        least = (shape[0] - 1) * (shape[1] - 1) / (2 * n)
+        errors[f] = np.sqrt(max(least, ratios.var(ddof=1)) / n)
     return errors
-
-
-def table_errors(counts: NDArray[np.int64]) -> Floats:
-    """What `plugin_errors` tells of tables of counts, int64 (n_features, rows, columns), which may have empty ones."""
-    n = counts.sum(axis=(1, 2), keepdims=True)
-    rows, columns = counts.sum(axis=2, keepdims=True), counts.sum(axis=1, keepdims=True)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = np.where(counts > 0, np.log(counts * n.astype(np.float64) / (rows * columns)), 0.0)
-        spread = (counts * (ratios - (counts * ratios).sum(axis=(1, 2), keepdims=True) / n) ** 2).sum(axis=(1, 2))
-    n = n[:, 0, 0]
-    degrees = (np.count_nonzero(rows[:, :, 0], axis=1) - 1) * (np.count_nonzero(columns[:, 0], axis=1) - 1)
-    found: Floats = np.sqrt(np.maximum(degrees / (2 * n), spread / np.maximum(1, n - 1)) / n)
-    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import NormalDist
 
 import numpy as np
@@ -107,6 +107,7 @@ class Intervals:
         part = batch.take(others)
         neighbors = PLANE if part.kind == self._target.kind == Kind.CONTINUOUS else LINE
         near, far = self._estimates[neighbors]
+        tied = np.empty(0, dtype=np.intp)
         if part.kind == self._target.kind == Kind.DISCRETE:
             center, drift = near.score(part).mi, np.zeros(len(others))
             error = plugin_errors(self._target, part)
@@ -119,17 +120,19 @@ class Intervals:
             drift = center - away
             error = math.sqrt(SHARED[neighbors]) * _standard_errors(terms)
             if neighbors == LINE:
-                tied = np.flatnonzero([word == "gao" for word in method])
-                some = part.take(tied)
-                center[tied], error[tied] = mixed_mi(self._target, some)
-                drift[tied] = center[tied] - mixed_mi(self._target, some, coarser=2)[0]
+                tied = np.flatnonzero([word == "gao" for word in method] & np.isfinite(drift))
+                center[tied], coarser, error[tied] = mixed_mi(self._target, part.take(tied))
+                drift[tied] = center[tied] - coarser
         if self._replicates is not None:
-            error = np.array([self._over_halves(near, part, f, names[int(at)]) for f, at in enumerate(others)])
+            halves = [lambda some: near.score(some).mi] * len(others)
+            for f in tied.tolist():
+                halves[f] = lambda some: mixed_mi(self._target, some)[0]
+            error = np.array([self._over_halves(halves[f], part, f, names[int(at)]) for f, at in enumerate(others)])
         low[others] = center - self._quantile * error + np.minimum(0.0, drift)
         high[others] = center + self._quantile * error + np.maximum(0.0, drift)
         return low, high
 
-    def _over_halves(self, estimate: Ksg, batch: Batch, f: int, name: str) -> float:
+    def _over_halves(self, estimate: Callable[[Batch], Floats], batch: Batch, f: int, name: str) -> float:
         """Standard deviation of a feature's estimates from random halves of the samples."""
         present = np.flatnonzero(~np.isnan(batch.values[f]))
         random = generator(f"interval {self._seed} {name}".encode())
@@ -139,7 +142,7 @@ class Intervals:
             halves = np.tile(batch.values[f], (min(remaining, max(1, _HALVES_BYTES // (8 * len(batch.values[f])))), 1))
             for row in halves:
                 row[random.permutation(present)[: len(present) // 2]] = np.nan
-            found.append(estimate.score(Batch(halves, batch.kind, np.full(len(halves), batch.nominal[f]))).mi)
+            found.append(estimate(Batch(halves, batch.kind, np.full(len(halves), batch.nominal[f]))))
             remaining -= len(halves)
         return float(np.concatenate(found).std(ddof=1))
 

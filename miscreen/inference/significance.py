@@ -69,11 +69,12 @@ class Significance:
         """
         observed = scores.mi if scores.score is None else scores.score
         p, how = np.full(len(observed), np.nan), np.full(len(observed), "", dtype=object)
-        plugged = np.full(len(p), scores.method == PLUG_IN)
-        if not isinstance(scores.method, str):
-            plugged = np.array([word == PLUG_IN for word in scores.method])
         if scores.score is not None:  # which is chi-squared for two columns of labels, and something else for others
-            plugged &= batch.nominal & self._target.nominal
+            plugged = batch.nominal & self._target.nominal
+        elif isinstance(scores.method, str):
+            plugged = np.full(len(p), scores.method == PLUG_IN)
+        else:
+            plugged = np.array([word == PLUG_IN for word in scores.method])
         for i in np.flatnonzero(~self._sharing(batch, scores.as_untied) & ~np.isnan(observed)):
             if plugged[i] and not self._restricted:
                 p[i], how[i] = g_test(batch.values[i], self._target.codes), CHI_SQUARE

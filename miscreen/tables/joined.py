@@ -18,6 +18,7 @@ from miscreen.tables.encoding import encode
 from miscreen.tables.source import TableSource
 
 _LOG = logging.getLogger("miscreen")
+_AT_ONCE = 256  # columns looked at for values
 
 
 def join_sources(sources: Sequence[TableSource], label: str, ignored_columns: ColumnTest = no_columns) -> TableSource:
@@ -69,28 +70,36 @@ class StackedSource(TableSource):
             where[[position[name] for name in source.names]] = np.arange(len(self.names))
             self._columns.append(where)
             types = source.types[where]
-            for i in np.flatnonzero((types != self.types) & ~ignored).tolist():
-                self.types[i] = self._common_type(i, int(types[i]), source)
+            unlike = np.flatnonzero((types != self.types) & ~ignored)
+            before = range(len(self._columns) - 1)
+            for i, nothing in zip(unlike, self._are_missing(unlike, before), strict=True):
+                if nothing and self.types[i] == ColumnType.FLOAT:
+                    self.types[i] = types[i]  # cells that are all missing have no type
+            unlike = unlike[types[unlike] != self.types[unlike]]
+            for i, nothing in zip(unlike, self._are_missing(unlike, [len(before)]), strict=True):
+                if not (nothing and types[i] == ColumnType.FLOAT):
+                    self.types[i] = self._common_type(i, types[i], source)
 
     def _common_type(self, column: int, found: int, source: TableSource) -> int:
         """The type of a column that has another one in a further file; `DataError` when there is none."""
-        expected = int(self.types[column])
-        if {found, expected} == {int(ColumnType.FLOAT), int(ColumnType.INTEGER)}:
+        expected = self.types[column]
+        if {int(found), int(expected)} == {int(ColumnType.FLOAT), int(ColumnType.INTEGER)}:
             return int(ColumnType.FLOAT)
-        before = self._sources[: len(self._columns) - 1]
-        if expected == ColumnType.FLOAT and all(self._is_missing(column, number) for number in range(len(before))):
-            return found  # cells that are all missing have no type
-        if found == ColumnType.FLOAT and self._is_missing(column, len(before)):
-            return expected
         names = ColumnType(found).label, ColumnType(expected).label
         raise DataError(
             f"column {self.names[column]!r} is {names[0]} in {source.label} but {names[1]} in {self._sources[0].label}",
             f"Give the column the same type in every file, or leave it out: --exclude {self.names[column]!r}",
         )
 
-    def _is_missing(self, column: int, number: int) -> bool:
-        """Whether a column has no value in one of the files."""
-        return bool(np.isnan(self._sources[number].values(self._columns[number][[column]])).all())
+    def _are_missing(self, columns: NDArray[np.intp], numbers: Sequence[int]) -> NDArray[np.bool_]:
+        """Whether columns have no value in any of the files of these numbers."""
+        found = np.ones(len(columns), dtype=np.bool_)
+        for number in numbers:
+            for first in range(0, len(columns), _AT_ONCE):
+                some = slice(first, first + _AT_ONCE)
+                values = self._sources[number].values(self._columns[number][columns[some]])
+                found[some] &= np.isnan(values).all(axis=1)
+        return found
 
     def values(self, columns: NDArray[np.intp]) -> NDArray[Any]:
         """See `TableSource.values`."""

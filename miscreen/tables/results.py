@@ -67,6 +67,8 @@ def read_result(path: Path, what: str, columns: tuple[str, ...], how: str) -> tu
     """
     if path.is_dir() or not (path.exists() or str(path) == "-"):
         raise InputError(f"there is no {what} {str(path)!r}", f"Make one with: {how}")
+    if str(path) == "-" and (sys.stdin is None or sys.stdin.isatty()):
+        raise InputError(f"there is no {what} on standard input", f"Pipe one into the command: {how}")
     metadata: dict[str, Any] = {}
     try:
         content = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
