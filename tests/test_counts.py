@@ -147,7 +147,7 @@ def test_mixed_pairs_are_binned_and_corrected_by_leaving_each_sample_out(classes
     kind = Kind.CONTINUOUS if classes_of == "target" else Kind.DISCRETE
     batch = Batch(feature[np.newaxis], kind, np.zeros(1, dtype=bool))
     mi, coarser, error = mixed_mi(target, batch)
-    most = max(2, min(9, present.sum() // 20))  # 2 n^(1/3) or 5 a bin and class
+    most = max(2, min(27, present.sum() // 24))  # 6 n^(1/3) or 6 a bin and class
     for bins, found in ((most, mi[0]), (max(2, most // 2), coarser[0])):
         x, y = stats.rankdata(counts[present]), labels[present]
         cells = np.floor((x - 0.5) * bins / len(x))

@@ -13,7 +13,7 @@ from miscreen.errors import InputError
 from miscreen.estimators.binning import Binning, BinningOptions
 from miscreen.estimators.estimator import Estimator
 from miscreen.estimators.ksg import TIED, Ksg, KsgOptions
-from miscreen.estimators.mixed import CELL, mixed_mi
+from miscreen.estimators.mixed import mixed_mi
 from miscreen.estimators.plugin import plugin_scores
 from miscreen.kernels.evidence import FUNCTIONS, evidence, function_table, score_functions
 from miscreen.model import Batch, Floats, Kind, Scores, Target
@@ -24,6 +24,7 @@ FALL = 0.55  # of that variance from one cosine to the next, where classes diffe
 SHARES = (0.15, 0.1)  # of the second hypothesis: cosines for scores, and for classes all cosines
 NEIGHBORS = 8  # of two continuous columns, for the information
 CLASS_NEIGHBORS = 10  # of a continuous column within a class
+CELL = 5  # samples for every bin and class, at least
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from miscreen.model import Batch, Floats, Kind, Target
 
-CELL = 5  # samples for every bin and class, at least
+CELL = 6  # samples for every bin and class, on average
 
 
 def mixed_mi(target: Target, batch: Batch) -> tuple[Floats, Floats, Floats]:
@@ -32,8 +32,9 @@ def mixed_mi(target: Target, batch: Batch) -> tuple[Floats, Floats, Floats]:
 
     Notes
     -----
-    What has an order is put into bins of equal frequency, ties staying together: 5 samples for every bin and class, at
-    most 2 n^(1/3) bins (Terrell & Scott 1985, doi:10.2307/2288074), two at least. The bias of the plug-in estimate is
+    What has an order is put into bins of equal frequency, ties staying together: 6 samples for every bin and class, at
+    most 6 n^(1/3) bins (three times those of Terrell & Scott 1985, doi:10.2307/2288074, since many stay empty), two at
+    least. The bias of the plug-in estimate is
     taken off by the jackknife (Quenouille 1956, doi:10.1093/biomet/43.3-4.353; of entropies Zahl 1977,
     doi:10.2307/1936227). Where cells expect five samples it leaves less than the correction of Miller & Madow: 0.002 of
     0.013, for counts in ten bins and 20 classes that they depend on, with 1,000 samples; for independent ones -0.004
@@ -63,7 +64,7 @@ def mixed_mi(target: Target, batch: Batch) -> tuple[Floats, Floats, Floats]:
         if not len(labels) or doubled.min() == doubled.max() or labels.min() == labels.max():
             continue
         n_classes = np.count_nonzero(np.bincount(labels))
-        bins = max(2, min(math.ceil(2 * float(n[f]) ** (1 / 3)), n[f] // (CELL * n_classes)))
+        bins = max(2, min(math.ceil(6 * float(n[f]) ** (1 / 3)), n[f] // (CELL * n_classes)))
         found[0, f], found[2, f] = _estimate(doubled * bins // (2 * n[f]), labels)
         found[1, f] = _estimate(doubled * max(2, bins // 2) // (2 * n[f]), labels)[0]
     return found[0], found[1], found[2]
