@@ -126,8 +126,7 @@ class Request:
         column is read once, and neighbours together.
         """
         strata = [] if self.inference.strata is None else [self.inference.strata]
-        as_text = name_matcher(self.spec.discrete)
-        classes = is_named(self.targets if self.spec.target_kind == Kind.DISCRETE else ())
+        classes = self.targets if self.spec.target_kind == Kind.DISCRETE else ()
         excluded, wanted = name_matcher(self.exclude), is_named([*strata, *self.targets])
         with (
             library_threads(self.resources.threads),
@@ -136,7 +135,7 @@ class Request:
                 resources=self.resources,
                 names=self.names,
                 read=self.read,
-                text_columns=lambda names: as_text(names) | classes(names),
+                text_columns=name_matcher([*self.spec.discrete, *classes]),
                 ignored_columns=lambda names: excluded(names) & ~wanted(names) & ~kept(names),
                 once=once,
                 on_progress=self.on_progress,

@@ -337,6 +337,17 @@ class Reading:
         )
 
 
+def _is_table(output: Path, source: str) -> bool:
+    """Whether a file is one of those that the source is read from."""
+    if not output.exists():
+        return False
+    if source == "-":
+        return sys.stdin is not None and os.path.samestat(os.fstat(0), output.stat())
+    with contextlib.suppress(InputError):  # which opening it will tell of
+        return any(path.samefile(output) for path in files_of(source))
+    return False
+
+
 @dataclass(frozen=True)
 class Writing:
     """Where the result goes."""
@@ -355,14 +366,7 @@ class Writing:
     def check(self, source: str | None = None) -> None:
         """Refuse at once what could not be written after a long run, or would take the place of the source."""
         if self.output is not None:
-            paths: list[Path] = []
-            if Path(self.output).exists() and source not in (None, "-"):
-                with contextlib.suppress(InputError):  # which opening it will tell of
-                    paths = files_of(source)
-            given = Path(self.output)
-            piped = source == "-" and sys.stdin is not None and given.exists()
-            same = piped and os.path.samestat(os.fstat(0), given.stat())
-            if same or any(path.samefile(given) for path in paths):
+            if source is not None and _is_table(Path(self.output), source):
                 raise InputError(f"the output {self.output!r} is the table itself", "Choose another name")
             Destination(Path(self.output), self.format, self.force)
         elif self.format is not None and find_writer(self.format).embeds and self.to_terminal:

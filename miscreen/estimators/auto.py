@@ -214,7 +214,9 @@ class Auto(Estimator):
     def _beside_classes(self, batch: Batch) -> tuple[Floats, list[str], NDArray[np.bool_]]:
         """Estimates for a column with an order and one of classes, by what, and where there are to be bins instead."""
         mi, method = np.full(len(batch.values), np.nan), ["bin"] * len(batch.values)
-        instead = self._fills_bins(batch) if self._target.kind == Kind.DISCRETE else np.isfinite(mi)
+        instead = np.zeros(len(mi), dtype=np.bool_)
+        if self._target.kind == Kind.DISCRETE:
+            instead = self._fills_bins(batch)
         rest = np.flatnonzero(~instead)
         if len(rest):
             part = batch.take(rest)

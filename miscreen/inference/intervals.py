@@ -124,10 +124,15 @@ class Intervals:
                 center[tied], coarser, error[tied] = mixed_mi(self._target, part.take(tied))
                 drift[tied] = center[tied] - coarser
         if self._replicates is not None:
-            halves = [lambda some: near.score(some).mi] * len(others)
-            for f in tied.tolist():
-                halves[f] = lambda some: mixed_mi(self._target, some)[0]
-            error = np.array([self._over_halves(halves[f], part, f, names[int(at)]) for f, at in enumerate(others)])
+
+            def by_neighbors(some: Batch) -> Floats:
+                return near.score(some).mi
+
+            def by_bins(some: Batch) -> Floats:
+                return mixed_mi(self._target, some)[0]
+
+            estimates = [by_bins if f in tied else by_neighbors for f in range(len(others))]
+            error = np.array([self._over_halves(estimates[f], part, f, names[int(at)]) for f, at in enumerate(others)])
         low[others] = center - self._quantile * error + np.minimum(0.0, drift)
         high[others] = center + self._quantile * error + np.maximum(0.0, drift)
         return low, high

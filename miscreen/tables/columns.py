@@ -57,11 +57,16 @@ def name_matcher(patterns: Sequence[str]) -> ColumnTest:
         found = exact(names)
         for glob in globs:
             if glob not in names:
-                matches = re.compile(translate(glob)).match
-                found |= np.fromiter((matches(name) is not None for name in names), np.bool_, len(names))
+                found[_matches(glob, names)] = True
         return found
 
     return test
+
+
+def _matches(glob: str, names: Sequence[str]) -> list[int]:
+    """Where the names are that a glob matches."""
+    match = re.compile(translate(glob)).match
+    return [i for i, name in enumerate(names) if match(name)]
 
 
 def _is_glob(pattern: str) -> bool:
@@ -113,8 +118,7 @@ class NameIndex:
                 continue
             if not _is_glob(pattern):
                 raise InputError(f"{self._label} has no column {pattern!r} for {role}", self._advice(pattern))
-            matches = re.compile(translate(pattern)).match
-            hits = [i for i, name in enumerate(self._names) if matches(name)]
+            hits = _matches(pattern, self._names)
             if not hits:
                 raise InputError(f"{role} {pattern!r} matches no column of {self._label}", "Check the pattern")
             found.update(hits)
