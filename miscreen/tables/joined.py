@@ -70,15 +70,14 @@ class StackedSource(TableSource):
             where[[position[name] for name in source.names]] = np.arange(len(self.names))
             self._columns.append(where)
             types = source.types[where]
-            unlike = np.flatnonzero((types != self.types) & ~ignored)
-            before = range(len(self._columns) - 1)
-            for i, nothing in zip(unlike, self._are_missing(unlike, before), strict=True):
-                if nothing and self.types[i] == ColumnType.FLOAT:
-                    self.types[i] = types[i]  # cells that are all missing have no type
-            unlike = unlike[types[unlike] != self.types[unlike]]
-            for i, nothing in zip(unlike, self._are_missing(unlike, [len(before)]), strict=True):
-                if not (nothing and types[i] == ColumnType.FLOAT):
-                    self.types[i] = self._common_type(i, types[i], source)
+            unlike = (types != self.types) & ~ignored
+            here = len(self._columns) - 1
+            untyped = self._missing(np.flatnonzero(unlike & (self.types == ColumnType.FLOAT)), range(here))
+            self.types[untyped] = types[untyped]  # cells that are all missing have no type
+            unlike[untyped] = False
+            unlike[self._missing(np.flatnonzero(unlike & (types == ColumnType.FLOAT)), [here])] = False
+            for i in np.flatnonzero(unlike).tolist():
+                self.types[i] = self._common_type(i, int(types[i]), source)
 
     def _common_type(self, column: int, found: int, source: TableSource) -> int:
         """The type of a column that has another one in a further file; `DataError` when there is none."""
@@ -91,15 +90,16 @@ class StackedSource(TableSource):
             f"Give the column the same type in every file, or leave it out: --exclude {self.names[column]!r}",
         )
 
-    def _are_missing(self, columns: NDArray[np.intp], numbers: Sequence[int]) -> NDArray[np.bool_]:
-        """Whether columns have no value in any of the files of these numbers."""
-        found = np.ones(len(columns), dtype=np.bool_)
+    def _missing(self, columns: NDArray[np.intp], numbers: Sequence[int]) -> NDArray[np.intp]:
+        """Those of the columns that have no value in any of the files of these numbers."""
         for number in numbers:
+            parts = [columns[:0]]
             for first in range(0, len(columns), _AT_ONCE):
-                some = slice(first, first + _AT_ONCE)
-                values = self._sources[number].values(self._columns[number][columns[some]])
-                found[some] &= np.isnan(values).all(axis=1)
-        return found
+                some = columns[first : first + _AT_ONCE]
+                values = self._sources[number].values(self._columns[number][some])
+                parts.append(some[np.isnan(values).all(axis=1)])
+            columns = np.concatenate(parts)
+        return columns
 
     def values(self, columns: NDArray[np.intp]) -> NDArray[Any]:
         """See `TableSource.values`."""
