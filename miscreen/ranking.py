@@ -36,10 +36,13 @@ def ranking_order(scores: Floats, statuses: NDArray[np.uint8]) -> NDArray[np.int
     scored = statuses == Status.OK.value
     found, rest = np.flatnonzero(scored), np.flatnonzero(~scored)
     keys = -scores[found]
-    order = np.argsort(keys)
+    order = np.argsort(keys)  # in a third of the time that a stable sort takes; what is tied is sorted anew
     placed = keys[order]
-    if not np.all(placed[1:] > placed[:-1]):  # ties or NaN, which take twice as long to keep in order
-        order = np.argsort(keys, kind="stable")
+    tied = np.zeros(len(keys), dtype=np.bool_)
+    tied[1:] = ~(placed[1:] > placed[:-1])
+    tied[:-1] |= tied[1:]
+    among = np.sort(order[tied])
+    order[tied] = among[np.argsort(keys[among], kind="stable")]
     return np.concatenate((found[order], rest))
 
 
@@ -160,6 +163,8 @@ class Ranking(Result):
             used[:] = np.fromiter(map(numbers.__getitem__, methods), np.int64, len(methods))
 
         def labelled(labels: Sequence[str], codes: NDArray[Any]) -> pa.Array:
+            if len(codes) and np.all(codes == codes[0]):
+                return pa.repeat(_scalar(labels[codes[0]]), len(codes))
             return pa.DictionaryArray.from_arrays(_numbers(codes[order]), text_column(labels)).cast(pa.string())
 
         columns: dict[str, Any] = {} if target is None else {"target": text_column([target] * len(names))}
@@ -298,7 +303,10 @@ class Ranking(Result):
 
     def summary(self) -> dict[str, int]:
         """How many features have each status other than ok, for any target, and how many held infinite values."""
-        pairs = zip(self.names, self._table.column("status").to_pylist(), strict=True)
+        import pyarrow.compute as pc
+
+        amiss = self._table.filter(pc.not_equal(self._table.column("status"), _scalar(Status.OK.label)))
+        pairs = zip(amiss.column("feature").to_pylist(), amiss.column("status").to_pylist(), strict=True)
         counts = Counter(status for _, status in set(pairs))
         found = {s.label: counts[s.label] for s in Status if s != Status.OK and counts[s.label]}
         if infinite := self.metadata.get("n_features_with_infinite_values"):
