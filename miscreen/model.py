@@ -189,6 +189,62 @@ class Batch:
 
 
 @dataclass(frozen=True)
+class Dealing:
+    """A feature whose values are dealt out at random among the samples that have one, within groups of these.
+
+    An arrangement is an order: int64 array, shape (n_values,), of the sample to which each of `values` goes.
+
+    Attributes
+    ----------
+    template : Batch
+        The feature in one arrangement.
+    values : float64 array, shape (n_values,)
+        Group by group, ascending, but the commonest of all last: where those go, the others tell.
+    samples : int64 array, shape (n_values,)
+        Those with a value, group by group.
+    starts : int64 array, shape (n_groups + 1,)
+        Where each group begins, and the end.
+    dealt : int64 array, shape (n_groups,)
+        How many values of each group are not the commonest.
+    key : uint64 array, shape (2,)
+        Of everything random.
+    """
+
+    template: Batch
+    values: Floats
+    samples: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    dealt: NDArray[np.int64]
+    key: NDArray[np.uint64]
+
+    @property
+    def arrays(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.uint64]]:
+        """What kernels deal out by."""
+        return self.samples, self.starts, self.dealt, self.key
+
+    @property
+    def no_orders(self) -> NDArray[np.int64]:
+        """Tells kernels that arrangements are random."""
+        return np.empty((0, len(self.samples)), dtype=np.int64)
+
+    def orders(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Random arrangements, one a row: those of some numbers, every one as likely as any other."""
+        from miscreen.kernels.shuffling import deal
+
+        orders = np.empty((len(numbers), len(self.samples)), dtype=np.int64)
+        deal(*self.arrays, numbers, orders)
+        return orders
+
+    def batch(self, orders: NDArray[np.int64]) -> Batch:
+        """Arrangements as features, one a row."""
+        from miscreen.kernels.shuffling import lay_out_values
+
+        rows = np.full((len(orders), self.template.values.shape[1]), np.nan)
+        lay_out_values(self.values, orders, rows)
+        return Batch(rows, self.template.kind, np.full(len(rows), self.template.nominal[0]))
+
+
+@dataclass(frozen=True)
 class Scores:
     """What an estimator says of the features of a `Batch`.
 

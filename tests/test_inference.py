@@ -42,10 +42,26 @@ def make_batch(values: Any, kind: Kind = Kind.CONTINUOUS) -> Batch:
     return Batch(values, kind, np.zeros(len(values), dtype=bool))
 
 
+class Of(Estimator):
+    """An estimator of nothing but a statistic, given as a function of a batch."""
+
+    def __init__(self, target: Target, options: Any) -> None:
+        self._function = options
+
+    def score(self, batch: Batch) -> Scores:
+        return Scores(self._function(batch), "given")
+
+
+def null_by(
+    function: Any, values: Any, target: Any, effort: Effort, seed: int = 0, kind: Kind = Kind.CONTINUOUS
+) -> Null:
+    pattern = Permuter(make_target(target), False, seed, None).pattern(np.asarray(values), kind, False)
+    return Null(pattern, Of(make_target(target), function), effort)
+
+
 def null_of(values: Floats, weights: Floats, effort: Effort, seed: int = 0, kind: Kind = Kind.CONTINUOUS) -> Null:
     """The null of the size of the sum of products of a feature and fixed weights."""
-    pattern = Permuter(make_target(weights), False, seed, None).pattern(values, kind, False)
-    return Null(pattern, lambda batch: np.abs(batch.values @ weights), effort)
+    return null_by(lambda batch: np.abs(batch.values @ weights), values, weights, effort, seed, kind)
 
 
 # ---- one null ----------------------------------------------------------------------------------------------
@@ -85,8 +101,8 @@ def test_a_bulk_that_falls_faster_than_the_tail_is_not_taken_for_it(effort: Effo
     exponents = np.array([6.0, 8.0, 10.0])
     observed = evidence(np.sqrt(stats.beta(0.5, (n - 2) / 2).isf(10.0**-exponents)))
     for seed in range(10):
-        pattern = Permuter(make_target(scores), False, seed, None).pattern(scores, Kind.CONTINUOUS, False)
-        p, _ = Null(pattern, lambda batch: evidence(batch.values @ scores), effort).p_values(observed)
+        null = null_by(lambda batch: evidence(batch.values @ scores), scores, scores, effort, seed)
+        p, _ = null.p_values(observed)
         assert np.all(np.abs(np.log10(p) + exponents) < 0.25 * exponents), seed
 
 
@@ -174,13 +190,14 @@ def test_draws_are_uniform_arrangements_within_groups() -> None:
     values = np.array([1.0, 2.0, np.nan, 3.0, 4.0, 4.0])
     strata = np.array([0, 0, 0, 1, 1, 1])
     pattern = Permuter(make_target(np.arange(6.0)), False, 0, strata).pattern(values, Kind.CONTINUOUS, False)
-    rows = pattern.draw(6000, generator(b"key"))
+    orders = pattern.dealing.orders(np.arange(6000))
+    rows = pattern.dealing.batch(orders).values
     assert np.isnan(rows[:, 2]).all()
     found, counts = np.unique(np.delete(rows, 2, axis=1), axis=0, return_counts=True)
     assert found.tolist() == [[*a, *b] for a in ([1, 2], [2, 1]) for b in ([3, 4, 4], [4, 3, 4], [4, 4, 3])]
     assert stats.chisquare(counts).pvalue > 1e-4
     assert pattern.log_arrangements == pytest.approx(math.log(6))
-    moved = pattern.move(rows, 0.5, generator(b"other"))
+    moved = pattern.dealing.batch(pattern.move(orders, 0.5, generator(b"other"))).values
     assert stats.chisquare(np.unique(np.delete(moved, 2, axis=1), axis=0, return_counts=True)[1]).pvalue > 1e-4
 
 
@@ -218,6 +235,40 @@ def test_margin_free_methods_see_ranks_alone(method: str, kind: Kind) -> None:
         same = np.allclose(plain.statistic(make_batch(x)), other.statistic(make_batch(np.exp(3 * x))), rtol=1e-9)
         assert same or not plain.margin_free
         assert plain.margin_free or method in ("pearson", "ksg")
+
+
+KINDS = [(Kind.CONTINUOUS, False), (Kind.DISCRETE, False), (Kind.DISCRETE, True)]
+
+
+@pytest.mark.parametrize("method", ESTIMATORS)
+@pytest.mark.parametrize(("target_kind", "target_nominal"), KINDS)
+@pytest.mark.parametrize("restricted", [False, True], ids=["free", "strata"])
+def test_arrangements_have_the_statistic_of_the_features_they_are(
+    method: str, target_kind: Kind, target_nominal: bool, restricted: bool
+) -> None:
+    n = 60
+    rng = np.random.default_rng(9)
+    y = rng.standard_normal(n) if target_kind == Kind.CONTINUOUS else rng.integers(0, 3, n).astype(float)
+    target = Target("y", y, target_kind, target_nominal, np.arange(n))
+    estimator = make_estimator(method, target)
+    permuter = Permuter(target, estimator.margin_free, 0, rng.integers(0, 2, n) if restricted else None)
+    mostly_zero = np.maximum(rng.standard_normal(n) - 0.3, 0.0)
+    few = rng.integers(0, 3, n).astype(float)
+    columns = [(rng.standard_normal(n), *KINDS[0]), (mostly_zero, *KINDS[0]), (few, *KINDS[1]), (few, *KINDS[2])]
+    for values, kind, nominal in columns:
+        for gaps in (0.0, 0.2):
+            pattern = permuter.pattern(np.where(rng.random(n) < gaps, np.nan, values), kind, nominal)
+            dealing = pattern.dealing
+            orders = dealing.orders(np.arange(5, 65))
+            expected = estimator.statistic(dealing.batch(orders))
+            np.testing.assert_allclose(estimator.arranged(dealing, orders), expected, rtol=1e-9, atol=1e-12)
+            drawn = estimator.drawn(dealing, range(5, 65), np.inf, 1)
+            np.testing.assert_allclose(drawn, expected, rtol=1e-9, atol=1e-12)
+            middle = float(np.median(drawn))
+            fewer = estimator.drawn(dealing, range(5, 65), middle, 10)
+            assert fewer.tolist() == drawn[: len(fewer)].tolist()
+            assert np.count_nonzero(fewer >= middle) >= 10
+            assert np.isnan(dealing.batch(orders).values).sum() == 60 * (n - len(dealing.samples))
 
 
 # ---- p-values of features ----------------------------------------------------------------------------------
@@ -359,7 +410,7 @@ def test_the_g_test_agrees_with_scipy_and_with_permutations() -> None:
     assert g_test(x, y) == pytest.approx(stats.chi2(4).sf(plain.statistic / williams), rel=1e-10)
     target = make_target(y, Kind.DISCRETE)
     estimator = make_estimator("bin", target, correction="none")
-    null = Null(Permuter(target, True, 0, None).pattern(x, Kind.DISCRETE, False), estimator.statistic, SHARED)
+    null = Null(Permuter(target, True, 0, None).pattern(x, Kind.DISCRETE, False), estimator, SHARED)
     batch = make_batch(x, Kind.DISCRETE)
     p, _ = null.p_values(estimator.statistic(batch))
     assert g_test(x, y) == pytest.approx(p[0], rel=0.5)
@@ -436,14 +487,12 @@ def test_requests_that_do_not_fit(given: dict[str, Any], message: str) -> None:
 
 
 def test_a_statistic_that_fails_for_some_arrangements_counts_as_least() -> None:
-    target = make_target(np.arange(10.0))
-    pattern = Permuter(target, False, 0, None).pattern(np.arange(10.0), Kind.CONTINUOUS, False)
+    values = np.arange(10.0)
 
     def statistic(batch: Batch) -> Floats:
-        found = np.abs(batch.values @ target.values)
-        return np.where(batch.values[:, 0] > 4, np.nan, found)
+        return np.where(batch.values[:, 0] > 4, np.nan, np.abs(batch.values @ values))
 
-    p, _ = Null(pattern, statistic, SHARED).p_values(np.array([0.0]))
+    p, _ = null_by(statistic, values, values, SHARED).p_values(np.array([0.0]))
     assert p[0] == pytest.approx(0.5, abs=0.03)
 
 

@@ -1,50 +1,68 @@
-"""Random orders, held to a slow reference and to the number of times that each should come."""
+"""Random orders, held to the number of times that each should come."""
 
 from __future__ import annotations
 
-import itertools
+import math
 from collections import Counter
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy import stats
 
-from miscreen.kernels.shuffling import shuffle
+from miscreen.kernels.shuffling import deal, lay_out_values, stir
+
+KEY = np.array([3, 4], dtype=np.uint64)
 
 
-def slowly(row: list[float], places: list[int], words: list[int]) -> list[float]:
-    """Fisher & Yates, from the last place on; each half of a word is a fraction of what may be exchanged."""
-    row = list(row)
-    for i in range(len(places) - 1, 0, -1):
-        half = words[i // 2] >> 32 * (i % 2) & (2**32 - 1)
-        j = half * (i + 1) // 2**32
-        row[places[i]], row[places[j]] = row[places[j]], row[places[i]]
-    return row
+def dealt(samples: list[int], starts: list[int], counts: list[int], numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+    orders = np.empty((len(numbers), len(samples)), dtype=np.int64)
+    deal(np.array(samples), np.array(starts), np.array(counts), KEY, numbers, orders)
+    return orders
 
 
-@pytest.mark.parametrize("n_places", [0, 1, 2, 7, 50])
-def test_the_slow_reference(n_places: int) -> None:
-    rng = np.random.default_rng(n_places)
-    rows = rng.standard_normal((20, 50))
-    places = rng.permutation(50)[:n_places]
-    words = rng.integers(0, 2**64, (20, (n_places + 1) // 2), dtype=np.uint64)
-    expected = [slowly(*three) for three in zip(rows.tolist(), itertools.repeat(places.tolist()), words.tolist())]
-    shuffle(rows, places, words)
-    assert rows.tolist() == expected
+def evenly(orders: NDArray[np.int64], n_possible: int) -> bool:
+    counts = Counter(map(tuple, orders.tolist()))
+    assert len(counts) == n_possible
+    return bool(stats.chisquare(list(counts.values())).pvalue > 0.001)
 
 
-@pytest.mark.parametrize("rejected", [False, True])
-def test_every_order_comes_as_often(*, rejected: bool) -> None:
-    """Words of 0 are rejected where 2^32 is no multiple of the number of places that are left."""
-    n = 120_000
-    rows = np.tile(np.arange(5.0), (n, 1))
-    words = np.random.default_rng(0).integers(0, 2**64, (n, 2), dtype=np.uint64)
-    if rejected:
-        words[:, 1] = 0  # both the choice among four, which then is the first, and that among three
-    shuffle(rows, np.array([4, 1, 2, 0]), words)
-    assert np.all(rows[:, 3] == 3.0)
-    counts = Counter(map(tuple, rows.tolist()))
-    assert len(counts) == (6 if rejected else 24)
-    assert stats.chisquare(list(counts.values())).pvalue > 0.001
-    if rejected:
-        assert set(rows[:, 0].tolist()) == {4.0}
+@pytest.mark.parametrize("n", [2, 3, 5])
+def test_every_order_comes_as_often(n: int) -> None:
+    orders = dealt(list(range(n)), [0, n], [n], np.arange(50_000))
+    assert np.all(np.sort(orders) == np.arange(n))
+    assert evenly(orders, math.factorial(n))
+
+
+def test_the_first_places_alone_matter_where_no_more_are_dealt() -> None:
+    orders = dealt([4, 1, 2, 0, 7], [0, 5], [2], np.arange(50_000))
+    assert np.all(np.sort(orders) == [0, 1, 2, 4, 7])
+    assert evenly(orders[:, :2], 20)
+
+
+def test_groups_keep_their_samples() -> None:
+    orders = dealt([5, 3, 0, 1, 2], [0, 2, 5], [2, 3], np.arange(50_000))
+    assert np.all(np.sort(orders[:, :2]) == [3, 5])
+    assert evenly(orders, 2 * 6)
+
+
+def test_an_arrangement_is_that_of_its_number_and_key() -> None:
+    whole = dealt(list(range(30)), [0, 30], [30], np.arange(20))
+    assert dealt(list(range(30)), [0, 30], [30], np.array([7, 3])).tolist() == whole[[7, 3]].tolist()
+    assert len(set(map(tuple, whole.tolist()))) == 20
+    other = np.empty_like(whole)
+    deal(np.arange(30), np.array([0, 30]), np.array([30]), KEY + np.uint64(2), np.arange(20), other)
+    assert not np.any(np.all(other == whole, axis=1))
+
+
+def test_values_go_to_the_samples_of_an_order() -> None:
+    rows = np.full((2, 4), np.nan)
+    lay_out_values(np.array([1.0, 2.0, 9.0]), np.array([[0, 1, 3], [3, 0, 1]]), rows)
+    assert np.array_equal(rows, [[1.0, 2.0, np.nan, 9.0], [2.0, 9.0, np.nan, 1.0]], equal_nan=True)
+
+
+def test_some_places_are_dealt_out_among_themselves() -> None:
+    orders = np.tile(np.arange(5), (50_000, 1))
+    stir(orders, np.array([4, 1, 2, 0]), KEY)
+    assert np.all(orders[:, 3] == 3)
+    assert evenly(orders, 24)

@@ -15,8 +15,8 @@ from miscreen.estimators.estimator import Estimator
 from miscreen.estimators.ksg import TIED, Ksg, KsgOptions
 from miscreen.estimators.mixed import mixed_mi
 from miscreen.estimators.plugin import plugin_scores
-from miscreen.kernels.evidence import FUNCTIONS, evidence, function_table, score_functions
-from miscreen.model import Batch, Floats, Kind, Scores, Target
+from miscreen.kernels.evidence import FUNCTIONS, evidence, function_table, label_evidence, score_functions
+from miscreen.model import Batch, Dealing, Floats, Kind, Scores, Target
 
 # The first three, and the priors below, were settled on the designs of tests/designs.py that are not held out.
 VARIANCE = 4.0  # of a correlation that is not 0, in units of the variance that chance gives it
@@ -25,6 +25,8 @@ SHARES = (0.15, 0.1)  # of the second hypothesis: cosines for scores, and for cl
 NEIGHBORS = 8  # of two continuous columns, for the information
 CLASS_NEIGHBORS = 10  # of a continuous column within a class
 CELL = 5  # samples for every bin and class, at least
+_NONE = np.empty(0, dtype=np.int64)
+_NOT_DEALT = _NONE, _NONE, _NONE, np.empty(0, dtype=np.uint64), 0, _NONE.reshape(0, 0), np.inf, 0
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,7 @@ class Auto(Estimator):
         self._target_margin = self._margin(target.values, target.order)
         self._rank_margin = self._margin(np.arange(float(n)), np.arange(n))
         self._priors = priors()
-        self._class_priors, self._shares = class_priors(), np.array(SHARES)
+        self._class_priors = class_priors()
         self._effect = _weights(np.array(VARIANCE))
         self._effects = _weights(VARIANCE * np.power(FALL, np.arange(FUNCTIONS)))
         self._neighbors = Ksg(target, KsgOptions(k=NEIGHBORS, scale="rank"), TIED)
@@ -178,14 +180,49 @@ class Auto(Estimator):
 
     def _evidence(self, batch: Batch) -> tuple[Floats, Floats]:
         """The score, and of columns with an order the information that the same correlations make."""
-        target = self._target
         scores, series = np.empty((2, len(batch.values)))
-        evidence(
-            batch.values, batch.order, batch.nominal, target.values, target.order, self._labels, self._table,
-            self._target_margin, self._rank_margin, self._priors, self._class_priors, self._effect,
-            self._effects, self._shares, scores, series,
-        )  # fmt: skip
+        labelled = batch.nominal | self._labels
+        for labels in (False, True):
+            some = np.flatnonzero(labelled == labels)
+            if len(some):
+                found = np.full((2, len(some)), np.nan)
+                self._weigh(batch.take(some), labels, found, _NOT_DEALT)
+                scores[some], series[some] = found
         return scores, series
+
+    def _weigh(self, batch: Batch, labels: bool, found: Floats, dealing: tuple[Any, ...]) -> int:
+        """Write scores and series of features of which one side has `labels` or none has, or of arrangements of one.
+
+        Returns how many there are.
+        """
+        target, share, class_share = self._target, *SHARES
+        margins = self._table, self._target_margin, self._rank_margin
+        count: int
+        if labels:
+            count = label_evidence(
+                batch.values, batch.order, batch.nominal, target.values, target.order, self._labels, *margins,
+                self._class_priors, self._effect, self._effects, class_share, found[0], *dealing,
+            )  # fmt: skip
+        else:
+            count = evidence(
+                batch.values, batch.order, target.values, target.order, *margins, self._priors, self._class_priors,
+                self._effect, self._effects, share, class_share, *found, *dealing,
+            )  # fmt: skip
+        return count
+
+    def arranged(self, dealing: Dealing, orders: NDArray[np.int64]) -> Floats:
+        return self._arranged(dealing, len(orders), 0, orders, np.inf, len(orders))
+
+    def drawn(self, dealing: Dealing, numbers: range, observed: float, enough: int) -> Floats:
+        return self._arranged(dealing, len(numbers), numbers.start, dealing.no_orders, observed, enough)
+
+    def _arranged(
+        self, dealing: Dealing, most: int, first: int, orders: NDArray[np.int64], observed: float, enough: int
+    ) -> Floats:
+        labels = bool(dealing.template.nominal[0]) or self._labels
+        found = np.empty((2, most))
+        count = self._weigh(dealing.template, labels, found, (*dealing.arrays, first, orders, observed, enough))
+        return found[0, :count]
 
     def score(self, batch: Batch) -> Scores:
         scores, series = self._evidence(batch)

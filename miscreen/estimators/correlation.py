@@ -13,6 +13,7 @@ from miscreen.kernels.moments import (
     RANKS,
     SCORES,
     VALUES,
+    arranged_correlations,
     center,
     label_correlations,
     rank_correlations,
@@ -20,7 +21,7 @@ from miscreen.kernels.moments import (
     stage_table,
     value_correlations,
 )
-from miscreen.model import Batch, Scores, Target
+from miscreen.model import Batch, Dealing, Floats, Scores, Target
 
 
 class _Correlation(Estimator):
@@ -73,6 +74,29 @@ class _Correlation(Estimator):
                 self._table, self._staged, self._stage, mi, r, linfoot,
             )  # fmt: skip
         return out
+
+    def arranged(self, dealing: Dealing, orders: NDArray[np.int64]) -> Floats:
+        """See `Estimator.arranged`."""
+        if dealing.template.nominal[0] or self._target.nominal:
+            return super().arranged(dealing, orders)
+        return self._arranged(dealing, np.empty(len(orders)), 0, orders, np.inf, len(orders))
+
+    def drawn(self, dealing: Dealing, numbers: range, observed: float, enough: int) -> Floats:
+        """See `Estimator.drawn`."""
+        if dealing.template.nominal[0] or self._target.nominal:
+            return super().drawn(dealing, numbers, observed, enough)
+        return self._arranged(dealing, np.empty(len(numbers)), numbers.start, dealing.no_orders, observed, enough)
+
+    def _arranged(
+        self, dealing: Dealing, mi: Floats, first: int, orders: NDArray[np.int64], observed: float, enough: int
+    ) -> Floats:
+        target, template = self._target, dealing.template
+        table = np.empty(0) if self._stage == VALUES else self._table
+        count = arranged_correlations(
+            template.values[0], template.order[0], target.values, target.order, table, self._stage,
+            *dealing.arrays, first, orders, observed, enough, mi,
+        )  # fmt: skip
+        return mi[:count]
 
     def _labels(
         self, values: NDArray[np.float64], order: NDArray[np.intp], nominal: NDArray[np.bool_]

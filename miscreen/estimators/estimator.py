@@ -10,9 +10,14 @@ from dataclasses import dataclass, fields
 from numbers import Real
 from typing import Any, ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from miscreen.errors import InputError
 from miscreen.estimators import ESTIMATORS
-from miscreen.model import Batch, Floats, Scores, Target
+from miscreen.model import Batch, Dealing, Floats, Scores, Target
+
+_FEWEST_DRAWS = 40  # in one call: a call takes as long as some scores
 
 
 def settle_number(options: object, name: str, whole: range | None = None, otherwise: str = "") -> None:
@@ -109,6 +114,25 @@ class Estimator(ABC):
         """
         scores = self.score(batch)
         return scores.mi if scores.score is None else scores.score
+
+    def arranged(self, dealing: Dealing, orders: NDArray[np.int64]) -> Floats:
+        """`statistic` of arrangements of one feature, one a row, up to rounding.
+
+        An estimator that need not look at the margin of the feature again for each overrides it, and `drawn`.
+        """
+        return self.statistic(dealing.batch(orders))
+
+    def drawn(self, dealing: Dealing, numbers: range, observed: float, enough: int) -> Floats:
+        """`arranged` of the random arrangements of these numbers, or of fewer if so many have reached `observed`."""
+        parts: list[Floats] = []
+        reached = 0
+        start = numbers.start
+        while start < numbers.stop and reached < enough:
+            stop = min(start + max(_FEWEST_DRAWS, (start - numbers.start) // 2), numbers.stop)
+            parts.append(self.arranged(dealing, dealing.orders(np.arange(start, stop))))
+            reached += int(np.count_nonzero(parts[-1] >= observed))
+            start = stop
+        return np.concatenate(parts) if parts else np.empty(0)
 
     @classmethod
     def make_options(cls, given: Mapping[str, Any]) -> Any:

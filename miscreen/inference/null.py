@@ -12,11 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from miscreen.estimators.estimator import Estimator
 from miscreen.inference.permutation import Pattern, generator
-from miscreen.model import Batch, Floats
+from miscreen.model import Floats
+
+Orders = NDArray[np.int64]
 
 PERMUTATION, SPLITTING, EXTRAPOLATED = "permutation", "splitting", "exponential tail"
 
+_DRAWS = 250  # in one call
 _CHAINS = 50  # arrangements moved together
 _DEEPEST = 1e-10  # below, nothing is sampled
 _SURELY_BEYOND = 1e-12  # by the first level and a careful margin: not worth sampling further
@@ -41,8 +45,6 @@ class Effort:
         Exceedances among them that settle a p-value; with fewer the tail is sampled.
     level : int
         Arrangements at each level of the tail, a tenth of which go on to the next.
-    step : int
-        Arrangements drawn in one call.
     floor : float
         Below, the tail is extrapolated where it is seen to be exponential.
     sequential : bool
@@ -52,13 +54,12 @@ class Effort:
     draws: int
     enough: int
     level: int
-    step: int
     floor: float
     sequential: bool
 
 
-SHARED = Effort(draws=10_000, enough=200, level=2_000, step=250, floor=1e-10, sequential=False)
-OWN = Effort(draws=1_000, enough=20, level=1_000, step=40, floor=1e-5, sequential=True)
+SHARED = Effort(draws=10_000, enough=200, level=2_000, floor=1e-10, sequential=False)
+OWN = Effort(draws=4_000, enough=20, level=1_000, floor=3e-6, sequential=True)
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class _Level:
     found: Floats
     threshold: float
     share: float
-    best: Floats
+    best: Orders
     best_found: Floats
     stir: float
 
@@ -90,8 +91,8 @@ class Null:
     Parameters
     ----------
     pattern : Pattern
-    statistic : callable
-        From a `Batch` to a float64 array of statistics, larger when dependence is stronger.
+    estimator : Estimator
+        Whose `Estimator.statistic` it is the null of.
     effort : Effort
 
     Notes
@@ -113,12 +114,11 @@ class Null:
     the statistic rises. O(draws + levels) statistics; n_present * 8 bytes for a tenth of a level.
     """
 
-    def __init__(self, pattern: Pattern, statistic: Callable[[Batch], Floats], effort: Effort) -> None:
+    def __init__(self, pattern: Pattern, estimator: Estimator, effort: Effort) -> None:
         self._pattern = pattern
-        self._statistic = statistic
+        self._estimator = estimator
         self._effort = effort
         self._drawn = np.empty(0)
-        self._best = np.empty((0, len(pattern.template))), np.empty(0), np.empty(0, dtype=np.intp)
         self._levels: list[_Level] = []
         self._least = max(_SMALLEST, math.exp(-pattern.log_arrangements))
         self._lock = threading.Lock()
@@ -133,9 +133,9 @@ class Null:
         lowered -= 1e-9 * np.abs(lowered) + 1e-12
         with self._lock:
             if self._effort.sequential:
-                p = np.array([self._stopped(x, pool) for x in lowered.tolist()])
+                p = np.array([self._stopped(x) for x in lowered.tolist()])
             else:
-                self._draw(self._effort.draws, pool)
+                self._draw_all(pool)
                 reached = self._effort.draws - np.searchsorted(np.sort(self._drawn), lowered)
                 p = np.where(reached >= self._effort.enough, (reached + 1) / (self._effort.draws + 1), np.nan)
             how = np.full(len(p), PERMUTATION, dtype=object)
@@ -144,41 +144,27 @@ class Null:
                 p[beyond], how[beyond] = self._tail(lowered[beyond], pool)
         return np.maximum(p, self._least), how
 
-    def _stopped(self, observed: float, pool: Executor | None) -> float:
+    def _stopped(self, observed: float) -> float:
         """Draw until enough have reached a statistic; NaN if they never do."""
-        enough, step = self._effort.enough, self._effort.step
-        reached = 0
-        for seen in range(0, self._effort.draws, step):
-            if seen == len(self._drawn):
-                self._draw(seen + step, pool)
-            hits = np.flatnonzero(self._drawn[seen : seen + step] >= observed)
-            if reached + len(hits) >= enough:
-                return enough / (seen + int(hits[enough - reached - 1]) + 1)
-            reached += len(hits)
-        return math.nan
+        enough = self._effort.enough
+        hits = np.flatnonzero(self._drawn >= observed)
+        if len(hits) < enough and len(self._drawn) < self._effort.draws:
+            numbers = range(len(self._drawn), self._effort.draws)
+            further = self._estimator.drawn(self._pattern.dealing, numbers, observed, enough - len(hits))
+            self._drawn = np.concatenate((self._drawn, _finite(further)))
+            hits = np.flatnonzero(self._drawn >= observed)
+        return enough / (int(hits[enough - 1]) + 1) if len(hits) >= enough else math.nan
 
-    def _draw(self, upto: int, pool: Executor | None) -> None:
-        step = self._effort.step
-        first, last = len(self._drawn) // step, upto // step
-        drawn = [self._drawn]
-        for i, found, rows, kept in (pool.map if pool else map)(self._arranged, range(first, last)):
-            drawn.append(found)
-            parts = zip(self._best, (rows, found[kept], i * step + kept), strict=True)
-            best, best_found, number = (np.concatenate(part) for part in parts)
-            order = np.lexsort((number, -best_found))[: self._effort.enough]
-            self._best = best[order], best_found[order], number[order]
-        self._drawn = np.concatenate(drawn)
+    def _draw_all(self, pool: Executor | None) -> None:
+        draws = self._effort.draws
+        if len(self._drawn) < draws:
+            parts = [range(start, min(start + _DRAWS, draws)) for start in range(0, draws, _DRAWS)]
+            dealing, endless = self._pattern.dealing, draws + 1
+            drawn = _each(pool, lambda part: self._estimator.drawn(dealing, part, math.inf, endless), parts)
+            self._drawn = _finite(np.concatenate(drawn))
 
-    def _arranged(self, step: int) -> tuple[int, Floats, Floats, NDArray[np.intp]]:
-        """Draw some arrangements: all statistics, and the rows that may be among the best, with their places."""
-        rows = self._pattern.draw(self._effort.step, generator(self._pattern.key, step))
-        found = self._evaluate(rows)
-        best = self._best[1]  # of earlier steps, which are before later ones where they are equal
-        kept = np.flatnonzero(found > best[-1]) if len(best) == self._effort.enough else np.arange(len(found))
-        return step, found, rows[kept], kept
-
-    def _evaluate(self, rows: Floats) -> Floats:
-        return _finite(self._statistic(self._pattern.batch(rows)))
+    def _evaluate(self, orders: Orders) -> Floats:
+        return _finite(self._estimator.arranged(self._pattern.dealing, orders))
 
     def _tail(self, observed: Floats, pool: Executor | None) -> tuple[Floats, NDArray[Any]]:
         """p-values, and how they were found, of statistics that too few draws reach."""
@@ -211,7 +197,8 @@ class Null:
         return p, how
 
     def _first_level(self) -> _Level:
-        return _level(1.0, self._drawn, self._best[0], self._best[1], 1.0)
+        best = np.argsort(-self._drawn, kind="stable")[: self._effort.enough]
+        return _level(1.0, self._drawn, self._pattern.dealing.orders(best), self._drawn[best], 1.0)
 
     def _descend(self, pool: Executor | None) -> bool:
         """Sample one level further; False when there is none, or none is wanted."""
@@ -224,25 +211,25 @@ class Null:
         length = self._effort.level // len(last.best)
         walks = _each(pool, lambda start: self._walk(last, slice(start, start + _CHAINS), length, number), groups)
         found = np.concatenate([w[0] for w in walks])
-        rows, best_found = _best([w[1:3] for w in walks], self._effort.level // _SPLIT)
-        self._levels.append(_level(tail, found, rows, best_found, float(np.mean([w[3] for w in walks]))))
+        best, best_found = _best([w[1:3] for w in walks], self._effort.level // _SPLIT)
+        self._levels.append(_level(tail, found, best, best_found, float(np.mean([w[3] for w in walks]))))
         return True
 
-    def _walk(self, start: _Level, chains: slice, length: int, number: int) -> tuple[Floats, Floats, Floats, float]:
+    def _walk(self, start: _Level, chains: slice, length: int, number: int) -> tuple[Floats, Orders, Floats, float]:
         """Move some chains among the arrangements beyond a threshold: all statistics, and the best arrangements."""
         random = generator(self._pattern.key, chains.start, number)
-        rows, found, stir = start.best[chains], start.best_found[chains], start.stir
+        orders, found, stir = start.best[chains], start.best_found[chains], start.stir
         visited: list[Floats] = []
-        parts: list[tuple[Floats, Floats]] = []
+        parts: list[tuple[Orders, Floats]] = []
         count = self._effort.level // _SPLIT
         for _ in range(length):
-            moved = self._pattern.move(rows, stir, random)
+            moved = self._pattern.move(orders, stir, random)
             there = self._evaluate(moved)
             accepted = there >= start.threshold
-            rows = np.where(accepted[:, np.newaxis], moved, rows)
+            orders = np.where(accepted[:, np.newaxis], moved, orders)
             found = np.where(accepted, there, found)
             visited.append(found)
-            parts.append((rows, found))
+            parts.append((orders, found))
             if sum(len(part[1]) for part in parts) > 3 * count:  # memory for so many
                 parts = [_best(parts, count)]
             stir = min(1.0, max(_LEAST_STIR, stir * (1.3 if np.mean(accepted) > _ACCEPTED else 0.8)))
@@ -254,7 +241,7 @@ def _finite(found: Floats) -> Floats:
     return np.clip(np.where(np.isnan(found), -np.inf, found), -_BOUND, _BOUND)
 
 
-def _level(tail: float, found: Floats, best: Floats, best_found: Floats, stir: float) -> _Level:
+def _level(tail: float, found: Floats, best: Orders, best_found: Floats, stir: float) -> _Level:
     """Put the next threshold at the least of the best, or beyond what is tied at the last."""
     found = np.sort(found)
     threshold = best_found.min()
@@ -266,15 +253,15 @@ def _level(tail: float, found: Floats, best: Floats, best_found: Floats, stir: f
     return _Level(tail, found, float(threshold), share, best[kept], best_found[kept], stir)
 
 
-def _best(parts: Iterable[tuple[Floats, Floats]], count: int) -> tuple[Floats, Floats]:
+def _best(parts: Iterable[tuple[Orders, Floats]], count: int) -> tuple[Orders, Floats]:
     """The arrangements of the largest statistics among several sets."""
     parts = list(parts)
     found = np.concatenate([part[1] for part in parts])
     kept = np.sort(np.argsort(-found, kind="stable")[:count])
     ends = np.cumsum([len(part[1]) for part in parts])
     places = np.split(kept, np.searchsorted(kept, ends[:-1]))
-    rows = [part[0][place - end] for part, place, end in zip(parts, places, ends.tolist(), strict=True)]  # from the end
-    return np.concatenate(rows), found[kept]
+    best = [part[0][place - end] for part, place, end in zip(parts, places, ends.tolist(), strict=True)]  # from the end
+    return np.concatenate(best), found[kept]
 
 
 def _exponential(found: Floats, observed: Floats, margin: float = 1.0) -> Floats:
@@ -288,5 +275,5 @@ def _exponential(found: Floats, observed: Floats, margin: float = 1.0) -> Floats
     return len(exceedances) / len(found) * np.array([math.exp(min(x, 0.0)) for x in exponents])
 
 
-def _each(pool: Executor | None, work: Callable[[int], Any], over: Iterable[int]) -> list[Any]:
+def _each(pool: Executor | None, work: Callable[[Any], Any], over: Iterable[Any]) -> list[Any]:
     return list(map(work, over) if pool is None else pool.map(work, over))

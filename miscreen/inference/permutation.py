@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from miscreen.kernels.shuffling import shuffle
-from miscreen.model import Batch, Floats, Kind, Target
+from miscreen.kernels.shuffling import stir
+from miscreen.model import Batch, Dealing, Floats, Kind, Target
 
 Rows = NDArray[np.intp]
 
@@ -51,12 +51,8 @@ class Pattern:
 
     Attributes
     ----------
-    template : float64 array, shape (n_present,)
-        The feature's values in an order of their own within each group. NaN means missing.
-    groups : sequence of intp arrays
-        Samples among which values are dealt out: those with a value, by stratum.
-    kind, nominal : Kind, bool
-        As in `Batch`.
+    dealing : Dealing
+        How its values are dealt out: among the samples that have one, by stratum.
     key : bytes
         The same for the same pattern, whichever feature has it.
     log_arrangements : float
@@ -64,31 +60,18 @@ class Pattern:
         p-value can lie below one in so many.
     """
 
-    template: Floats
-    groups: Sequence[Rows]
-    kind: Kind
-    nominal: bool
+    dealing: Dealing
     key: bytes
     log_arrangements: float
 
-    def draw(self, size: int, random: np.random.Generator) -> Floats:
-        """Independent, uniformly random arrangements, one a row."""
-        rows = np.tile(self.template, (size, 1))
-        for group in self.groups:
-            _deal_out(rows, group, random)
-        return rows
-
-    def move(self, rows: Floats, share: float, random: np.random.Generator) -> Floats:
+    def move(self, orders: NDArray[np.int64], share: float, random: np.random.Generator) -> NDArray[np.int64]:
         """The arrangements with a share of their values dealt out anew: symmetric, and uniform if they were."""
-        moved = rows.copy()
-        for group in self.groups:
-            some = random.choice(group, min(len(group), max(2, round(share * len(group)))), replace=False)
-            _deal_out(moved, some, random)
+        moved = orders.copy()
+        for start, stop in itertools.pairwise(self.dealing.starts.tolist()):
+            size = stop - start
+            some = start + random.choice(size, min(size, max(2, round(share * size))), replace=False)
+            stir(moved, some, random.integers(0, 2**64, 2, dtype=np.uint64))
         return moved
-
-    def batch(self, rows: Floats) -> Batch:
-        """The arrangements as an estimator takes them."""
-        return Batch(rows, self.kind, np.full(len(rows), self.nominal))
 
 
 class Permuter:
@@ -133,14 +116,24 @@ class Permuter:
         template = np.full(len(values), np.nan)
         for rows in groups:
             template[rows] = np.sort(values[rows]) + 0.0  # which makes -0 and 0 the same
-        key = hashlib.sha256(b"%b%d%d%b" % (self._salt, kind, nominal, template.tobytes())).digest()
+        digest = hashlib.sha256(b"%b%d%d%b" % (self._salt, kind, nominal, template.tobytes())).digest()
         ways = min(sum(_log_ways(of[rows]) for rows in groups) for of in (template, self._target))
-        return Pattern(template, groups, kind, nominal, key, ways)
+        levels, counts = np.unique(template[present], return_counts=True)
+        commonest = levels[np.argmax(counts)]
+        samples = np.concatenate([np.concatenate(_apart(rows, template[rows] == commonest)) for rows in groups])
+        dealing = Dealing(
+            Batch(template[np.newaxis], kind, np.array([nominal])),
+            template[samples],
+            samples,
+            np.cumsum([0, *map(len, groups)]),
+            np.array([np.count_nonzero(template[rows] != commonest) for rows in groups]),
+            np.frombuffer(digest, dtype="<u8", count=2).astype(np.uint64),
+        )
+        return Pattern(dealing, digest, ways)
 
 
-def _deal_out(rows: Floats, places: Rows, random: np.random.Generator) -> None:
-    """Put what each row has at some places into a random order."""
-    shuffle(rows, places, random.integers(0, 2**64, (len(rows), (len(places) + 1) // 2), dtype=np.uint64))
+def _apart(rows: Rows, last: NDArray[np.bool_]) -> tuple[Rows, Rows]:
+    return rows[~last], rows[last]
 
 
 def _log_ways(values: NDArray[np.generic]) -> float:

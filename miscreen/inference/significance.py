@@ -90,7 +90,7 @@ class Significance:
             return
         if self._shared is None:
             pattern = self._permuter.pattern(np.arange(float(len(self._target.values))), Kind.CONTINUOUS, False)
-            self._shared = Null(pattern, self._estimator.statistic, SHARED)
+            self._shared = Null(pattern, self._estimator, SHARED)
         with ThreadPoolExecutor(threads) as pool:
             p[left], how[left] = self._shared.p_values(observed[left], pool)
 
@@ -116,7 +116,7 @@ class Significance:
     def _null(self, values: Floats, kind: Kind, nominal: bool) -> Null:
         pattern = self._permuter.pattern(values, kind, nominal)
         with self._lock:
-            null = self._nulls.pop(pattern.key, None) or Null(pattern, self._estimator.statistic, OWN)
+            null = self._nulls.pop(pattern.key, None) or Null(pattern, self._estimator, OWN)
             if self._permuter.shares:
                 self._nulls[pattern.key] = null
                 if len(self._nulls) > self._room:

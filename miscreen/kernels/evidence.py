@@ -15,6 +15,7 @@ import numpy as np
 from miscreen.kernels._jit import add_tile, copy_bytes, inner, kernel, pasted
 from miscreen.kernels.counts import level_codes
 from miscreen.kernels.ranks import compact, compact_target, normal_quantile, untied
+from miscreen.kernels.shuffling import deal_out
 from miscreen.kernels.sorting import extremes
 
 FUNCTIONS = 12  # of a margin, in each family
@@ -25,6 +26,10 @@ _SAMPLES_EACH = 10  # outside of the commonest value, for every function
 _STRIP = 256  # levels side by side
 _BLOCK = 64  # samples or levels whose functions are multiplied at once: two copies of 8 KB
 _MOST_OF_ONE = 2.0  # standard deviations that one sample may add: of untied ranks it is 1.5 at most
+_LEAST_LEAN = 1e-4  # less skewness draws in nothing
+_MOST_LOG = 36.0  # of a Bayes factor beside which 1 is nothing
+_FEW_TIED = 8  # one in so many samples at the commonest value are worth leaving out
+_LARGE = 1e280  # times e^36 can still be held
 _DEPENDENT = 1e-4  # share of a function's variance below which the others are taken to hold it: less is rounding
 
 
@@ -223,7 +228,7 @@ def _normalised(z, skew, of_one):
     if of_one >= _MOST_OF_ONE:
         skew = math.copysign(max(abs(skew), of_one), z)
     lean = abs(skew)
-    if skew * z <= 0.0 or lean < 1e-4:
+    if skew * z <= 0.0 or lean < _LEAST_LEAN:
         return z
     root = math.expm1(math.log1p(0.5 * lean * abs(z)) / 3.0)  # of 1 + what it is of, less 1: all digits count
     return math.copysign(min(abs(z), 6.0 / lean * root + lean / 6.0), z)
@@ -248,7 +253,7 @@ def _log_factor(q, degrees, effect):
 @inner
 def _weigh(log_factor, prior):
     """Log of 1 + prior (B - 1) from the log of B. O(1)."""
-    if log_factor > 36.0:
+    if log_factor > _MOST_LOG:
         return log_factor + math.log(prior)
     return math.log1p(prior * math.expm1(log_factor))
 
@@ -270,24 +275,49 @@ def _of_one_function(factor):
 
 
 @inner
-def _ordered_pair(table, x, y, order, priors, class_priors, effect, effects, shares):
+def _subtract(rows, count, rest):
+    """Take the first rows of a block from a row. O(count)."""
+    for i in range(count):
+        for j in range(_WIDTH):
+            rest[j] -= rows[i, j]
+
+
+@inner
+def _ordered_pair(table, x, y, order, first, priors, class_priors, effect, effects, share, class_share):
     """Evidence between two margins with an order, and an estimate of their mutual information. O(n FUNCTIONS^2).
 
-    Samples are taken in the order of x, along the table. The information is half the sum of squared correlations
-    of the first family, each times the probability that it is not 0 (chance).
+    Samples are taken in the order of x, along the table; those that follow the first so many are tied. The information
+    is half the sum of squared correlations of the first family, each times the probability that it is not 0 (chance).
     """
     x_places, x_means, x_factors, x_shapes = x
     y_places, y_means, y_factors, y_shapes = y
     n = len(x_places)
     products = np.zeros((_WIDTH, _WIDTH))
     x_rows, y_rows = np.empty((_BLOCK, _WIDTH)), np.empty((_BLOCK, _WIDTH))
-    for start in range(0, n, _BLOCK):
-        count = min(_BLOCK, n - start)
-        for i in range(count):
-            sample = order[start + i]
-            copy_bytes(x_rows[i].ctypes.data, table[x_places[sample]].ctypes.data, 8 * _WIDTH)
-            copy_bytes(y_rows[i].ctypes.data, table[y_places[sample]].ctypes.data, 8 * _WIDTH)
-        _add_products(x_rows, y_rows, count, products)
+    rest = n * y_means
+    count, before = 0, -1
+    for i in range(first):
+        sample = order[i]
+        row = table[y_places[sample]]
+        if x_places[sample] == before:  # tied samples have their functions in common
+            last = y_rows[count - 1]
+            for j in range(_WIDTH):
+                last[j] += row[j]
+            continue
+        if count == _BLOCK:
+            _add_products(x_rows, y_rows, count, products)
+            _subtract(y_rows, count if first < n else 0, rest)
+            count = 0
+        before = x_places[sample]
+        copy_bytes(x_rows[count].ctypes.data, table[before].ctypes.data, 8 * _WIDTH)
+        copy_bytes(y_rows[count].ctypes.data, row.ctypes.data, 8 * _WIDTH)
+        count += 1
+    _add_products(x_rows, y_rows, count, products)
+    if first < n:
+        _subtract(y_rows, count, rest)
+        copy_bytes(x_rows.ctypes.data, table[x_places[order[first]]].ctypes.data, 8 * _WIDTH)
+        copy_bytes(y_rows.ctypes.data, rest.ctypes.data, 8 * _WIDTH)
+        _add_products(x_rows, y_rows, 1, products)
     covariance, turned = np.empty((FUNCTIONS, FUNCTIONS)), np.empty((FUNCTIONS, FUNCTIONS))
     totals = np.zeros(2)
     information = 0.0
@@ -302,6 +332,7 @@ def _ordered_pair(table, x, y, order, priors, class_priors, effect, effects, sha
             for k in range(FUNCTIONS):
                 turned[k, j] = covariance[j, k]
         _solve(y_factors[family], turned)
+        product = 1.0  # of what several pairs make of the odds, since a logarithm takes long
         for j in range(FUNCTIONS):
             for k in range(FUNCTIONS):
                 if x_factors[family, j, j] > 0.0 and y_factors[family, k, k] > 0.0:
@@ -316,11 +347,17 @@ def _ordered_pair(table, x, y, order, priors, class_priors, effect, effects, sha
                         continue
                     prior = class_priors[j + k] if classes else priors[j, k]
                     log_factor = _log_factor(z * z, 1, effect)
-                    weight = _weigh(log_factor, prior)
-                    totals[family] += weight
+                    bayes = prior * math.exp(min(log_factor, _MOST_LOG))
+                    odds = (1.0 - prior) + bayes
+                    product *= odds
+                    totals[family] += max(0.0, log_factor - _MOST_LOG)
+                    if product > _LARGE:
+                        totals[family] += math.log(product)
+                        product = 1.0
                     if family == _SCORES:
-                        information += 0.5 * prior * math.exp(log_factor - weight) * (r * r)
-    return _mix(totals[_SCORES], totals[_COSINES], shares[1 if classes else 0]), information
+                        information += 0.5 * (bayes / odds) * (r * r)
+        totals[family] += math.log(product)
+    return _mix(totals[_SCORES], totals[_COSINES], class_share if classes else share), information
 
 
 @inner
@@ -382,68 +419,170 @@ def _classes_pair(x_codes, kx, y_codes, ky, prior, effect):
     return _weigh(_log_factor(q, (kx - 1) * (ky - 1), effect), prior)
 
 
+@inner
+def _workspace(n, rank_margin):
+    """What `_describe` writes to, for up to n samples: of each margin values, order, places and moments. O(n)."""
+    x = np.empty(n), np.empty(n, np.intp), np.empty(n, np.int64)
+    y = np.empty(n), np.empty(n, np.intp), np.empty(n, np.int64)
+    x_moments = np.empty(_WIDTH), np.empty((2, FUNCTIONS, FUNCTIONS)), np.empty((2, 2, FUNCTIONS))
+    y_moments = np.empty(_WIDTH), np.empty((2, FUNCTIONS, FUNCTIONS)), np.empty((2, 2, FUNCTIONS))
+    untied_moments = rank_margin[1].copy(), rank_margin[2].copy(), rank_margin[3].copy()
+    return x, y, x_moments, y_moments, untied_moments
+
+
+@inner
+def _describe(values, order, labelled, target, target_order, target_labels, table, ranks, target_margin, work):
+    """The margins of a feature and the target where the feature is present, as `_ordered_pair` or others take them.
+
+    values, order: of the feature; ranks: `function_table` of as many samples as the feature before had; work: by
+    `_workspace`. Returns how many samples are present, 0 where either side is constant, the table of so many, and
+    each margin with its number of classes, 0 of one with an order. O(n FUNCTIONS^2) with ties, else O(n).
+    """
+    (x, x_order, x_places), (y, y_order, y_places), x_moments, y_moments, untied_moments = work
+    n = compact(values, order, x, x_order)
+    compact_target(values, target, target_order, y, y_order)
+    kx = ky = 0
+    x_margin = (x_places[:n], x_moments[0], x_moments[1], x_moments[2])
+    y_margin = (y_places[:n], y_moments[0], y_moments[1], y_moments[2])
+    if n == 0 or x[x_order[0]] == x[x_order[n - 1]] or y[y_order[0]] == y[y_order[n - 1]]:
+        return 0, ranks, kx, x_margin, ky, y_margin
+    if len(ranks) != 2 * n - 1:
+        ranks = table if n == len(target) else function_table(n)
+        in_order = np.empty(n, np.intp)
+        for i in range(n):  # np.arange takes Numba longer to compile
+            in_order[i] = i
+        score_functions(
+            in_order.astype(np.float64), in_order, ranks, np.empty(n, np.int64),
+            untied_moments[0], untied_moments[1], untied_moments[2],
+        )  # fmt: skip
+    if labelled:
+        kx = level_codes(x[:n], x_order[:n], x_places[:n])
+    else:
+        x_margin = _ordered_margin(x[:n], x_order[:n], ranks, x_places[:n], x_moments, untied_moments)
+    if target_labels:
+        ky = level_codes(y[:n], y_order[:n], y_places[:n])
+    elif n == len(target):
+        y_margin = target_margin
+    else:
+        y_margin = _ordered_margin(y[:n], y_order[:n], ranks, y_places[:n], y_moments, untied_moments)
+    return n, ranks, kx, x_margin, ky, y_margin
+
+
+@inner
+def _dealt_samples(values, samples, places, dealt_places, position):
+    """Prepare `_arrange`: where among the samples present each lies, and the place of each that is dealt out. O(n)."""
+    count = 0
+    for i in range(len(values)):
+        position[i] = count
+        count += not np.isnan(values[i])
+    for i in range(len(samples)):
+        dealt_places[i] = places[position[samples[i]]]
+
+
+@inner
+def _arrange(r, samples, starts, dealt, key, first, orders, position, dealt_places, order, places):
+    """Write order and places of one arrangement: row r of the orders, or if there are none a random one. O(n)."""
+    if len(orders) > 0:
+        for i in range(len(samples)):
+            order[i] = orders[r, i]
+    else:
+        deal_out(samples, starts, dealt, key, first + r, order)
+    for i in range(len(samples)):
+        order[i] = position[order[i]]
+        places[order[i]] = dealt_places[i]
+
+
 @kernel
 def evidence(
-    values, order, labels, target, target_order, target_labels, table, target_margin, rank_margin, priors, class_priors,
-    effect, effects, shares, scores, series,
+    values, order, target, target_order, table, target_margin, rank_margin, priors, class_priors, effect, effects,
+    share, class_share, scores, series, samples, starts, dealt, key, first, orders, observed, enough,
 ):  # fmt: skip
     """Log of the Bayes factor, in nats, for dependence of each feature on the target, and of two orders the series.
 
-    values: float64 (n_features, n_samples), NaN = missing; order: its argsort; labels: bool (n_features,), and
-    target_labels: bool, where there is no order; table: `function_table` of the samples; target_margin, rank_margin:
-    places, means, factors and shapes by `score_functions`, of the target and of untied ranks; priors: float64
-    (FUNCTIONS, FUNCTIONS), of functions of two orders, and class_priors: float64 (FUNCTIONS,), of those beside classes
-    or a single function; effect: float64 (2,), the weights v / (1 + v) and ln (1 + v) of their variance v, and
-    effects: float64 (FUNCTIONS, 2), those of cosines beside classes when all are correlated; shares: float64 (2,), of
-    the second hypothesis, for two orders and beside classes; scores, series: float64 (n_features,). NaN where either
-    side is constant, and a series where one has labels. O(n FUNCTIONS^2) each.
+    values: float64 (n_features, n_samples), NaN = missing; order: its argsort; table: `function_table` of the samples;
+    target_margin, rank_margin: places, means, factors and shapes by `score_functions`, of the target and of untied
+    ranks; priors: float64 (FUNCTIONS, FUNCTIONS), of functions of two orders, and class_priors: float64 (FUNCTIONS,),
+    of those beside classes or a single function; effect: float64 (2,), the weights v / (1 + v) and ln (1 + v) of their
+    variance v, and effects: float64 (FUNCTIONS, 2), those of cosines beside classes when all are correlated; share,
+    class_share: of the second hypothesis, for two orders and beside classes; scores, series: float64 (n_features,).
+    NaN where either side is constant. O(n FUNCTIONS^2) each.
+
+    Or of arrangements of one feature, whose margin is the same for all: samples: int64, not empty; starts, dealt, key:
+    as `deal_out` takes them; scores, series: float64 (n_arrangements,); orders: int64 (n_arrangements, n_present), or
+    (0, n_present) for random ones from number `first` on, of which there are no more once `enough` of the scores are
+    `observed` or more. Returns how many there are.
     """
     full = len(target)
-    x, y = np.empty(full), np.empty(full)
-    x_order, y_order = np.empty(full, np.intp), np.empty(full, np.intp)
-    x_places, y_places = np.empty(full, np.int64), np.empty(full, np.int64)
-    x_moments = np.empty(_WIDTH), np.empty((2, FUNCTIONS, FUNCTIONS)), np.empty((2, 2, FUNCTIONS))
-    y_moments = np.empty(_WIDTH), np.empty((2, FUNCTIONS, FUNCTIONS)), np.empty((2, 2, FUNCTIONS))
-    untied_places = np.empty(full, np.int64)
-    untied_moments = rank_margin[1].copy(), rank_margin[2].copy(), rank_margin[3].copy()
-    in_order = np.empty(full, np.intp)
-    for i in range(full):  # np.arange takes Numba longer to compile
-        in_order[i] = i
+    work = _workspace(full, rank_margin)
+    x_order, x_places = work[0][1], work[0][2]
+    dealing = len(samples) > 0
+    dealt_places, position = np.empty(len(samples), np.int64), np.empty(full if dealing else 0, np.int64)
+    first_tied = full
+    if len(dealt) == 1 and dealt[0] < len(samples) - len(samples) // _FEW_TIED:
+        first_tied = dealt[0]
     ranks = table
+    count = reached = 0
     for f in range(len(values)):
-        n = compact(values[f], order[f], x, x_order)
-        compact_target(values[f], target, target_order, y, y_order)
-        if n == 0 or x[x_order[0]] == x[x_order[n - 1]] or y[y_order[0]] == y[y_order[n - 1]]:
+        n, ranks, _, x_margin, _, y_margin = _describe(
+            values[f], order[f], False, target, target_order, False, table, ranks, target_margin, work
+        )
+        if n == 0:
             scores[f] = series[f] = np.nan
             continue
-        if len(ranks) != 2 * n - 1:
-            ranks = table if n == full else function_table(n)
-            score_functions(
-                in_order[:n].astype(np.float64), in_order[:n], ranks, untied_places[:n],
-                untied_moments[0], untied_moments[1], untied_moments[2],
+        if dealing:
+            _dealt_samples(values[f], samples, x_places, dealt_places, position)
+        for r in range(len(scores) if dealing else 1):
+            if dealing:
+                _arrange(r, samples, starts, dealt, key, first, orders, position, dealt_places, x_order, x_places)
+            scores[f + r], series[f + r] = _ordered_pair(
+                ranks, x_margin, y_margin, x_order[:n], min(n, first_tied), priors, class_priors, effect, effects,
+                share, class_share,
             )  # fmt: skip
-        kx, ky = 0, 0
-        series[f] = np.nan
-        if labels[f]:
-            kx = level_codes(x[:n], x_order[:n], x_places[:n])
-            x_margin = (x_places[:n], x_moments[0], x_moments[1], x_moments[2])
-        else:
-            x_margin = _ordered_margin(x[:n], x_order[:n], ranks, x_places[:n], x_moments, untied_moments)
-        if target_labels:
-            ky = level_codes(y[:n], y_order[:n], y_places[:n])
-            y_margin = (y_places[:n], y_moments[0], y_moments[1], y_moments[2])
-        elif n == full:
-            y_margin = target_margin
-        else:
-            y_margin = _ordered_margin(y[:n], y_order[:n], ranks, y_places[:n], y_moments, untied_moments)
-        if kx > 0 and ky > 0:  # of one function both hypotheses are the same
-            prior = (1.0 - shares[1]) * class_priors[0] + shares[1]
-            scores[f] = _classes_pair(x_places[:n], kx, y_places[:n], ky, prior, effect)
-        elif kx > 0:
-            scores[f] = _labelled_pair(ranks, y_margin, x_places[:n], kx, class_priors, effect, effects, shares[1])
-        elif ky > 0:
-            scores[f] = _labelled_pair(ranks, x_margin, y_places[:n], ky, class_priors, effect, effects, shares[1])
-        else:
-            scores[f], series[f] = _ordered_pair(
-                ranks, x_margin, y_margin, x_order[:n], priors, class_priors, effect, effects, shares
-            )
+            count += 1
+            reached += scores[f + r] >= observed
+            if dealing and reached >= enough:
+                break
+    return count
+
+
+@kernel
+def label_evidence(
+    values, order, labels, target, target_order, target_labels, table, target_margin, rank_margin, class_priors, effect,
+    effects, class_share, scores, samples, starts, dealt, key, first, orders, observed, enough,
+):  # fmt: skip
+    """Like `evidence`, where the feature, the target or both have no order: labels: bool (n_features,), target_labels.
+
+    O(n FUNCTIONS) each, of two columns of labels O(n).
+    """
+    full = len(target)
+    work = _workspace(full, rank_margin)
+    x_order, x_places = work[0][1], work[0][2]
+    dealing = len(samples) > 0
+    dealt_places, position = np.empty(len(samples), np.int64), np.empty(full if dealing else 0, np.int64)
+    ranks = table
+    count = reached = 0
+    for f in range(len(values)):
+        n, ranks, kx, x_margin, ky, y_margin = _describe(
+            values[f], order[f], labels[f], target, target_order, target_labels, table, ranks, target_margin, work
+        )
+        if n == 0:
+            scores[f] = np.nan
+            continue
+        if dealing:
+            _dealt_samples(values[f], samples, x_places, dealt_places, position)
+        for r in range(len(scores) if dealing else 1):
+            if dealing:
+                _arrange(r, samples, starts, dealt, key, first, orders, position, dealt_places, x_order, x_places)
+            if kx > 0 and ky > 0:  # of one function both hypotheses are the same
+                prior = (1.0 - class_share) * class_priors[0] + class_share
+                scores[f + r] = _classes_pair(x_margin[0], kx, y_margin[0], ky, prior, effect)
+            else:
+                margin, codes = (y_margin, x_margin[0]) if kx > 0 else (x_margin, y_margin[0])
+                scores[f + r] = _labelled_pair(
+                    ranks, margin, codes, max(kx, ky), class_priors, effect, effects, class_share
+                )
+            count += 1
+            reached += scores[f + r] >= observed
+            if dealing and reached >= enough:
+                break
+    return count

@@ -17,6 +17,7 @@ from miscreen.kernels.ranks import (
     present_count,
     present_order,
 )
+from miscreen.kernels.shuffling import deal_out
 
 VALUES, RANKS, SCORES = 0, 1, 2
 CORRELATION, RATIO, PLUG_IN = 0, 1, 2
@@ -260,6 +261,57 @@ def rank_correlations(
             score_places(repeats[f], table, scores)
         r = _ordered_correlation(scores, staged if n == n_samples else y, order[f, :n])
         report(f, n, r, stage, mi, correlations, linfoot)
+
+
+@kernel
+def arranged_correlations(
+    values, order, target, target_order, full_table, stage, samples, starts, dealt, key, first, orders, observed,
+    enough, mi,
+):  # fmt: skip
+    """Gaussian mutual information of arrangements of a feature, as `rank_correlations` or `value_correlations` have it.
+
+    values, order: of the feature, float64 with NaN = missing and its argsort; samples, starts, dealt, key: as
+    `deal_out` takes them; mi: float64 (n_arrangements,); orders: int64 (n_arrangements, n_present), or (0, n_present)
+    for random ones from number `first` on, of which there are no more once `enough` are `observed` or more. Returns how
+    many there are. O(n) each.
+    """
+    n = len(samples)
+    x, y, y_order = np.empty(len(target)), np.empty(len(target)), np.empty(len(target), np.intp)
+    scores, dealt_order = np.empty(n), np.empty(n, np.int64)
+    table = full_table
+    if stage != VALUES and len(table) != 2 * n - 1:
+        table = stage_table(n, stage)
+    if stage == VALUES:
+        for i in range(n):
+            scores[i] = values[samples[i]]
+        mean = mean_of(scores)
+        for i in range(n):
+            scores[i] -= mean
+        for i in range(n):
+            x[i] = target[samples[i]]
+        mean = mean_of(x[:n])
+        for i in range(n):
+            y[samples[i]] = target[samples[i]] - mean
+    else:
+        stage_by_sample(values, order[:n], table, x)
+        for i in range(n):
+            scores[i] = x[samples[i]]
+        present_order(values, target_order, y_order)
+        stage_by_sample(target, y_order[:n], table, y)
+    unused = np.empty((2, 1))
+    count = reached = 0
+    for r in range(len(mi)):
+        if len(orders) > 0:
+            for i in range(n):
+                dealt_order[i] = orders[r, i]
+        else:
+            deal_out(samples, starts, dealt, key, first + r, dealt_order)
+        report(0, n, _ordered_correlation(scores, y, dealt_order), stage, mi[r:], unused[0], unused[1])
+        count += 1
+        reached += mi[r] >= observed
+        if reached >= enough:
+            break
+    return count
 
 
 @inner

@@ -5,30 +5,85 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from miscreen.kernels._jit import kernel
+from miscreen.kernels._jit import inner, kernel
 
 _U1, _U32 = np.uint64(1), np.uint64(32)
 _LOW_HALF = np.uint64(2**32 - 1)
-_FACTOR, _TERM = np.uint64(6364136223846793005), np.uint64(1442695040888963407)  # Knuth, MMIX
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_FIRST_MIX, _SECOND_MIX = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+
+
+@inner
+def _mixed(state):
+    """A random word for each state: the finaliser of SplitMix64, Steele et al. (2014), doi:10.1145/2660193.2660195."""
+    word = (state ^ (state >> np.uint64(30))) * _FIRST_MIX
+    word = (word ^ (word >> np.uint64(27))) * _SECOND_MIX
+    return word ^ (word >> np.uint64(31))
+
+
+@inner
+def _below(count, state, step):
+    """A number from 0 to count - 1, each as likely (count < 2^32, uint64), and the state after it. O(1).
+
+    Lemire (2019), doi:10.1145/3230636.
+    """
+    state += step
+    product = (_mixed(state) >> _U32) * count
+    if product & _LOW_HALF < count:
+        least = ((_U1 << _U32) - count) % count
+        while product & _LOW_HALF < least:
+            state += step
+            product = (_mixed(state) >> _U32) * count
+    return product >> _U32, state
+
+
+@inner
+def deal_out(samples, starts, dealt, key, number, order):
+    """Write a random order of the samples of each group: arrangement `number` of those that the key has.
+
+    samples: int64, group by group; starts: int64, where groups begin, and the end; dealt: int64, how many places of
+    each group matter, from its first on: what comes after is in no order. Fisher & Yates; O(samples).
+    """
+    for i in range(len(samples)):
+        order[i] = samples[i]
+    state, step = _mixed(key[0] + np.uint64(number) * _GOLDEN), key[1] | _U1
+    for g in range(len(dealt)):
+        left = np.uint64(starts[g + 1] - starts[g])
+        for i in range(starts[g], starts[g] + dealt[g]):
+            further, state = _below(left, state, step)
+            other = i + np.int64(further)
+            order[i], order[other] = order[other], order[i]
+            left -= _U1
 
 
 @kernel
-def shuffle(rows: NDArray[np.float64], places: NDArray[np.int64], words: NDArray[np.uint64]) -> None:
-    """Deal out what every row has at some places anew among these, every order as likely as any other.
+def deal(
+    samples: NDArray[np.int64],
+    starts: NDArray[np.int64],
+    dealt: NDArray[np.int64],
+    key: NDArray[np.uint64],
+    numbers: NDArray[np.int64],
+    orders: NDArray[np.int64],
+) -> None:
+    """Write the arrangements of some numbers, one a row; see `deal_out`. O(samples) each."""
+    for r in range(len(numbers)):
+        deal_out(samples, starts, dealt, key, numbers[r], orders[r])
 
-    rows: shape (n, n_columns), written to. places: shape (m,), m < 2^32. words: random, shape (n, ceil(m / 2)); each
-    half decides one exchange of Fisher & Yates, as a number below a bound after Lemire (2019), doi:10.1145/3230636.
-    O(n m).
-    """
-    for r in range(len(rows)):
-        further = np.uint64(r)  # where a word is rejected, hardly ever
+
+@kernel
+def lay_out_values(values: NDArray[np.float64], orders: NDArray[np.int64], rows: NDArray[np.float64]) -> None:
+    """Write value i to the sample that each order has at place i. O(orders)."""
+    for r in range(len(orders)):
+        for i in range(len(values)):
+            rows[r, orders[r, i]] = values[i]
+
+
+@kernel
+def stir(orders: NDArray[np.int64], places: NDArray[np.int64], key: NDArray[np.uint64]) -> None:
+    """Deal out what every order has at some places anew among these, every way as likely as any other. O(orders)."""
+    state, step = _mixed(key[0]), key[1] | _U1
+    for r in range(len(orders)):
         for i in range(len(places) - 1, 0, -1):
-            count = np.uint64(i + 1)
-            product = (words[r, i >> 1] >> np.uint64(32 * (i & 1)) & _LOW_HALF) * count
-            if product & _LOW_HALF < count:
-                least = ((_U1 << _U32) - count) % count
-                while product & _LOW_HALF < least:
-                    further = (further ^ product) * _FACTOR + _TERM
-                    product = (further >> _U32) * count
-            one, other = places[i], places[np.int64(product >> _U32)]
-            rows[r, one], rows[r, other] = rows[r, other], rows[r, one]
+            place, state = _below(np.uint64(i + 1), state, step)
+            one, other = places[i], places[np.int64(place)]
+            orders[r, one], orders[r, other] = orders[r, other], orders[r, one]
