@@ -105,7 +105,7 @@ class Null:
     to the arrangements beyond them, the best tenth of which are the start of the next level (subset simulation, Au &
     Beck 2001, doi:10.1016/S0266-8920(01)00019-4). A move deals out anew some of the values, so many that about a
     third of the moves are accepted. The standard deviation of log10 p at 1e-8 is about 0.15 with the effort
-    `SHARED`, 0.5 with `OWN`. Below the floor, exceedances over the last threshold are taken as exponential, the
+    `SHARED`, 0.4 with `OWN`. Below the floor, exceedances over the last threshold are taken as exponential, the
     generalised Pareto distribution of shape 0, since log-survival functions of estimates of mutual information are
     asymptotically linear (Sanov's theorem). Where their standard deviation speaks against it, sampling goes on to
     1e-10, and p is then the least that was sampled.
