@@ -87,7 +87,11 @@ def estimates_section(part: Mapping[str, Any]) -> tuple[str, list[list[str]]]:
         if all("rmse" in r for r in rows if r["case"] == c and not r["method"].startswith(("fastHDMI", "ennemi")))
     }  # fmt: skip
     kept = best_settings({m: rmse(rows, m, middle) for m in methods}, largest=False)
-    drawn = {n: f"{next(r['repeats'] for r in rows if r['n'] == n)} times at n = {n:,}" for n in sizes}
+    repeats = {n: sorted(r["repeats"] for r in rows if r["n"] == n) for n in sizes}
+    drawn = {n: f"{times[0]} times at n = {n:,}" for n, times in repeats.items()}
+    most = repeats[middle][-1]
+    if most > repeats[middle][0]:
+        drawn[middle] += f" ({most} times where there is no information, whose mean is to be known closely)"
     text = [
         "## Estimates in nats\n",
         f"{len({r['case'] for r in rows})} distributions, samples drawn {', '.join(drawn.values())}. "
