@@ -12,14 +12,18 @@ from measure import OUT, ROOT
 DATA = OUT / "data"
 
 
-def table(rows: int, columns: int, suffix: str) -> Path:
-    """A table of float32 noise with a few columns that tell about the target ``y``; text has six digits."""
-    path = DATA / f"{rows}x{columns}{suffix}"
+def table(rows: int, columns: int, suffix: str, *, zeros: bool = False) -> Path:
+    """A table of float32 noise with a few columns that tell about the target ``y``; text has six digits.
+
+    With `zeros`, what would be negative is 0.
+    """
+    path = DATA / f"{rows}x{columns}{'-zeros' if zeros else ''}{suffix}"
     if not path.exists():
         DATA.mkdir(parents=True, exist_ok=True)
         aside = DATA / f"unfinished-{path.name}"
         print(f"  making {path.name}", file=sys.stderr, flush=True)
         maker = [sys.executable, "benchmarks/make_table.py", aside, "--rows", rows, "--columns", columns]
+        maker += ["--zeros"] if zeros else []
         subprocess.run([str(word) for word in maker], cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
         aside.rename(path)
     return path

@@ -29,6 +29,7 @@ class Table:
     def __init__(self, arguments: argparse.Namespace) -> None:
         self.rows, self.columns = arguments.rows, arguments.columns
         self.seed, self.missing, self.dtype = arguments.seed, arguments.missing, np.dtype(arguments.dtype)
+        self.zeros = arguments.zeros
         self.names = [f"x{number}" for number in range(self.columns)]
         spread = np.linspace(0, self.columns - 1, min(arguments.planted, self.columns)).astype(int)
         self.shapes = {int(number): SHAPES[i % len(SHAPES)] for i, number in enumerate(spread)}
@@ -42,6 +43,8 @@ class Table:
         values = random.standard_normal(self.rows)
         if number in self.shapes:
             values += self.shapes[number](self.latent)
+        if self.zeros:
+            values = np.maximum(values, 0.0)
         if self.missing:
             values[random.random(self.rows) < self.missing] = np.nan
         return values.astype(self.dtype)
@@ -93,6 +96,7 @@ def main() -> None:
     parser.add_argument("--target", choices=["continuous", "binary"], default="continuous")
     parser.add_argument("--planted", type=int, default=9, help="columns that tell about the target")
     parser.add_argument("--missing", type=float, default=0.0, help="share of missing values")
+    parser.add_argument("--zeros", action="store_true", help="what is negative is 0 instead: half of each column")
     parser.add_argument("--dtype", choices=["float32", "float64"], default="float32")
     parser.add_argument("--digits", type=int, default=6, help="significant digits in a CSV")
     parser.add_argument("--seed", type=int, default=0)
