@@ -9,6 +9,8 @@ from numpy.typing import ArrayLike
 from miscreen.errors import DataError, InputError
 from miscreen.model import Kind
 
+_OF_TABLES = ("source", "target", "target_kind", "discrete", "continuous", "names", "features", "exclude", "strata")
+
 
 def mutual_info(
     x: ArrayLike,
@@ -25,7 +27,8 @@ def mutual_info(
     Parameters
     ----------
     x, y : 1-D array, list, or Polars, pandas or pyarrow column, shape (n_samples,)
-        Numbers, text, truth values, dates or times. Null, NaN and infinity mean missing: the pair is left out.
+        Numbers, text, truth values, categories, dates or times. Null, NaN and infinity mean missing: the pair is
+        left out.
     method : str
         As in `miscreen.rank`, which treats `x` as a feature and `y` as the target.
     x_kind, y_kind : str, optional
@@ -62,35 +65,29 @@ def mutual_info(
     >>> round(mutual_info(x > 0, np.where(x > 0, "high", "low"), "bin", unit="bits"), 2)
     1.0
     """
-    import polars as pl
+    import pyarrow as pa
 
     from miscreen.screening import rank
+    from miscreen.tables.memory import open_column
 
     if screening.get("mi") is False:
         raise InputError("mi=False leaves out what is asked for", "Leave it out")
+    for name in _OF_TABLES:
+        if name in screening:
+            raise InputError(f"mutual_info has no option {name!r}", "Kinds are x_kind and y_kind; for tables use rank")
     kinds = [kind.label for kind in Kind]
     if x_kind not in (None, *kinds):
         raise InputError(f"there is no kind {x_kind!r}", f"Choose {' or '.join(kinds)}")
-    columns = {}
-    for name, given in (("x", x), ("y", y)):
-        values: Any = given
-        if str(getattr(values, "dtype", "")) == "object":
-            values = values.tolist()  # Polars looks for the type of what a list holds
-        try:
-            columns[name] = pl.Series(name, values, strict=False)
-        except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
-            raise InputError(f"{name} cannot be read as a column: {error}", "Give a 1-D array or a list") from error
-        if isinstance(given, str) or isinstance(columns[name].dtype, pl.List | pl.Array):
-            raise InputError(f"{name} is not one-dimensional", "Give one column; to rank many use miscreen.rank")
+    columns = {"x": open_column("x", x), "y": open_column("y", y)}
     lengths = {name: len(column) for name, column in columns.items()}
     if lengths["x"] != lengths["y"]:
         raise InputError(f"x has {lengths['x']:,} values and y has {lengths['y']:,}", "Give as many of each")
     ranking = rank(
-        pl.DataFrame(columns), "y", method, target_kind=y_kind, unit=unit,
+        pa.table(columns), "y", method, target_kind=y_kind, unit=unit,
         discrete=["x"] if x_kind == "discrete" else [], continuous=["x"] if x_kind == "continuous" else [],
         **screening,
     )  # fmt: skip
     found = ranking.to_arrow().to_pylist()[0]
     if found["status"] != "ok":
-        raise DataError(f"x has no estimate: {found['status']}", "See the statuses under Formats")
+        raise DataError(f"x has no score: {found['status']}", "See the statuses under Formats")
     return float(found[f"mi_{unit}"])

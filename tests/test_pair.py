@@ -38,6 +38,47 @@ def test_missing_values_are_left_out_in_pairs() -> None:
         assert miscreen.mutual_info(x, Y) == expected
 
 
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA, pd.NaT], ids=["None", "nan", "NA", "NaT"])
+def test_what_is_missing_among_text_is_no_class(missing: Any) -> None:
+    words = WORDS.astype(object)
+    words[Y > 1] = missing
+    expected = miscreen.mutual_info(WORDS[Y <= 1], Y[Y <= 1], "ksg")
+    frame = pd.DataFrame({"x": pd.Series(words, dtype=object), "y": Y})
+    assert miscreen.rank(frame, "y", "ksg").to_polars()["mi_nats"][0] == expected
+    for x in (words, words.tolist(), frame["x"]):
+        assert miscreen.mutual_info(x, Y, "ksg") == expected
+
+
+CODES = np.arange(150) % 30
+CATEGORIES = [
+    pd.Series(CODES).astype("category"),
+    pd.Categorical(CODES),
+    pa.array(CODES).dictionary_encode(),
+    pl.Series(CODES).cast(pl.String).cast(pl.Categorical),
+    pd.cut(CODES + 0.5, np.arange(31)),
+]
+
+
+@pytest.mark.parametrize("x", CATEGORIES, ids=["series", "categorical", "dictionary", "polars", "cut"])
+def test_categories_of_numbers_are_discrete(x: Any) -> None:
+    expected = miscreen.mutual_info(CODES, Y, "ksg", x_kind="discrete")
+    assert expected != miscreen.mutual_info(CODES, Y, "ksg")
+    assert miscreen.mutual_info(x, Y, "ksg") == expected
+    if isinstance(x, pd.Series | pd.Categorical):
+        assert miscreen.rank(pd.DataFrame({"x": x, "y": Y}), "y", "ksg").to_polars()["mi_nats"][0] == expected
+
+
+@pytest.mark.parametrize("unit", ["s", "m", "h", "D", "ms", "us", "ns"])
+@pytest.mark.parametrize("kind", ["M", "m"])
+def test_times_of_numpy_in_any_unit(kind: str, unit: str) -> None:
+    when = np.arange(150)
+    assert miscreen.mutual_info(when.astype(f"{kind}8[{unit}]"), Y) == miscreen.mutual_info(when, Y)
+
+
+def test_numbers_in_another_order_of_bytes() -> None:
+    assert miscreen.mutual_info(X.astype(">f8"), Y) == miscreen.mutual_info(X, Y)
+
+
 def test_kinds_can_be_forced() -> None:
     steps = np.round(X).astype(int)
     assert miscreen.mutual_info(steps, Y) == miscreen.mutual_info(steps, Y, x_kind="discrete")
@@ -46,13 +87,28 @@ def test_kinds_can_be_forced() -> None:
 
 
 def test_what_is_no_pair_is_refused() -> None:
-    for x, message in ((X[:, None], "one-dimensional"), (X[:9], "9 values"), (3, "cannot be read"), ("xy", "one-dim")):
+    wrong: list[tuple[Any, str]] = [
+        (X[:, None], "one-dimensional"),
+        (X[:9], "9 values"),
+        (3, "cannot be read"),
+        ("xy", "one-dimensional"),
+        ([[1], [2]], "one-dimensional"),
+        (pl.DataFrame({"x": X}), "one-dimensional"),
+        ([1.5, "a"], "cannot be read"),
+        ([2**70, 1], "cannot be read"),
+    ]
+    for x, message in wrong:
         with pytest.raises(InputError, match=message):
             miscreen.mutual_info(x, Y)
     with pytest.raises(InputError, match="no kind 'words'"):
         miscreen.mutual_info(X, Y, x_kind="words")
-    with pytest.raises(DataError, match="x has no estimate: constant"):
+    for option in ({"discrete": ["x"]}, {"target": "x"}, {"names": ["x", "y"]}):
+        with pytest.raises(InputError, match=f"no option '{next(iter(option))}'"):
+            miscreen.mutual_info(X, Y, **option)
+    with pytest.raises(DataError, match="x has no score: constant"):
         miscreen.mutual_info(np.ones(150), Y)
+    with pytest.raises(DataError, match="x has no score: no estimate"):
+        miscreen.mutual_info(X, Y, "ksg", k=150)
 
 
 def test_a_typed_script_runs() -> None:

@@ -30,9 +30,13 @@ def column_type(arrow_type: pa.DataType) -> ColumnType:
     held = arrow_type.value_type if pt.is_dictionary(arrow_type) else arrow_type
     if pt.is_string(held) or pt.is_large_string(held) or pt.is_string_view(held):
         return ColumnType.TEXT
-    if pt.is_dictionary(arrow_type) and column_type(held) != ColumnType.UNSUPPORTED:
+    if pt.is_dictionary(arrow_type) and (_is_extension(held) or column_type(held) != ColumnType.UNSUPPORTED):
         return ColumnType.TEXT
     return ColumnType.UNSUPPORTED
+
+
+def _is_extension(arrow_type: pa.DataType) -> bool:
+    return isinstance(arrow_type, pa.BaseExtensionType)
 
 
 # A schema makes a list of its types anew each time it is asked, which takes 0.3 us a column; its text takes a sixth.
@@ -192,6 +196,8 @@ def _labels(column: pa.ChunkedArray, arrow_type: pa.DataType) -> pa.Array:
         return column.cast(pa.large_string()).combine_chunks()
     coded = column.unify_dictionaries().combine_chunks()
     labels = coded.dictionary
+    if _is_extension(labels.type):  # such as the intervals of pandas.cut, which Arrow cannot compare
+        return coded.indices
     if pt.is_string_view(labels.type):
         labels = _without_stray_views(labels).cast(pa.large_string())
     return labels.take(coded.indices)

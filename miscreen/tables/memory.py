@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.types as pt
 from numpy.typing import NDArray
 
 from miscreen.errors import DataError, InputError
@@ -66,6 +67,34 @@ class MatrixSource(TableSource):
         """See `TableSource.table`."""
         arrays = [pa.array(self._matrix[:, c]) for c in columns]
         return pa.Table.from_arrays(arrays, names=[self.names[c] for c in columns])
+
+
+def open_column(name: str, values: Any) -> pa.Array | pa.ChunkedArray:
+    """One column as a dataframe would hold it: categories stay such; null, NaN, NaT and NA are missing.
+
+    Raises
+    ------
+    InputError
+        When it is none, or of several types.
+    """
+    column = None
+    try:
+        if isinstance(values, np.ndarray):
+            dtype = values.dtype.newbyteorder("=")  # the only one that Arrow has, nor has it hours
+            dtype = np.promote_types(dtype, f"{dtype.kind}8[s]") if dtype.kind in "mM" else dtype
+            values = values.astype(dtype, copy=False)
+        if hasattr(values, "__arrow_c_stream__"):
+            column = pa.chunked_array(values)
+        elif not isinstance(values, str):
+            column = pa.array(values, from_pandas=True)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+        if getattr(values, "ndim", 1) == 1:
+            raise InputError(
+                f"{name} cannot be read as a column: {error}", "Give a 1-D array or a list of a single type"
+            ) from error
+    if column is None or pt.is_nested(column.type):
+        raise InputError(f"{name} is not one-dimensional", "Give one column; to rank many use miscreen.rank")
+    return column
 
 
 def open_object(data: Any, names: Sequence[str] | None) -> TableSource:
