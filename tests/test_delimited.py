@@ -408,6 +408,30 @@ def test_decimal_commas_are_noted_once(tmp_path, caplog):
     assert "commas" not in fails("x;y\n2;1\n1,5,2;1\n", tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("cells", "noted"),
+    [
+        (["9007199254740993", "NA"], True),
+        (["7", "-9007199254740993"], True),
+        (["9007199254740992", "1"], False),
+        (["9007199254740993", "0.5"], False),
+        (["1.0", "inf"], False),
+    ],
+)
+def test_whole_numbers_that_are_written_rounded_are_noted(cells, noted, tmp_path, caplog):
+    caplog.set_level("INFO", "miscreen")
+    text = "k,x\n" + "".join(f"0,{cell}\n" for cell in cells)
+    column(text, tmp_path)
+    told = [message.split(" beyond")[0] for message in caplog.messages]
+    assert told == ["t.csv: column 'x' holds whole numbers"] * noted
+    assert "--discrete" in "".join(caplog.messages) or not noted
+    caplog.clear()
+    kept = [None if cell == "NA" else cell for cell in cells]
+    if noted:
+        assert column(text, tmp_path, captured={"x"}) == ("text", kept)
+    assert not caplog.messages
+
+
 # ---- what is wrong ------------------------------------------------------------------------------------------
 
 

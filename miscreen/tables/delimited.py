@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from miscreen.errors import DataError, InputError, ResourceError
 from miscreen.kernels.delimited import MAX_TEXT
-from miscreen.model import ColumnType, Floats
+from miscreen.model import EXACT_INTEGERS, ColumnType, Floats
 from miscreen.resources import Resources, format_bytes
 from miscreen.tables import Opening, no_columns
 from miscreen.tables.columns import ColumnTest
@@ -195,15 +195,13 @@ class DelimitedSource(TableSource):
         """Say once for all columns that numbers with a decimal comma were taken as text."""
         text = np.flatnonzero(wanted & (self.types == ColumnType.TEXT)).tolist()
         found = [column for column in text if have_decimal_commas(self._meanings[column].content)]
-        if found:
-            more = f" (and {len(found) - 1:,} more)" if len(found) > 1 else ""
-            _LOG.info(
-                "%s: column %r%s looks like numbers with a decimal comma; it is taken as text: "
-                "replace the commas by points",
-                self.label,
-                self.names[found[0]],
-                more,
-            )
+        self._note(found, "looks like numbers with a decimal comma; it is taken as text: replace the commas by points")
+
+    def _note(self, columns: list[int], what: str) -> None:
+        """Say something once for all columns."""
+        if columns:
+            more = f" (and {len(columns) - 1:,} more)" if len(columns) > 1 else ""
+            _LOG.info("%s: column %r%s %s", self.label, self.names[columns[0]], more, what)
 
     def values(self, columns: NDArray[np.intp]) -> Floats:
         """See `TableSource.values`."""
@@ -216,7 +214,7 @@ class DelimitedSource(TableSource):
 
     def table(self, columns: NDArray[np.intp]) -> pa.Table:
         """See `TableSource.table`."""
-        arrays = []
+        arrays, rounded = [], []
         for column, row in zip(columns.tolist(), self._store.read(columns), strict=True):
             missing = np.isnan(row)
             meaning = self._meanings.get(column)
@@ -227,11 +225,26 @@ class DelimitedSource(TableSource):
                 arrays.append(pa.array(np.where(missing, 0, row).astype(np.int64), mask=missing))
             else:
                 arrays.append(pa.array(row, mask=missing))
+                if _is_rounded(row):
+                    rounded.append(column)
+        self._note(
+            rounded,
+            "holds whole numbers beyond 2^53, which are rounded: if they are identifiers, convert the table with "
+            "--discrete, which keeps them as they are written",
+        )
         return pa.Table.from_arrays(arrays, names=[self.names[c] for c in columns.tolist()])
 
     def close(self) -> None:
         """Let go of the table, in memory and in scratch space."""
         self._store.close()
+
+
+def _is_rounded(row: Floats) -> bool:
+    """Whether numbers are whole and some beyond what doubles hold exactly, as identifiers may be."""
+    if not (np.abs(row) >= EXACT_INTEGERS).any():
+        return False
+    finite = row[np.isfinite(row)]
+    return bool((np.abs(finite) >= EXACT_INTEGERS).any()) and np.array_equal(finite, np.floor(finite))
 
 
 def block_size(share: int) -> int:
