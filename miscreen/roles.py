@@ -127,20 +127,7 @@ def read_strata(name: str, raw: Floats, held: ColumnType, target: Target) -> NDA
     -------
     int64 array, shape (n_present,)
     """
-    if held == ColumnType.UNSUPPORTED:
-        raise DataError(f"the strata {name!r} are of a type without levels", "Choose a column of text or numbers")
-    strata = raw[target.rows]
-    if held == ColumnType.INTEGER and np.nanmax(np.abs(strata), initial=0.0) >= EXACT_INTEGERS:
-        raise DataError(
-            f"the strata {name!r} are integers of 2^53 and more, which are rounded, so that several may become one",
-            "Write them as text or as smaller numbers",
-        )
-    if missing := int(np.count_nonzero(np.isnan(strata))):
-        raise DataError(
-            f"the strata {name!r} are missing in {missing:,} rows that have the target {target.name!r}",
-            "Fill them, such as with a level of their own, or leave out those rows",
-        )
-    codes = codes_by_appearance(strata)
+    codes = read_levels(f"the strata {name!r}", raw, held, target)
     levels = int(codes.max()) + 1
     if levels > len(codes) // 2:
         raise DataError(
@@ -148,6 +135,38 @@ def read_strata(name: str, raw: Floats, held: ColumnType, target: Target) -> NDA
             "Choose a column of groups, each of several rows",
         )
     return codes
+
+
+def read_levels(what: str, raw: Floats, held: ColumnType, target: Target) -> NDArray[np.int64]:
+    """The level of each sample of a target in another column; `DataError` when one is missing, or may be two.
+
+    Parameters
+    ----------
+    what : str
+        What messages call that column.
+    raw : float64 array, shape (n_samples,)
+        Codes or numbers. NaN and infinity mean missing.
+    held : ColumnType
+    target : Target
+
+    Returns
+    -------
+    int64 array, shape (n_present,)
+    """
+    if held == ColumnType.UNSUPPORTED:
+        raise DataError(f"{what} are of a type without levels", "Choose a column of text or numbers")
+    levels = raw[target.rows]
+    if missing := int(np.count_nonzero(~np.isfinite(levels))):
+        raise DataError(
+            f"{what} are missing in {missing:,} rows that have the target {target.name!r}",
+            "Fill them, such as with a level of their own, or leave out those rows",
+        )
+    if np.abs(levels).max() >= EXACT_INTEGERS:
+        raise DataError(
+            f"{what} are numbers of 2^53 and more, which are rounded, so that several may become one",
+            "Write them as text, which --discrete makes of columns of a CSV, or as smaller numbers",
+        )
+    return codes_by_appearance(levels)
 
 
 def _kind(held: ColumnType, forced: int) -> Kind | None:

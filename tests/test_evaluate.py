@@ -265,7 +265,10 @@ def test_progress_counts_columns_and_models() -> None:
         ({"folds": 61, "target_kind": "continuous"}, DataError, "the same in all rows of a test fold|fewer than"),
         ({"target": "rare", "folds": 4}, DataError, "3 rows in the smallest class, too few for 4 folds"),
         ({"groups": "site"}, DataError, "3 groups, too few for 5 folds"),
-        ({"groups": "holes"}, DataError, "missing in 1 rows"),
+        ({"groups": "holes"}, DataError, "groups 'holes' are missing in 1 rows"),
+        ({"groups": "integers"}, DataError, "groups 'integers' are numbers of 2"),
+        ({"groups": "floats"}, DataError, "groups 'floats' are numbers of 2"),
+        ({"groups": "lists"}, DataError, "groups 'lists' are of a type without levels"),
         ({"k": 60, "memory": "100KB"}, ResourceError, "60 columns on"),
         ({"min_samples": 119}, DataError, "fewer than the 119"),
     ],
@@ -274,7 +277,8 @@ def test_what_cannot_be_done_is_said(asked: dict[str, Any], error: type[Exceptio
     x, y = wide()
     table = frame(
         x, y, rare=np.arange(120) < 3, site=pl.Series(np.arange(120) % 3),
-        holes=pl.Series([None, *range(119)]),
+        holes=pl.Series([None, *range(119)]), integers=pl.Series(2**53 + np.arange(120) % 12),
+        floats=pl.Series(2.0**53 + np.arange(120) % 12), lists=pl.Series([[i % 12] for i in range(120)]),
     )  # fmt: skip
     if "target_kind" in asked:
         table = table.with_columns(y=pl.Series(np.arange(120) // 100 * 1.0))

@@ -109,6 +109,9 @@ def test_strata_are_no_feature_and_must_be_known(frame: pl.DataFrame) -> None:
     assert miscreen.rank(there, "y", strata="site", p_values=True, features=["plain 0"]).to_polars()["n"][0] == N - 1
     with pytest.raises(DataError, match="80 levels in 80 rows: too many"):
         miscreen.rank(frame, "sign", strata="y", p_values=True)
+    with pytest.raises(DataError, match=r"strata 'site' are numbers of 2\^53 and more, which are rounded"):
+        rounded = frame.with_columns(site=2.0**53 + pl.int_range(N) % 2)
+        miscreen.rank(rounded, "y", strata="site", p_values=True)
     with pytest.raises(InputError, match="no column 'scanner' for the strata"):
         miscreen.rank(frame, "y", strata="scanner", p_values=True)
 

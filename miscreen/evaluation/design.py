@@ -12,7 +12,7 @@ from miscreen.errors import DataError
 from miscreen.evaluation.models import Split
 from miscreen.model import ColumnType, Floats, Kind, Target, codes_by_appearance
 from miscreen.request import Request
-from miscreen.roles import choose_columns, read_target
+from miscreen.roles import choose_columns, read_levels, read_target
 from miscreen.tables.columns import NameIndex
 from miscreen.tables.source import TableSource
 
@@ -60,12 +60,8 @@ class Design:
         target = read_target(table.names[column], raw, held, int(forced[column]), spec)
         members = None
         if together is not None:
-            labels = table.values(np.array([together]))[0][target.rows]
-            if missing := int(np.count_nonzero(~np.isfinite(labels))):
-                raise DataError(
-                    f"the groups in {groups!r} are missing in {missing:,} rows", "Leave out those rows, or fill them"
-                )
-            members = codes_by_appearance(labels)
+            labels = table.values(np.array([together]))[0].astype(np.float64)
+            members = read_levels(f"the groups {groups!r}", labels, ColumnType(table.types[together]), target)
         _check_folds(target, members, folds)
         splits = _split(target.values, target.kind, members, folds, seed)
         for train, test in splits:
