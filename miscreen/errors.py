@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import operator
+from numbers import Real
 from typing import Any
 
 
@@ -72,3 +74,16 @@ def whole_number(name: str, given: Any, least: int | None = None, most: int | No
         bounds = "" if least is None else f" of at least {least}" if most is None else f" from {least} to {most:,}"
         raise InputError(f"{name} must be a whole number{bounds}, not {given!r}")
     return number
+
+
+def real_number(name: str, given: Any) -> float:
+    """What was given for an option as Python's own float; `InputError` when it is no number, or NaN.
+
+    Examples
+    --------
+    >>> real_number("threshold", 1)
+    1.0
+    """
+    if isinstance(given, bool) or not isinstance(given, Real) or math.isnan(given):
+        raise InputError(f"{name} must be a number, not {given!r}")
+    return float(given)

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from numbers import Integral
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.feature_selection import SelectorMixin
 from sklearn.utils import Tags, assert_all_finite, check_consistent_length, column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from miscreen.errors import MiscreenError
-from miscreen.model import ColumnType, Floats, codes_by_appearance
+from miscreen.errors import InputError, MiscreenError, real_number, whole_number
+from miscreen.estimators import estimator_class
+from miscreen.model import ColumnType, Floats
 from miscreen.ranking import Ranking
 from miscreen.request import Request
 from miscreen.screening import screen
+from miscreen.tables.columns import NameIndex
+from miscreen.tables.encoding import column_type, encode
 from miscreen.tables.extended import ExtendedTable
+from miscreen.tables.memory import filled, open_column
 
 
 class MutualInfoSelector(SelectorMixin, BaseEstimator):
@@ -109,7 +113,7 @@ class MutualInfoSelector(SelectorMixin, BaseEstimator):
         ----------
         X : array or dataframe, shape (n_samples, n_features)
         y : array, shape (n_samples,)
-            Numbers or labels, none missing.
+            Numbers, times or labels, none missing.
 
         Raises
         ------
@@ -118,25 +122,26 @@ class MutualInfoSelector(SelectorMixin, BaseEstimator):
         """
         if self.k is None and self.threshold is None:
             raise ValueError("nothing says how many features to keep. Give k=, threshold= or both")
-        if self.k is not None and not (isinstance(self.k, Integral) and self.k >= 1):
-            raise ValueError(f"k must be a whole number of at least 1, not {self.k!r}")
-        frame = hasattr(X, "__arrow_c_stream__") or hasattr(X, "iloc")
-        if frame:
-            validate_data(self, X, y, skip_check_array=True)
-            y = column_or_1d(y, warn=True)
-            assert_all_finite(y, input_name="y")
-            check_consistent_length(X, y)
-        else:
-            X, y = validate_data(self, X, y, ensure_all_finite="allow-nan", ensure_min_samples=2)  # noqa: N806
-        values, held = _encode(y)
+        validate_data(self, X, y, skip_check_array=True)  # their names, and that there is an outcome
         try:
+            k = None if self.k is None else whole_number("k", self.k, 1)
+            options = _options(self.method, self.options, self.threshold)
+            frame = hasattr(X, "__arrow_c_stream__") or hasattr(X, "iloc")
+            X = filled(X)  # noqa: N806
+            if not frame:
+                X = validate_data(self, X, ensure_all_finite="allow-nan", ensure_min_samples=2)  # noqa: N806
+            values, held = _encode(y)
+            check_consistent_length(X, values)
             request = Request.make(
                 method=self.method, names=None if frame else [f"x{i}" for i in range(X.shape[1])],
                 discrete=self.discrete, continuous=self.continuous, target_kind=self.target_kind,
                 max_levels=self.max_levels, min_samples=self.min_samples, threads=self.threads, memory=self.memory,
-                **(self.options or {}),
+                **options,
             )  # fmt: skip
             with request.open(X) as table:
+                index = NameIndex(table.names, table.label)  # of columns that the user knows
+                for role, patterns in (("discrete", request.spec.discrete), ("continuous", request.spec.continuous)):
+                    index.many(patterns, role)
                 extended = ExtendedTable(table, values[np.newaxis], "y", held)
                 self.ranking_: Ranking = screen(extended, replace(request, targets=extended.further))
                 names = table.names
@@ -152,7 +157,7 @@ class MutualInfoSelector(SelectorMixin, BaseEstimator):
         if self.threshold is not None:
             kept &= np.array(found["mi_nats"], dtype=np.float64) >= self.threshold
         self._support = np.zeros(len(names), dtype=np.bool_)
-        self._support[best[kept][: self.k]] = True
+        self._support[best[kept][:k]] = True
         return self
 
     def transform(self, X: Any) -> Any:  # noqa: N803
@@ -167,19 +172,46 @@ class MutualInfoSelector(SelectorMixin, BaseEstimator):
         array or dataframe, shape (n_samples, n_chosen)
             A dataframe where ``set_output`` asks for one.
         """
+        try:
+            X = filled(X)  # noqa: N806
+        except InputError as error:
+            raise ValueError(str(error)) from error
         kept = super().transform(X)
-        # On the way through an array the columns of a Polars table of several types become objects.
-        return X[list(kept.columns)] if type(kept) is type(X) and hasattr(X, "get_columns") else kept
+        if not (hasattr(kept, "columns") and hasattr(X, "__arrow_c_stream__")):
+            return kept
+        # On the way through an array the columns of a table of several types become objects.
+        names = list(kept.columns)
+        if type(kept) is type(X):
+            return X[names]
+        table = pa.table(X).select(names)
+        return table.to_pandas() if hasattr(kept, "iloc") else type(kept)(table)
 
     def _get_support_mask(self) -> NDArray[np.bool_]:
         check_is_fitted(self)
         return self._support
 
 
-def _encode(y: NDArray[Any]) -> tuple[Floats, ColumnType]:
+def _options(method: str, given: Any, threshold: Any) -> dict[str, Any]:
+    """The method's options, beside which a threshold has a meaning; `InputError` when they are no such."""
+    if not isinstance(given, Mapping | None):
+        raise InputError(f"options are {given!r}", "Give a mapping of names to values")
+    made = estimator_class(method).make_options(given or {})
+    if threshold is not None:
+        real_number("threshold", threshold)
+        if not getattr(made, "mi", True):
+            raise InputError(
+                "threshold= is of the mutual information that mi=False leaves out", "Leave out one of them"
+            )
+    return dict(given or {})
+
+
+def _encode(y: Any) -> tuple[Floats, ColumnType]:
     """An outcome as numbers, and what they stand for."""
-    kind = y.dtype.kind
-    if kind in "fiub":
-        held = {"f": ColumnType.FLOAT, "b": ColumnType.BOOLEAN}.get(kind, ColumnType.INTEGER)
-        return y.astype(np.float64), held
-    return codes_by_appearance(y.astype(str)).astype(np.float64), ColumnType.TEXT
+    flat = column_or_1d(y, warn=True)
+    if flat.dtype.kind == "f":
+        assert_all_finite(flat, input_name="y")
+    plain = not hasattr(y, "__len__") or len(getattr(y, "shape", (0,))) > 1
+    column = open_column("y", flat if plain else y)  # NumPy knows no categories, and NaN among text as text
+    if column.null_count:
+        raise InputError(f"y is missing in {column.null_count:,} rows", "Leave out those rows")
+    return encode(pa.table({"y": column}))[0].astype(np.float64), column_type(column.type)

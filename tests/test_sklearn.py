@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import cross_val_score
@@ -111,12 +113,74 @@ def test_labels_as_outcome() -> None:
         assert MutualInfoSelector(k=1).fit(x, outcome).get_support(indices=True).tolist() == [5]
 
 
+@pytest.mark.parametrize("frame", [np.asarray, pl.DataFrame], ids=["array", "frame"])
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA, pd.NaT], ids=["None", "nan", "NA", "NaT"])
+def test_an_outcome_with_gaps_is_refused(frame: Any, missing: Any) -> None:
+    x, y = problem()
+    words = np.where(x[:, 5] > 0, "b", "a").astype(object)
+    words[::4] = missing
+    outcomes: list[Any] = [words, words.tolist(), pd.Series(words, dtype=object), np.ma.masked_array(y, y > 1)]
+    if missing is None:
+        outcomes += [pl.Series(words.tolist()), pl.Series([None, *y[1:]])]
+    for outcome in outcomes:
+        with pytest.raises(ValueError, match=r"y is missing in|NaN"):
+            MutualInfoSelector(k=1).fit(frame(x), outcome)
+
+
+def test_numbers_are_numbers_whatever_holds_them() -> None:
+    x, y = problem()
+    expected = MutualInfoSelector().fit(x, np.round(y, 3)).scores_
+    decimals = [Decimal(f"{v:.3f}") for v in y]
+    for outcome in (np.round(y, 3).astype(object), decimals, np.array(decimals)):
+        assert MutualInfoSelector().fit(x, outcome).scores_.tolist() == expected.tolist()
+    when = (1e6 * y).astype("M8[s]")
+    expected = MutualInfoSelector().fit(x, when.astype(float)).scores_
+    assert MutualInfoSelector().fit(x, when).scores_.tolist() == expected.tolist()
+    steps = np.round(y).astype(int)
+    one, same, category = (
+        MutualInfoSelector(method="spearman").fit(x, outcome).scores_.tolist()
+        for outcome in (steps, steps.astype(object), pd.Series(steps).astype("category"))
+    )
+    assert one == same != category
+
+
+def test_masked_values_are_missing() -> None:
+    x, y = problem()
+    masked = np.ma.masked_array(x, np.arange(x.size).reshape(x.shape) % 5 == 0)
+    found, expected = (MutualInfoSelector(k=2).fit(one, y) for one in (masked, masked.filled(np.nan)))
+    np.testing.assert_array_equal(found.scores_, expected.scores_)
+    np.testing.assert_array_equal(found.transform(masked), expected.transform(masked.filled(np.nan)))
+    for call in (found.transform, lambda x: found.fit(x, y)):
+        with pytest.raises(ValueError, match="masked and of type int"):
+            call(masked.astype(int))
+
+
+@pytest.mark.parametrize("frame", [pl.DataFrame, pd.DataFrame, pa.table])
+def test_types_outlast_a_change_of_library(frame: Any) -> None:
+    columns = mixed()
+    y = columns.pop("y")
+    table = frame(columns)
+    for output, made in (("pandas", pd.DataFrame), ("polars", pl.DataFrame)):
+        out = MutualInfoSelector(k=3).set_output(transform=output).fit(table, y).transform(table)
+        expected = made({name: columns[name] for name in ("near", "word", "flag")})
+        assert list(out.dtypes) == list(expected.dtypes)
+        assert out.equals(expected)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"k": None}, "how many features"),
         ({"k": 0}, "at least 1"),
         ({"k": 2.5}, "whole number of at least 1, not 2.5"),
+        ({"k": True}, "whole number of at least 1, not True"),
+        ({"threshold": ".1"}, "threshold must be a number, not '.1'"),
+        ({"threshold": np.nan}, "threshold must be a number, not nan"),
+        ({"threshold": 0.1, "options": {"mi": False}}, "mi=False leaves out"),
+        ({"options": {"unit": "bits"}}, "'auto' has no option 'unit'"),
+        ({"options": {"method": "bin"}}, "'auto' has no option 'method'"),
+        ({"options": "bins"}, "options are 'bins'"),
+        ({"discrete": ["z"]}, "no column 'z' for discrete. It has 30 columns"),
         ({"method": "none"}, "there is no method 'none'"),
         ({"options": {"grid": 32}}, "has no option 'grid'"),
         ({"min_samples": 500}, "fewer than the 500"),

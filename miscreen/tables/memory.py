@@ -97,6 +97,15 @@ def open_column(name: str, values: Any) -> pa.Array | pa.ChunkedArray:
     return column
 
 
+def filled(data: Any) -> Any:
+    """A masked array with NaN where it is masked, and whatever else as it is; `InputError` where NaN has no place."""
+    if not isinstance(data, np.ma.MaskedArray):
+        return data
+    if data.dtype.kind != "f":
+        raise InputError(f"the array is masked and of type {data.dtype}", "Convert it to floats, or use a dataframe")
+    return data.filled(np.nan)
+
+
 def open_object(data: Any, names: Sequence[str] | None) -> TableSource:
     """Wrap a dataframe or an array.
 
@@ -105,12 +114,7 @@ def open_object(data: Any, names: Sequence[str] | None) -> TableSource:
     InputError
         When it is neither, or when an array comes without a name for each column.
     """
-    if isinstance(data, np.ma.MaskedArray):
-        if data.dtype.kind != "f":
-            raise InputError(
-                f"the array is masked and of type {data.dtype}", "Convert it to floats, or use a dataframe"
-            )
-        data = data.filled(np.nan)
+    data = filled(data)
     if isinstance(data, np.ndarray):
         if data.ndim != 2 or data.dtype.kind not in "fiub":
             raise InputError(
