@@ -332,7 +332,7 @@ def test_a_null_token_of_text(tmp_path):
         (["12:30", "25:00"], ("text", ["12:30", "25:00"])),
         (["10:30", "10:30:01.5"], ("temporal", [dt.time(10, 30), dt.time(10, 30, 1, 500_000)])),
         (["2024-02-29", "2024-03-01 01:00"], ("temporal", [dt.datetime(2024, 2, 29), dt.datetime(2024, 3, 1, 1)])),
-        (["2024-02-29T00:00:00.1234567"], ("text", ["2024-02-29T00:00:00.1234567"])),
+        (["2024-02-29T00:00:00.1234567890"], ("text", ["2024-02-29T00:00:00.1234567890"])),
     ],
 )
 def test_types(cells, expected, tmp_path):
@@ -397,6 +397,25 @@ def test_decimal_commas_are_noted(cells, noted, tmp_path, caplog):
     assert column(text, tmp_path)[0] == ("float" if "1.5" in cells else "text")
     message = "t.csv: column 'x' looks like numbers with a decimal comma; it is taken as text: "
     assert caplog.messages == [message + "replace the commas by points"] * noted
+
+
+def test_nanoseconds_are_those_of_parquet(tmp_path):
+    ticks = np.append(np.random.default_rng(0).integers(-(10**18), 2 * 10**18, 60), [-1, 1000, 10**18])
+    made = polars.DataFrame(
+        {"t": polars.Series(ticks).cast(polars.Datetime("ns")), "c": polars.Series(ticks % 86400).cast(polars.Time)}
+    )
+    made.write_parquet(tmp_path / "t.parquet")
+    resources = Resources(2, MEMORY, tmp_path)
+    both = np.arange(2)
+    with (
+        read(made.write_csv(), tmp_path) as text,
+        open_table(tmp_path / "t.parquet", resources=resources) as parquet,
+    ):
+        assert text.types.tolist() == parquet.types.tolist() == [ColumnType.TEMPORAL] * 2
+        assert text.values(both).tobytes() == parquet.values(both).tobytes()
+        assert polars.from_arrow(text.table(both)).equals(made)
+    assert column("x\n1500-01-01T00:00:00.000000001\n", tmp_path)[0] == "text"
+    assert column("x\n2000-01-01T00:00:00.0000000001\n", tmp_path)[0] == "text"
 
 
 def test_decimal_commas_are_noted_once(tmp_path, caplog):

@@ -12,6 +12,7 @@ import struct
 import sys
 import threading
 import time
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +171,40 @@ def test_files_of_polars(compression: Any, typed_table: pa.Table, tmp_path: Path
         with open_table(tmp_path / name, resources=resources) as table:
             assert table.names == frame.columns
             np.testing.assert_array_equal(table.values(columns), expected, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    "arrow_type",
+    [
+        pa.decimal128(12, 3), pa.decimal128(38, 0), pa.decimal128(38, 3), pa.decimal128(38, 22), pa.decimal128(38, 23),
+        pa.decimal128(20, -2), pa.decimal256(60, 3), pa.decimal64(12, 3), pa.decimal32(9, 3),
+    ],
+    ids=str,
+)  # fmt: skip
+@pytest.mark.parametrize("digits", [5, 16, 18])
+def test_decimals_are_rounded_correctly(arrow_type: pa.DataType, digits: int) -> None:
+    whole = np.random.default_rng(digits).integers(-(10**digits), 10**digits, 500).tolist()
+    if digits > arrow_type.precision:
+        whole = [v % 10**arrow_type.precision for v in whole]
+    decimals = [None if i % 7 == 0 else Decimal(v).scaleb(-arrow_type.scale) for i, v in enumerate(whole)]
+    array = pa.array(decimals, arrow_type)
+    found = encode(pa.table({"x": pa.chunked_array([array[:100], array[100:]])}).slice(3))[0]
+    expected = [np.nan if v is None else float(v) for v in decimals[3:]]
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_decimals_are_the_same_in_every_format(tmp_path: Path) -> None:
+    prices = [Decimal(i).scaleb(-3) for i in range(0, 10**6, 997)]
+    made = pl.DataFrame({"x": pl.Series(prices, dtype=pl.Decimal(20, 3))})
+    made.write_parquet(tmp_path / "t.parquet")
+    made.write_csv(tmp_path / "t.csv")
+    made.write_ipc(tmp_path / "t.arrow")
+    resources = Resources(1, 1 << 26, tmp_path)
+    found = []
+    for source in (made, *(tmp_path / f"t.{ending}" for ending in ("parquet", "csv", "arrow"))):
+        with open_table(source, resources=resources) as table:
+            found.append(table.values(np.arange(1)).tobytes())
+    assert len(set(found)) == 1
 
 
 _PLAIN = [pa.float32(), pa.float64(), pa.int8(), pa.int32(), pa.int64(),

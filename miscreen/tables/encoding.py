@@ -12,8 +12,9 @@ import pyarrow.types as pt
 from numpy.typing import NDArray
 
 from miscreen.errors import DataError
-from miscreen.model import ColumnType
+from miscreen.model import EXACT_INTEGERS, ColumnType
 
+_EXACT_POWERS = 22  # up to which doubles hold those of ten
 _PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
 
@@ -181,11 +182,28 @@ def _encode_column(column: pa.ChunkedArray, arrow_type: pa.DataType) -> NDArray[
         column = pa.chunked_array([_labels(column, arrow_type).dictionary_encode().indices])
     elif kind == ColumnType.TEMPORAL:
         return _seconds(column, arrow_type)
+    elif pt.is_decimal(arrow_type):
+        return _decimals(column, arrow_type)
     elif kind == ColumnType.BOOLEAN:
         column = column.cast(pa.uint8())
+    return _floats(column)
+
+
+def _floats(column: pa.ChunkedArray) -> NDArray[np.float64]:
     floats = column.cast(pa.float64(), safe=False)
     row: NDArray[np.float64] = _numeric_rows(pa.Table.from_arrays([floats], names=[""]))[0]
     return row
+
+
+def _decimals(column: pa.ChunkedArray, arrow_type: pa.DataType) -> NDArray[np.float64]:
+    """Decimals correctly rounded, as the same digits in text are; Arrow's own cast errs in one of seven."""
+    if pt.is_decimal128(arrow_type) and 0 <= arrow_type.scale <= _EXACT_POWERS:
+        whole = pa.decimal128(38, 0)
+        digits = [pa.Array.from_buffers(whole, len(c), c.buffers(), offset=c.offset) for c in column.chunks]
+        row = _floats(pa.chunked_array(digits, whole))
+        if not (np.abs(row) >= EXACT_INTEGERS).any():  # both are exact, so that it is rounded once
+            return row / 10.0**arrow_type.scale
+    return _floats(column.cast(pa.string()))
 
 
 def _labels(column: pa.ChunkedArray, arrow_type: pa.DataType) -> pa.Array:
@@ -231,10 +249,11 @@ def _seconds(column: pa.ChunkedArray, arrow_type: pa.DataType) -> NDArray[np.flo
         column = column.cast(pa.int32() if pt.is_time32(arrow_type) else pa.int64()).cast(pa.int64())
     present = _integers(column.is_valid().cast(pa.uint8())) == 1
     ticks = _integers(pc.fill_null(column, 0))
-    if per_second is None:
-        seconds = ticks * 86400.0
-    elif per_second > 1_000_000:  # microseconds are exact in a float64 where nanoseconds are not
-        seconds = np.where(ticks % 1000 == 0, (ticks // 1000) / 1e6, ticks / 1e9)
-    else:
-        seconds = ticks / np.float64(per_second)
-    return np.where(present, seconds, np.nan)
+    return np.where(present, ticks * 86400.0 if per_second is None else seconds(ticks, per_second), np.nan)
+
+
+def seconds(ticks: NDArray[np.int64], per_second: int) -> NDArray[np.float64]:
+    """Ticks of at most a second as seconds."""
+    if per_second > 1_000_000:  # microseconds are exact in a float64 where nanoseconds are not
+        return np.where(ticks % 1000 == 0, (ticks // 1000) / 1e6, ticks / 1e9)
+    return ticks / np.float64(per_second)

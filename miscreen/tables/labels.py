@@ -13,16 +13,19 @@ import numpy as np
 import pyarrow as pa
 
 from miscreen.model import EXACT_INTEGERS, ColumnType, Floats
+from miscreen.tables.encoding import seconds
 
 DECIMAL_COMMA = re.compile(r"[ \t]*[+-]?\d+(,\d+)?(?:e[+-]?\d+)?[ \t]*", re.ASCII | re.IGNORECASE)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-_TIME = re.compile(r"(?:[01]\d|2[0-3]):\d\d(:\d\d(\.\d{1,6}0{0,3})?)?", re.ASCII)
+_TIME = re.compile(r"(?:[01]\d|2[0-3]):\d\d(:\d\d(\.\d{1,9})?)?", re.ASCII)
+_NANOSECONDS = re.compile(r"\.\d{6}(\d{1,3})", re.ASCII)  # which Python's times leave out
 _MOMENT = re.compile(rf"{_DATE.pattern}[T ]{_TIME.pattern}(Z|[+-]\d\d(:?\d\d)?)?", re.ASCII)
 _NUMBER = re.compile(
     r"[ \t]*([+-]?(?:(\d+)|(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|inf(?:inity)?))[ \t]*", re.ASCII | re.IGNORECASE
 )
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TICK = timedelta(microseconds=1)
+_MOST_TICKS = 2**63 // 1000  # that are a 64-bit number of nanoseconds
 
 
 def read_number(text: str) -> tuple[float, bool] | None:
@@ -95,7 +98,7 @@ def interpret(labels: list[str], *, numbers: bool) -> Meaning:
     Notes
     -----
     Dates are ``YYYY-MM-DD``; dates with a time may have an offset, and are UTC without; times are ``HH:MM``
-    with or without seconds. Microseconds are the finest; zeros may follow. Cost: O(labels), and little for
+    with or without seconds. Nanoseconds are the finest, of the years 1678 to 2261. Cost: O(labels), and little for
     the first misfit.
 
     Examples
@@ -120,11 +123,11 @@ def interpret(labels: list[str], *, numbers: bool) -> Meaning:
         return Meaning(ColumnType.TEMPORAL, ordinals * np.float64(86400), ordinals, pa.date32())
     if times := _each(labels, _read_time):
         midnight = datetime.min
-        return _ticks([datetime.combine(midnight, clock) - midnight for clock in times], pa.time64("us"))
+        return _ticks(labels, [datetime.combine(midnight, clock) - midnight for clock in times], pa.time64)
     if moments := _each(labels, _read_moment):
         zone = "UTC" if any(moment.tzinfo is not None for moment in moments) else None
         aware = [moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC) for moment in moments]
-        return _ticks([moment - _EPOCH for moment in aware], pa.timestamp("us", zone))
+        return _ticks(labels, [moment - _EPOCH for moment in aware], lambda unit: pa.timestamp(unit, zone))
     return Meaning(ColumnType.TEXT, None, labels, pa.string())
 
 
@@ -133,9 +136,17 @@ def _is_rounded(label: str, number: tuple[float, bool]) -> bool:
     return abs(number[0]) >= EXACT_INTEGERS and label.strip().lstrip("+-").isdigit()
 
 
-def _ticks(since: list[timedelta], arrow_type: pa.DataType) -> Meaning:
+def _ticks(labels: list[str], since: list[timedelta], arrow_type: Callable[[str], pa.DataType]) -> Meaning:
+    """Times in microseconds, or in nanoseconds where some have them; text where those are out of range."""
     ticks = np.array([span // _TICK for span in since], dtype=np.int64)
-    return Meaning(ColumnType.TEMPORAL, ticks / 1e6, ticks, arrow_type)
+    found = [_NANOSECONDS.search(label) for label in labels]
+    further = np.array([int(match[1].ljust(3, "0")) if match else 0 for match in found], dtype=np.int64)
+    if not further.any():
+        return Meaning(ColumnType.TEMPORAL, seconds(ticks, 1_000_000), ticks, arrow_type("us"))
+    if np.abs(ticks).max() >= _MOST_TICKS:
+        return Meaning(ColumnType.TEXT, None, labels, pa.string())
+    ticks = 1000 * ticks + further
+    return Meaning(ColumnType.TEMPORAL, seconds(ticks, 1_000_000_000), ticks, arrow_type("ns"))
 
 
 def _each(labels: list[str], read: Callable[[str], Any]) -> list[Any] | None:
