@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from miscreen.errors import InputError, ResourceError
+from miscreen.errors import DataError, InputError, ResourceError
 from miscreen.tables import write
 from miscreen.tables.write import WRITERS, Destination
 
@@ -55,6 +55,40 @@ def test_round_trip(suffix: str, slices: bool, tmp_path: Path, monkeypatch: pyte
         assert json.loads((tmp_path / f"out{suffix}.meta.json").read_text()) == METADATA | {"sha256": digest}
     embedded = suffix in (".parquet", ".arrow")
     assert len(list(tmp_path.iterdir())) == (1 if embedded else 2)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".json", ".ndjson"])
+@pytest.mark.parametrize(
+    "values",
+    [
+        pa.array([b"a"]),
+        pa.array([b"a"], pa.large_binary()),
+        pa.array([b"a"], pa.binary(1)),
+        pa.array([b"a"], pa.binary_view()),
+        pa.array([b"a"]).dictionary_encode(),
+        pa.array([[b"a"]]),
+        pa.array([{"a": b"a"}]),
+        pa.array([1], pa.decimal256(50, 2)),
+    ],
+    ids=lambda values: str(values.type),
+)
+def test_what_text_cannot_hold_is_said_in_one_voice(
+    values: pa.Array, suffix: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(DataError, match=rf"cannot be written as {suffix[1:]}: column 'x' is of type"):
+        Destination(tmp_path / f"out{suffix}").write(pa.table({"x": values}), None)
+    assert capfd.readouterr() == ("", "")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".json", ".ndjson"])
+def test_infinity_that_is_lost_is_noted(suffix: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "miscreen")
+    half = pa.array([float("-inf"), 1.0], pa.float16())
+    table = pa.table({"a": [1.0, float("nan")], "b": [float("inf"), 1.0], "c": half, "d": ["inf", None]})
+    Destination(tmp_path / f"out{suffix}").write(table, None)
+    told = ["column 'b' (and 1 more) holds infinity, which JSON has not: it is written as null"]
+    assert caplog.messages == (told if "json" in suffix else [])
 
 
 def test_the_mode_follows_the_umask(tmp_path: Path) -> None:

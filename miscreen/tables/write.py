@@ -7,6 +7,7 @@ import errno
 import hashlib
 import io
 import json
+import logging
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from miscreen.errors import DataError, InputError, MiscreenError, ResourceError
 
 METADATA_KEY = b"miscreen"
 DIGEST = "sha256"  # in what lies beside a text file: of that file, so that it is not taken for another's
+_LOG = logging.getLogger("miscreen")
 _PIECE_BYTES = 16 << 20  # text is made some rows at a time, so that wide tables need no second copy
 
 
@@ -35,6 +37,7 @@ def _text(separator: str) -> Callable[[Any, BinaryIO], None]:
 
 
 def _ndjson(table: Any, file: BinaryIO) -> None:
+    _note_infinity(table)
     for _, piece in _pieces(table):
         made = io.BytesIO()
         piece.write_ndjson(made)
@@ -42,6 +45,7 @@ def _ndjson(table: Any, file: BinaryIO) -> None:
 
 
 def _json(table: Any, file: BinaryIO) -> None:
+    _note_infinity(table)
     for start, piece in _pieces(table):
         made = io.BytesIO()
         piece.write_json(made)
@@ -50,13 +54,36 @@ def _json(table: Any, file: BinaryIO) -> None:
     file.write(b"]\n")
 
 
+def _note_infinity(table: Any) -> None:
+    """Say which columns lose values, since JSON has no infinity."""
+    import pyarrow.compute as pc
+    import pyarrow.types as pt
+
+    numbers = [i for i, field in enumerate(table.schema) if pt.is_floating(field.type)]
+    found = [table.column_names[i] for i in numbers if pc.any(pc.is_inf(table.column(i))).as_py()]
+    if found:
+        more = f" (and {len(found) - 1:,} more)" if len(found) > 1 else ""
+        _LOG.info("column %r%s holds infinity, which JSON has not: it is written as null", found[0], more)
+
+
+def _panics(arrow_type: Any) -> bool:
+    """Whether Polars would panic at text of such values, and say so on standard error."""
+    import pyarrow.types as pt
+
+    if pt.is_dictionary(arrow_type):
+        return _panics(arrow_type.value_type)
+    binary = (pt.is_binary, pt.is_large_binary, pt.is_binary_view, pt.is_fixed_size_binary)
+    within = (arrow_type.field(i).type for i in range(arrow_type.num_fields))
+    return any(is_such(arrow_type) for is_such in (pt.is_decimal256, *binary)) or any(map(_panics, within))
+
+
 def _pieces(table: Any) -> Iterator[tuple[int, Any]]:
     """Rows as Polars tables that make text in memory: our own writes tell a full disk from other errors."""
     import polars as pl
     import pyarrow as pa
 
     for field in table.schema:
-        if pa.types.is_decimal256(field.type):  # Polars would panic, and say so on standard error
+        if _panics(field.type):
             raise pa.ArrowNotImplementedError(f"column {field.name!r} is of type {field.type}")
     rows = max(1, _PIECE_BYTES * max(1, len(table)) // max(1, table.nbytes))
     names = table.column_names
