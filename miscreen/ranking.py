@@ -208,7 +208,10 @@ class Ranking(Result):
         columns = ("rank", "feature", "score", "status")
         table, metadata = read_result(path, "ranking", columns, "miscreen rank ... -o ranked.parquet")
         try:
-            return cls(_settle(table), metadata)._in_order()
+            ranking = cls(_settle(table), metadata)._in_order()
+            if twice := ranking._ranked_twice():
+                raise DataError(f"{str(path)!r} ranks {twice!r} more than once", "Rank the table again")
+            return ranking
         except pa.ArrowException as error:
             raise DataError(f"{str(path)!r} cannot be read as a ranking: {error}", "Rank the table again") from error
 
@@ -240,6 +243,15 @@ class Ranking(Result):
         if np.all(order[1:] > order[:-1]):
             return self
         return Ranking(self._table.take(_numbers(order)), self.metadata)
+
+    def _ranked_twice(self) -> str | None:
+        """A feature that has several rows of one target."""
+        import pyarrow.compute as pc
+
+        keys = [name for name in ("target", "feature") if name in self._table.column_names]
+        counted = self._table.group_by(keys, use_threads=False).aggregate([("rank", "count")])
+        several = counted.filter(pc.greater(counted.column("rank_count"), _scalar(1)))
+        return several.column("feature")[0].as_py() if len(several) else None
 
     def _keep(self, mask: Any) -> Ranking:
         """The rows whose mask is true, and not null."""

@@ -191,6 +191,15 @@ def test_rows_of_no_feature_are_refused(tmp_path: Path) -> None:
         Ranking.read(path)
 
 
+def test_a_feature_has_one_row_for_each_target(tmp_path: Path) -> None:
+    path = tmp_path / "ranked.csv"
+    path.write_text("target,rank,feature,score,status\ny,1,a,0.5,ok\nz,1,a,0.5,ok\n")
+    assert len(Ranking.read(path)) == 2
+    path.write_text("target,rank,feature,score,status\ny,1,a,0.5,ok\ny,2,b,0.4,ok\ny,3,b,0.4,ok\n")
+    with pytest.raises(DataError, match="ranks 'b' more than once"):
+        Ranking.read(path)
+
+
 def test_no_fewer_than_no_features() -> None:
     ranking = miscreen.rank(np.random.default_rng(0).standard_normal((20, 3)), "y", "pearson", names=["a", "b", "y"])
     assert len(ranking.top(0)) == 0
