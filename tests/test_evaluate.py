@@ -250,11 +250,16 @@ def test_progress_counts_columns_and_models() -> None:
         ({"method": "tree"}, InputError, "there is no method 'tree'"),
         ({"method": ["bin", "bin"]}, InputError, "each once"),
         ({"k": 0}, InputError, "at least 1"),
-        ({"k": []}, InputError, "at least 1"),
-        ({"k": [5, 2.5]}, InputError, "whole numbers of columns"),
-        ({"k": "5"}, InputError, "whole numbers of columns"),
+        ({"k": []}, InputError, "k is empty"),
+        ({"k": [5, 2.5]}, InputError, r"k must be a whole number of at least 1, not 2\.5"),
+        ({"k": "5"}, InputError, "k must be a whole number of at least 1, not '5'"),
+        ({"k": True}, InputError, "k must be a whole number of at least 1, not True"),
         ({"k": [5, 500]}, InputError, "k is 500, but there are 60 columns"),
-        ({"seed": -1}, InputError, "seed is -1"),
+        ({"seed": -1}, InputError, "seed must be a whole number from 0 to 4,294,967,295, not -1"),
+        ({"groups": 3}, InputError, "the groups are 3"),
+        ({"show_leakage": "no"}, InputError, "show_leakage is 'no'"),
+        ({"method": 3}, InputError, "method is 3"),
+        ({"model": [3]}, InputError, r"model is \[3\]"),
         ({"folds": 1}, InputError, "folds must be a whole number of at least 2"),
         ({"target": ["y"]}, InputError, "the target is"),
         ({"target": "z"}, InputError, "has no column 'z'"),
@@ -285,6 +290,13 @@ def test_what_cannot_be_done_is_said(asked: dict[str, Any], error: type[Exceptio
     call = {"target": "y", "method": "pearson", "model": "ridge", "features": ["x*"], **asked}
     with pytest.raises(error, match=message):
         miscreen.evaluate(table, call.pop("target"), call.pop("method"), **call)
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    asked: list[dict[str, Any]] = [{"k": 3, "seed": 1}, {"k": np.int64(3), "seed": np.int64(1)}]
+    one, other = (miscreen.evaluate(frame(*wide()), "y", "pearson", model="ridge", **kw) for kw in asked)
+    assert one.metadata == other.metadata
+    assert one.to_polars().equals(other.to_polars())
 
 
 def test_plots_and_outputs_are_refused_before_the_run(tmp_path: Path) -> None:

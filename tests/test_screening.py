@@ -376,8 +376,24 @@ def test_what_python_users_get_wrong() -> None:
     import pandas as pd
 
     doubled = pd.DataFrame(np.eye(3), columns=["a", "b", "a"])
-    with pytest.raises(DataError, match="cannot be read as Arrow data"):
+    with pytest.raises(DataError, match=r"same name: 'a' \(columns 1 and 3\)"):
         miscreen.rank(doubled, "b", METHOD)
+    for unlike in ([1, "a"], [2**70, 1]):
+        with pytest.raises(DataError, match="a single type, and whole numbers no more than 64 bits"):
+            miscreen.rank(pd.DataFrame({"x": pd.Series(unlike, dtype=object)}), "x", METHOD)
+    for single in (pd.Series([1.0, 2.0]), pl.Series([1.0, 2.0])):
+        with pytest.raises(InputError, match="cannot read a table from Series"):
+            miscreen.rank(single, "x", METHOD)
+    for role in ("features", "exclude", "discrete", "continuous"):
+        for names in ([0], 0):
+            with pytest.raises(InputError, match="0 cannot name a column"):
+                miscreen.rank(mixed_frame(), "y", METHOD, **{role: names})
+    for names in ([0, 1], 3, "xy"):
+        with pytest.raises(InputError, match="names= is no list of text"):
+            miscreen.rank(np.eye(2), "y", METHOD, names=names)
+    for read in ({}, {"delimiter": ";"}):
+        with pytest.raises(InputError, match=r"read= is \{"):
+            miscreen.rank("data/samples/pbmc.csv", "phase", METHOD, read=read)
     for target in (60, None, [1]):
         with pytest.raises(InputError, match="the target is"):
             miscreen.rank(mixed_frame(), target, METHOD)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -112,19 +112,23 @@ def evaluate(
     for name in models:
         if name not in MODELS:
             raise InputError(f"there is no model {name!r}", f"Choose from {', '.join(MODELS)}")
-    sizes = None if k is None else np.atleast_1d(k).tolist()
-    if sizes is not None and not (sizes and all(isinstance(size, int) and size >= 1 for size in sizes)):
-        raise InputError(f"k is {k!r}", "Give whole numbers of columns of at least 1")
+    given = k if isinstance(k, Iterable) and not isinstance(k, str) else [k]
+    sizes = None if k is None else [whole_number("k", size, 1) for size in given]
+    if sizes == []:
+        raise InputError("k is empty", "Give one or several numbers of columns")
     folds = whole_number("folds", folds, 2)
     if not isinstance(target, str):
         raise InputError(f"the target is {target!r}", "Give the name of one column")
     if unknown := sorted(set(screening) - set(_SCREENING)):
         raise InputError(f"evaluate has no option {unknown[0]!r}", f"It takes {', '.join(_SCREENING)}")
+    if not isinstance(groups, str | None):
+        raise InputError(f"the groups are {groups!r}", "Give the name of one column")
     apart = (target,) if groups is None else (target, groups)
     if groups == target:
         raise InputError(f"the groups are the target, {groups!r}", "Name another column with --groups, or none")
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
-        raise InputError(f"seed is {seed!r}", "Give a whole number from 0 to 4,294,967,295")
+    seed = whole_number("seed", seed, 0, 2**32 - 1)
+    if not isinstance(show_leakage, bool | np.bool_):
+        raise InputError(f"show_leakage is {show_leakage!r}", "Give True or False")
     # Nats decide nothing here, and cost more than the score of auto.
     plain: dict[str, dict[str, Any]] = {"auto": {"mi": False}}
     requests = [Request.make(target, one, **screening, **plain.get(one, {})) for one in methods]
@@ -143,8 +147,8 @@ def evaluate(
 
 
 def _several(given: str | Sequence[str], what: str) -> list[str]:
-    names = [given] if isinstance(given, str) else list(given)
-    if not names or len(set(names)) < len(names):
+    names = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]
+    if not names or not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
         raise InputError(f"{what} is {given!r}", "Name one or several, each once")
     return names
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from miscreen.errors import DataError, InputError, whole_number
+from miscreen.errors import DataError, InputError, real_number, whole_number
 from miscreen.inference.permutation import generator
 from miscreen.model import ColumnType, Floats, Kind, ScreenSpec, Target
 from miscreen.ranking import UNITS, Ranking, arrow_column
@@ -76,6 +76,9 @@ class SelectionSpec:
             value = getattr(self, name)
             if value is not None:
                 object.__setattr__(self, name, whole_number(name, value, least))
+        for name in ("min_mi", "min_score", "clump_mi"):
+            if (value := getattr(self, name)) is not None:
+                object.__setattr__(self, name, real_number(name, value))
         if self.by not in ORDERS:
             raise InputError(f"there is no order by {self.by!r}", f"Choose one of {', '.join(ORDERS)}")
         if self.stability == 1:
@@ -322,6 +325,8 @@ def _threshold_values(table: pa.Table, option: str) -> Floats:
     columns = table.column_names
     if option == "--min-mi":
         name = next((c for c in columns if c.startswith("mi_")), None)
+        if name is not None and len(table) and table.column(name).null_count == len(table):
+            raise DataError("the ranking holds no mutual information", "Rank the table again, without --no-mi")
     else:
         name = {"--min-score": "score", "--fdr": "q_value"}[option]
     if name is None or name not in columns:

@@ -139,6 +139,12 @@ def select(
     }  # fmt: skip
     settings = {name: v.item() if isinstance(v, np.generic) else v for name, v in settings.items()}
     keep = expand_patterns(keep)
+    for name, given_one, made in (("ranking", ranking, Ranking), ("selection", selection, Steps)):
+        if given_one is not None and not isinstance(given_one, made | str | PathLike):
+            raise InputError(
+                f"{name}= is of type {type(given_one).__name__}",
+                f"Give {made.__name__}, or the path of a file of it",
+            )
     if selection is not None:
         chosen_anew = target or ranking is not None or strategy or any(v for v in settings.values() if v != ORDERS[0])
         if chosen_anew or set(screening) - _OF_ANY_RUN:
@@ -160,6 +166,8 @@ def select(
             )
         if stability:
             raise InputError("subsamples are ranked anew, which a ranking given has no rows for", "Leave out --ranking")
+    if min_mi is not None and screening.get("mi") is False:
+        raise InputError("--min-mi needs what --no-mi leaves out", "Leave out one of them, or give --min-score")
     if fdr is not None:
         Inference(fdr=fdr)  # says what is wrong with it
     if ranking is None:

@@ -168,6 +168,11 @@ def open_table(
     DataError
         When the content is damaged or not of the format its name or first bytes claim.
     """
+    if read is not None:
+        from miscreen.tables.delimited import ReadOptions
+
+        if not isinstance(read, ReadOptions):
+            raise InputError(f"read= is {read!r}", "Give miscreen.ReadOptions, such as ReadOptions(delimiter=';')")
     if not isinstance(source, str | os.PathLike):
         from miscreen.tables.memory import open_object
 

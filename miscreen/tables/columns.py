@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from fnmatch import translate
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +23,10 @@ ColumnTest = Callable[[Sequence[str]], NDArray[np.bool_]]
 def expand_patterns(patterns: str | Sequence[str]) -> list[str]:
     """Replace every ``@file`` by the lines of that file; a single text is a single pattern."""
     expanded: list[str] = []
-    for pattern in [patterns] if isinstance(patterns, str) else patterns:
+    several = isinstance(patterns, Iterable) and not isinstance(patterns, str)
+    for pattern in patterns if several else [patterns]:
+        if not isinstance(pattern, str):
+            raise InputError(f"{pattern!r} cannot name a column", "Give names or globs, as text or as a list of text")
         if not pattern.startswith("@"):
             expanded.append(pattern)
             continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from typing import Any
 
 import numpy as np
@@ -123,6 +123,12 @@ def open_object(data: Any, names: Sequence[str] | None) -> TableSource:
             )
         if data.dtype.kind == "f" and data.dtype.itemsize > 8:
             raise InputError(f"arrays of {data.dtype} are not supported", "Convert it to float64 or float32")
+        if names is not None and (
+            isinstance(names, str)
+            or not isinstance(names, Sized)
+            or not all(issubclass(kind, str) for kind in set(map(type, names)))  # there may be a million
+        ):
+            raise InputError("names= is no list of text", "Give names=, a text for each column")
         if names is None or len(names) != data.shape[1]:
             found = "no names" if names is None else f"{len(names):,} names"
             raise InputError(f"the array has {data.shape[1]:,} columns and {found}", "Give names=, one a column")
@@ -136,10 +142,14 @@ def open_object(data: Any, names: Sequence[str] | None) -> TableSource:
             return ArrowTableSource(pa.Table.from_pandas(data, preserve_index=False))
         if isinstance(data, pa.Table):
             return ArrowTableSource(data)
-        if hasattr(data, "__arrow_c_stream__"):
+        if hasattr(data, "__arrow_c_stream__") and len(getattr(data, "shape", (0, 0))) == 2:  # no single column
             return ArrowTableSource(pa.table(data))
-    except (pa.ArrowException, ValueError, TypeError) as error:
-        raise DataError(f"the table cannot be read as Arrow data: {error}", "Give each column a single type") from error
+    except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
+        check_names([str(name) for name in getattr(data, "columns", ())], "the table")
+        raise DataError(
+            f"the table cannot be read as Arrow data: {error}",
+            "Give each column a single type, and whole numbers no more than 64 bits",
+        ) from error
     raise InputError(
         f"cannot read a table from {type(data).__name__}",
         "Give a path, a Polars, pandas or pyarrow table, or a NumPy array with names=",
