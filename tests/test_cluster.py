@@ -154,6 +154,8 @@ def test_a_part_that_is_done_is_left_as_it_is(source: Path, tmp_path: Path, monk
     assert first.stat().st_mtime_ns == before.st_mtime_ns
     with pytest.raises(InputError, match=r"r.1-of-4.parquet' exists already, of another run: method was 'pearson'"):
         make_parts(source, tmp_path / "parts", method="bin")
+    make_parts(source, tmp_path / "parts", force=True)
+    assert scored == []
     make_parts(source, tmp_path / "parts", method="bin", force=True)
     assert merge(tmp_path / "parts").metadata["method"] == "bin"
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import polars as pl
 import pytest
 
 from miscreen.cli import main
@@ -38,6 +41,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(sys, "executable", str(python))
     monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
     monkeypatch.chdir(work)
+    for table in ("data.parquet", "t.parquet"):
+        (work / table).touch()
     return work
 
 
@@ -55,21 +60,23 @@ def test_the_scripts_run_an_array_and_a_merge(submit: bool, folder: Path, capfd:
     if submit:
         assert out == "" and err.startswith("done: ")
     else:
-        assert not (folder / "ranked.parts").exists()
+        assert not list(folder.glob("*.parts"))
         subprocess.run(["sh"], input=out, text=True, check=True)
-    parts = "ranked.parts/ranked.parquet"
+    (directory,) = [p.name for p in folder.glob("*.parts")]
+    assert re.fullmatch(r"ranked\.[0-9a-f]{8}\.parts", directory)
+    parts = f"{directory}/ranked.parquet"
     asked = ["--target=y", "--method=bin", "--bins=8", "--fdr=0.1"]
     assert commands(folder) == [
-        ["-m", "miscreen", "rank", "data.parquet", *asked, "--shard", "2/16", "-o", parts],
+        ["-m", "miscreen", "rank", "data.parquet", *asked, "--force", "--shard", "2/16", "-o", parts],
         ["-m", "miscreen", "merge", parts, "-o", "ranked.parquet"],
     ]
     calls = (folder / "calls").read_text().splitlines()
-    assert calls[0] == "sbatch --parsable ranked.parts/array.sh"
-    assert calls[1].startswith("sbatch --dependency=afterany:") and calls[1].endswith(" ranked.parts/merge.sh")
-    script = (folder / "ranked.parts" / "array.sh").read_text().splitlines()
+    assert calls[0] == f"sbatch --parsable {directory}/array.sh"
+    assert calls[1].startswith("sbatch --dependency=afterany:") and calls[1].endswith(f" {directory}/merge.sh")
+    script = (folder / directory / "array.sh").read_text().splitlines()
     options = {o.removeprefix("#SBATCH ") for o in script if o.startswith("#SBATCH ")}
     assert options == {
-        "--array=1-16", "--cpus-per-task=4", "--job-name=ranked", "--output=ranked.parts/%a.log", "--time=2:00:00",
+        "--array=1-16", "--cpus-per-task=4", "--job-name=ranked", f"--output={directory}/%a.log", "--time=2:00:00",
         "--mem=8192M", "--account=x", "--signal=B:USR1@60",
     }  # fmt: skip
 
@@ -81,13 +88,17 @@ NASTY = ["it's", 'a "b"', "$(touch hacked)", "`touch hacked`", "a;touch hacked",
 @pytest.mark.parametrize("name", NASTY)
 def test_names_reach_the_command_as_they_are(name: str, folder: Path, capfd: Any) -> None:
     file, output = f"{name}.parquet", f"{'lines' if name == LINES else name}.csv"
+    (folder / file).touch()
     options = [f"--target={name}", f"--exclude={name}", "--shards=3", f"--output={output}"]
     assert main(["slurm", *options, "--", file]) == 0
     subprocess.run(["sh"], input=capfd.readouterr().out, text=True, check=True, capture_output=True)
     first, second = commands(folder)
     assert first[2:6] == ["rank", f"./{file}" if name == "-x" else file, f"--target={name}", f"--exclude={name}"]
     assert second[2] == "merge" and second[-1] == (f"./{output}" if name == "-x" else output)
-    assert sorted(p.name for p in folder.iterdir()) == sorted(["calls", "words", f"{output[:-4]}.parts"])
+    (directory,) = folder.glob("*.parts")
+    assert directory.name.startswith(f"{output[:-4]}.")
+    expected = ["calls", "words", "data.parquet", "t.parquet", file, directory.name]
+    assert sorted(p.name for p in folder.iterdir()) == sorted(expected)
 
 
 def test_what_slurm_would_refuse_is_refused_here(folder: Path, capfd: Any) -> None:
@@ -99,7 +110,8 @@ def test_what_slurm_would_refuse_is_refused_here(folder: Path, capfd: Any) -> No
         ["-o", f"{LINES}.csv"],
     ):
         assert main(["slurm", "t.parquet", "-t", "y", "--shards", "2", *arguments]) == 2
-    assert main(["slurm", "-", "-t", "y", "--shards", "2"]) == 2
+    for source in ("-", "none.parquet"):
+        assert main(["slurm", source, "-t", "y", "--shards", "2"]) == 2
     assert main(["slurm", "t.parquet", "-t", "y", "--shards", "0"]) == 2
     (folder / "ranked.parquet").touch()
     assert main(["slurm", "t.parquet", "-t", "y", "--shards", "2"]) == 2
@@ -113,3 +125,45 @@ def test_short_jobs_get_no_signal_ahead(folder: Path, capfd: Any) -> None:
         out, err = capfd.readouterr()
         assert ("--signal=B:USR1" in out) == wanted
         assert ("less than a minute" in err) == (time == "0:30")
+
+
+# Runs every element of an array, one after another, and whatever becomes of them what follows it.
+SLURM = """#!/bin/bash
+for last; do :; done
+n=$(sed -n 's/^#SBATCH --array=1-//p' "$last")
+for k in $(seq ${n:-1}); do SLURM_ARRAY_TASK_ID=$k bash "$last" 2>>log; done
+echo 17
+"""
+
+
+def test_no_run_is_given_the_parts_of_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    (tmp_path / "sbatch").write_text(SLURM)
+    (tmp_path / "sbatch").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+    monkeypatch.chdir(tmp_path)
+
+    def write(seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        pl.DataFrame({name: rng.standard_normal(40) for name in ("y", "a", "b", "c")}).write_parquet("t.parquet")
+
+    def script(*options: str) -> str:
+        assert main(["slurm", "t.parquet", "-t", "y", "-m", "pearson", "--shards", "2", "-o", "w.csv", *options]) == 0
+        return str(capfd.readouterr().out)
+
+    def check(submitted: str, *options: str) -> None:
+        subprocess.run(["sh"], input=submitted, text=True, check=True, stdout=subprocess.DEVNULL)
+        assert main(["rank", "t.parquet", "-t", "y", "-m", "pearson", *options]) == 0
+        assert Path("w.csv").read_text() == capfd.readouterr().out
+        for path in tmp_path.glob("w.csv*"):
+            path.unlink()
+
+    write(1)
+    first = script()
+    assert script() == first  # so that what is finished is found again
+    check(first)
+    check(script("--unit=bits"), "--unit=bits")
+    write(2)
+    check(script())
+    assert len(list(tmp_path.glob("w.*.parts"))) == 3
+    check(first)  # a script kept from before: it ranks the table that is there now

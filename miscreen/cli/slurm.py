@@ -47,7 +47,8 @@ def slurm(
 ) -> None:
     """Print a script that submits a ranking to Slurm: an array of shards, and a merge that follows.
 
-    Parts, scripts and logs go to a directory beside the output: ranked.parts for ranked.parquet.
+    Parts, scripts and logs go to a directory beside the output, of each request its own: ranked.1f0c22a9.parts
+    for ranked.parquet, with other letters.
 
     \b
     miscreen slurm data.parquet --target y --shards 16 --time 30 --cpus 4 > submit.sh
@@ -64,6 +65,7 @@ def slurm(
     from miscreen.request import Request
 
     Request.make(target, **screening.keywords(), **inferring.keywords(), read=reading.options())
+    from miscreen.cluster.identity import stamps
     from miscreen.cluster.slurm import SlurmJob
 
     program = [sys.executable, "-m", "miscreen"]
@@ -74,6 +76,7 @@ def slurm(
     job = SlurmJob(
         rank=[*program, "rank", path, *asked],
         merge=[*program, "merge"],
+        files=stamps(source),
         output=Path(output),
         shards=shards,
         time=time,

@@ -123,8 +123,7 @@ def rank_shard(
     with asked.open(opened) as table:
         job = Screen(table, asked)
         identity = Identity.of(files, table, job, request)
-        if path.exists() and not force:
-            _check_existing(path, identity)
+        if path.exists() and _stands(path, identity, force):
             if partial.is_dir():
                 remove_checkpoints(partial)
             return path
@@ -141,20 +140,18 @@ def rank_shard(
     return path
 
 
-def _check_existing(path: Path, identity: Identity) -> None:
-    """Let a part that is there already stand for itself if it is of the same run; else `InputError`."""
+def _stands(path: Path, identity: Identity, force: bool) -> bool:
+    """Whether a part that is there already is of the same run; else it is to be replaced, or `InputError`."""
     try:
-        other = Identity.from_json(Part.read(path).about["run"])
-    except (DataError, LookupError, TypeError) as error:
+        difference = identity.difference(Identity.from_json(Part.read(path).about["run"]))
+        found = f"of another run: {difference}" if difference else ""
+    except (DataError, LookupError, TypeError):
+        found = "and is no part that can be used"
+    if found and not force:
         raise InputError(
-            f"{str(path)!r} exists already, and is no part that can be used",
-            "Remove it, choose another name, or overwrite with --force",
-        ) from error
-    if difference := identity.difference(other):
-        raise InputError(
-            f"{str(path)!r} exists already, of another run: {difference}",
-            "Choose another name, or overwrite with --force",
+            f"{str(path)!r} exists already, {found}", "Remove it, choose another name, or overwrite with --force"
         )
+    return not found
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import join, quote
+from typing import Any
 
 from miscreen.cluster.shards import SCRIPT
 from miscreen.errors import InputError
@@ -29,6 +32,8 @@ class SlurmJob:
         The command that ranks the table, but for ``--shard`` and ``-o``.
     merge : sequence of str
         The command that merges, but for the parts and ``-o``.
+    files : list of [str, int, int]
+        `miscreen.cluster.identity.stamps` of the table.
     output : Path
         The ranking. Parts, scripts and logs go to a directory beside it.
     shards : int
@@ -43,6 +48,7 @@ class SlurmJob:
 
     rank: Sequence[str]
     merge: Sequence[str]
+    files: list[list[Any]]
     output: Path
     shards: int
     time: str | None
@@ -63,8 +69,13 @@ class SlurmJob:
 
     @property
     def parts(self) -> Path:
-        """The directory of parts, scripts and logs."""
-        return self.output.with_name(f"{self.output.stem}.parts")
+        """The directory of parts, scripts and logs.
+
+        The same request for the same table has the same, where it finds what is finished; no other has it, so that
+        none of its parts can be taken for those of this.
+        """
+        about = json.dumps([list(self.rank), self.shards, self.files]).encode()
+        return self.output.with_name(f"{self.output.stem}.{hashlib.sha256(about).hexdigest()[:8]}.parts")
 
     @property
     def minutes(self) -> int | None:
@@ -94,7 +105,8 @@ class SlurmJob:
         if self.minutes is not None and self.minutes >= _LEAST_MINUTES:
             options.append(f"--signal=B:USR1@{SIGNAL_SECONDS}")
         # exec puts the command in the place of the shell, which would keep signals to itself.
-        run = f'exec {join(self.rank)} --shard "$SLURM_ARRAY_TASK_ID/{self.shards}" -o {quote(_path(parts))}'
+        # --force puts a part in the place of one of an older table, and leaves one of the same run as it is.
+        run = f'exec {join(self.rank)} --force --shard "$SLURM_ARRAY_TASK_ID/{self.shards}" -o {quote(_path(parts))}'
         again = f"# A part again: sbatch --array=K {quote(_path(self.parts / SCRIPT))}"
         return _batch(options, [again, run])
 

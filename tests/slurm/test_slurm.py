@@ -77,6 +77,12 @@ def whole(source: Path, *, method: str = "pearson", **options: int) -> bytes:
     return Path("whole.parquet").read_bytes()
 
 
+def parts(name: str = "") -> Path:
+    """Something in the directory of the one run that was submitted."""
+    (directory,) = Path().glob("ranked.*.parts")
+    return directory / name
+
+
 def submit(*words: object) -> None:
     command("slurm", "table.parquet", "-t", "y", "--cpus", 1, "--memory", "1GB", "--submit", *words)
 
@@ -86,7 +92,7 @@ def test_an_array_and_its_merge(source: Path) -> None:
     submit("--method", "pearson", "--shards", 4, "--time", 10)
     wait(Path("ranked.parquet").exists)
     assert Path("ranked.parquet").read_bytes() == whole(source)
-    assert {p.name for p in Path("ranked.parts").glob("*.parquet")} == {f"ranked.{k}-of-4.parquet" for k in range(1, 5)}
+    assert {p.name for p in parts().glob("*.parquet")} == {f"ranked.{k}-of-4.parquet" for k in range(1, 5)}
 
 
 @pytest.mark.usefixtures("slurm")
@@ -95,7 +101,7 @@ def test_a_cancelled_element_is_computed_again(source: Path) -> None:
     array = run("squeue", "-h", "-o", "%F %K").split("\n")
     job = next(line.split()[0] for line in array if "1-4" in line)
     run("scancel", f"{job}_3")
-    log = Path("ranked.parts/merge.log")
+    log = parts("merge.log")
     wait(lambda: log.exists() and "error" in log.read_text())
     wait(idle)
     text = log.read_text()
@@ -103,8 +109,8 @@ def test_a_cancelled_element_is_computed_again(source: Path) -> None:
     again = re.search(r"sbatch --array=3 \S+$", text, re.MULTILINE)
     assert again and not Path("ranked.parquet").exists()
     run(*again[0].split())
-    wait(Path("ranked.parts/ranked.3-of-4.parquet").exists)
-    run("sbatch", "ranked.parts/merge.sh")
+    wait(parts("ranked.3-of-4.parquet").exists)
+    run("sbatch", parts("merge.sh"))
     wait(Path("ranked.parquet").exists)
     assert Path("ranked.parquet").read_bytes() == whole(source)
 
@@ -113,7 +119,7 @@ def test_a_cancelled_element_is_computed_again(source: Path) -> None:
 def test_a_warning_stops_a_shard_that_then_goes_on(source: Path) -> None:
     slow = ["--method", "spearman", "--max-t", "240"]  # several partitions of ten seconds
     submit(*slow, "--shards", 1, "--time", 10)
-    part, log = Path("ranked.parts/ranked.1-of-1.parquet"), Path("ranked.parts/1.log")
+    part, log = parts("ranked.1-of-1.parquet"), parts("1.log")
     partial = part.with_name(f"{part.name}.partial")
     wait(lambda: list(partial.glob("*-*.parquet")))
     job = run("squeue", "-h", "-t", "RUNNING", "-o", "%F").split()[0]
@@ -121,10 +127,10 @@ def test_a_warning_stops_a_shard_that_then_goes_on(source: Path) -> None:
     wait(lambda: "stopped by a signal" in log.read_text())
     wait(idle)
     assert partial.exists() and not part.exists()
-    run("sbatch", "ranked.parts/array.sh")
+    run("sbatch", parts("array.sh"))
     wait(part.exists)
     assert "columns are finished already" in log.read_text()
-    run("sbatch", "ranked.parts/merge.sh")
+    run("sbatch", parts("merge.sh"))
     wait(Path("ranked.parquet").exists)
     assert Path("ranked.parquet").read_bytes() == whole(source, method="spearman", max_t=240)
 
