@@ -34,6 +34,7 @@ from miscreen.tables.batches import batch_head
 from miscreen.tables.columns import NameIndex, expand_patterns, is_named, name_matcher
 from miscreen.tables.encoding import encode, types_of_schema
 from miscreen.tables.flatbuffers import follow
+from miscreen.tables.loading import Loader
 
 CODES = [0, 1, 0, np.nan, 2, 3, 4, 1, np.nan, 5, 0, 2]
 
@@ -666,3 +667,66 @@ def test_lists_of_names(tmp_path: Path) -> None:
 def test_a_source_that_is_no_name_is_refused(resources: Resources) -> None:
     with pytest.raises(InputError, match="empty text"):
         open_table("", resources=resources)
+
+
+# ---- files that change while they are open -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [*WRITERS, "stacked"])
+def test_a_file_that_is_written_to_while_it_is_read_is_found(name: str, tmp_path: Path, resources: Resources) -> None:
+    small = pa.table({"x": [1.0, 2.0]})
+    path = source = tmp_path / name
+    write = WRITERS.get(name, write_parquet)
+    if name == "stacked":
+        source.mkdir()
+        write(small, source / "a.parquet")
+        path = source / "b.parquet"
+    write(small, path)
+
+    def use(error: Exception | None) -> None:
+        with open_table(source, resources=resources):
+            os.utime(path, ns=(0, path.stat().st_mtime_ns + 1))  # as after writing to it
+            if error is not None:
+                raise error
+
+    for told in (None, DataError("the file is damaged")):
+        with pytest.raises(DataError, match=f"the input changed during the run: '{path}' was written to"):
+            use(told)
+    with pytest.raises(InputError, match="something else"):
+        use(InputError("something else"))
+    with open_table(source, resources=resources) as table:  # another file in its place leaves this one as it was
+        write(pa.table({"x": [3.0, 4.0]}), tmp_path / "other")
+        (tmp_path / "other").replace(path)
+        assert table.values(np.array([0]))[0].tolist()[-2:] == [1.0, 2.0]
+    with open_table(source, resources=resources):
+        path.unlink()
+
+
+def test_a_parsed_text_may_change(tmp_path: Path, resources: Resources, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\n1,2\n")
+    with open_table(path, resources=resources) as table:
+        path.write_text("")
+        assert table.values(np.arange(2)).tolist() == [[1.0], [2.0]]
+    path.write_text("a,b\n1,2\n")
+    load = Loader.load
+
+    def touching(*arguments: Any) -> None:
+        load(*arguments)
+        os.utime(path, ns=(1, 1))
+
+    monkeypatch.setattr(Loader, "load", touching)
+    with pytest.raises(DataError, match="the input changed during the run"):
+        open_table(path, resources=resources)
+
+
+def test_a_parquet_file_that_becomes_shorter(tmp_path: Path, resources: Resources) -> None:
+    path = tmp_path / "t.parquet"
+    pq.write_table(
+        pa.table({"x": np.arange(1 << 21, dtype=np.float64)}), path, compression="none", use_dictionary=False
+    )
+    table = open_table(path, resources=resources)
+    os.truncate(path, 1 << 20)
+    with pytest.raises(DataError, match="became shorter while it was read"):
+        table.values(np.arange(1))
+    table.close()

@@ -10,12 +10,15 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import miscreen
 from miscreen.errors import DataError, InputError, ResourceError
 from miscreen.tables import write
 from miscreen.tables.write import WRITERS, Destination
@@ -231,3 +234,21 @@ def test_signals_while_writing_leave_nothing(tmp_path: Path) -> None:
             process.send_signal(number)
             assert process.wait(timeout=30) == (-9 if number == signal.SIGKILL else 128 + number)
         assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "t.csv"])
+def test_nothing_is_written_of_a_table_that_changed(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tmp_path / "source.arrow"
+    miscreen.convert(np.eye(3), source, names=["a", "b", "c"])
+    (tmp_path / name).write_text("earlier")
+    written = write.write_stream
+
+    def touching(*arguments: Any, **options: Any) -> None:
+        written(*arguments, **options)
+        os.utime(source, ns=(0, 0))
+
+    monkeypatch.setattr(write, "write_stream", touching)
+    with pytest.raises(DataError, match="the input changed during the run"):
+        miscreen.convert(source, tmp_path / name, force=True)
+    assert (tmp_path / name).read_text() == "earlier"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["source.arrow", name]

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ from miscreen.cluster.checkpoints import Checkpoints
 from miscreen.cluster.identity import Identity, stamps
 from miscreen.cluster.run import Counted, Pace, check_stop, first_size, gaps, start_counting
 from miscreen.cluster.stopping import stop_on_signals
-from miscreen.errors import InputError, MiscreenError, ResourceError
+from miscreen.errors import DataError, InputError, MiscreenError, ResourceError
 from miscreen.limits import POOLS
 from miscreen.partition import Partition
 from miscreen.request import Request
@@ -138,8 +138,9 @@ def _score(job: Job, start: int, stop: int) -> tuple[Partition, float]:
 
 def _open(job: Job) -> None:
     if hasattr(_of_thread, "stack"):
-        _of_thread.stack.close()
         _of_thread.digest = None
+        with suppress(DataError):  # of the table before, which may have changed since
+            _of_thread.stack.close()
     memory = job.memory_bytes or _share_of_worker()
     resources = replace(Resources.detect(1, memory), threads=1)
     request = replace(job.request, resources=resources)

@@ -203,7 +203,9 @@ def open_table(
     try:
         for path in paths:
             opened.append(_open_path(path, {**settings, "resources": share, "once": False}))  # noqa: PERF401  (closed on error)
-        return join_sources(opened, str(source), ignored_columns)
+        joined = join_sources(opened, str(source), ignored_columns)
+        joined.files = [file for table in opened for file in table.files]
+        return joined
     except BaseException:
         for table in opened:
             table.close()
@@ -269,16 +271,15 @@ def _open_path(path: Path, settings: dict[str, Any]) -> TableSource:
         file = path.open("rb")
     except OSError as error:
         raise InputError(f"cannot open {label!r}: {error.strerror}", "Check the path and its permissions") from error
-    mode = os.fstat(file.fileno()).st_mode
-    if not stat.S_ISREG(mode):
+    state = os.fstat(file.fileno())
+    if not stat.S_ISREG(state.st_mode):
         return _open_stream(file, label, _suffix(path), settings)
     try:
         head = file.read(_SNIFF)
         file.seek(0)
     except OSError as error:
         raise DataError(f"cannot read {label!r}: {error.strerror}", "Check the disk") from error
-    size = os.fstat(file.fileno()).st_size
-    return _dispatch(file, label, _suffix(path), head, size, settings)
+    return _dispatch(file, label, _suffix(path), head, state, settings)
 
 
 def _open_stream(stream: BinaryIO, label: str, suffix: str, settings: dict[str, Any]) -> TableSource:
@@ -315,8 +316,9 @@ class _Replayed(io.RawIOBase):
 
 
 def _dispatch(
-    file: BinaryIO, label: str, suffix: str, head: bytes, size: int | None, settings: dict[str, Any]
+    file: BinaryIO, label: str, suffix: str, head: bytes, state: os.stat_result | None, settings: dict[str, Any]
 ) -> TableSource:
+    size = None if state is None else state.st_size
     try:
         if not head:
             raise DataError(f"{label} is empty", "Give a table with a header and at least one row")
@@ -339,6 +341,15 @@ def _dispatch(
         if settings["owned"]:
             file.close()
         raise
+    if state is not None:
+        opened.files = [(label, state)]
+        if chosen.streams:  # text is parsed by now; where it is not, each reading of it looks for itself
+            try:
+                opened.check_unchanged()
+            except DataError:
+                opened.close()
+                raise
+            opened.files = ()
     return opened
 
 

@@ -82,4 +82,4 @@ def convert(
         if not len(kept):
             raise InputError(f"no column of {table.label} is left to write", "Check --exclude")
         wide = assemble(table, kept, resources, on_progress)
-        destination.write(wide.table, None, wide.on_bytes)
+        destination.write(wide.table, None, wide.on_bytes, table.check_unchanged)

@@ -99,9 +99,14 @@ class ParquetSource(TableSource):
         return read
 
     def _read_at(self, position: int, size: int) -> bytes:
-        found = os.pread(self._input.fileno(), min(size, self._size - position), position)
+        if position + size > self._size:
+            raise ValueError(f"it ends within {size:,} bytes from {position:,} on")
+        try:
+            found = os.pread(self._input.fileno(), size, position)
+        except OSError as error:
+            raise DataError(f"cannot read {self.label}: {error.strerror}", "Check the disk") from error
         if len(found) < size:
-            raise OSError(f"it ends within {size:,} bytes from {position:,} on")
+            raise DataError(f"{self.label} became shorter while it was read", "Rank it when it is complete")
         return found
 
     def close(self) -> None:

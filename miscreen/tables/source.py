@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from miscreen.errors import DataError
 from miscreen.model import FeatureBlock
 
 if TYPE_CHECKING:
@@ -43,6 +47,8 @@ class TableSource(ABC):
         What of the run's memory the table takes for as long as it is open.
     grain_bytes : int
         Size of a block above which reading a column gets no cheaper.
+    files : sequence of (str, os.stat_result)
+        What columns are still read from: each path, and the state of the file when it was opened.
     """
 
     label: str
@@ -52,6 +58,7 @@ class TableSource(ABC):
     value_bytes: int
     held_bytes: int = 0
     grain_bytes: int = 4 << 20
+    files: Sequence[tuple[str, os.stat_result]] = ()
 
     @abstractmethod
     def values(self, columns: NDArray[np.intp]) -> NDArray[Any]:
@@ -78,11 +85,30 @@ class TableSource(ABC):
         """`ColumnType` of some columns, which costs less than that of all where it takes looking at their cells."""
         return self.types[columns]
 
+    def check_unchanged(self) -> None:
+        """`DataError` when a file was written to since it was opened: what was read of it may be a mixture.
+
+        A file that was removed or replaced by another is read to its end as it was.
+        """
+        for path, before in self.files:
+            try:
+                now = Path(path).stat()
+            except OSError:
+                continue
+            if os.path.samestat(before, now) and (before.st_size, before.st_mtime_ns) != (now.st_size, now.st_mtime_ns):
+                raise DataError(
+                    f"the input changed during the run: {path!r} was written to", "Start anew when nobody writes to it"
+                )
+
     def close(self) -> None:  # noqa: B027  (a table in memory has nothing to let go of)
         """Let go of files and scratch space."""
 
     def __enter__(self) -> TableSource:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
+        if kind is None or issubclass(kind, DataError):  # which may have come of the change
+            self.check_unchanged()

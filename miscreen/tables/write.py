@@ -201,7 +201,13 @@ class Destination:
         """Whether what lies beside is of a text file of ours that is no more."""
         return not self.path.exists() and DIGEST in read_sidecar(self.path)
 
-    def write(self, table: Any, metadata: dict[str, Any] | None, on_bytes: Callable[[int], None] | None = None) -> None:
+    def write(
+        self,
+        table: Any,
+        metadata: dict[str, Any] | None,
+        on_bytes: Callable[[int], None] | None = None,
+        check: Callable[[], None] | None = None,
+    ) -> None:
         """Write a pyarrow table and what is known of it.
 
         Parameters
@@ -211,6 +217,8 @@ class Destination:
             Goes into the key-value metadata of Parquet and Arrow, or into ``NAME.meta.json`` beside text.
         on_bytes : callable, optional
             Told how many bytes each write put out.
+        check : callable, optional
+            Called before the file gets its name; what it raises leaves no file.
 
         Raises
         ------
@@ -229,6 +237,8 @@ class Destination:
                     digest = hashlib.sha256()
                     write_stream(table, _Told(file, digest.update), writer, on_bytes=on_bytes)  # type: ignore[arg-type]
                     beside.write(metadata_json({**metadata, DIGEST: digest.hexdigest()}) + b"\n")
+                if check is not None:
+                    check()
         except OSError as error:
             raise write_error(self.path, error) from error
 
