@@ -928,6 +928,37 @@ def test_the_table_is_not_overwritten_by_its_result(tmp_path: Path, capsys: pyte
     assert table.read_bytes() == before
 
 
+def test_no_output_becomes_part_of_its_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("d/e", "d/f", "out"):
+        Path(folder).mkdir(parents=True)
+    for i in "ef":
+        Path(f"d/{i}/t.csv").write_text("y,a,b\n" + "".join(f"{j * j % 7},{j * 3 % 5},{j}\n" for j in range(20)))
+    shard = ["rank", "--shard", "1/2", "-t", "y", "-m", "pearson", "-o"]
+    for source, command, output in [
+        ("d/e", ["convert"], "d/e/all.csv"),
+        (f"{tmp_path}/d/e", ["convert"], "d/f/../e/all.parquet"),
+        ("d/e/*.csv", ["rank", "-t", "y", "-o"], "d/e/rank.csv"),
+        ("d/*/*", ["select", "--top", "1", "-t", "y", "-o"], "d/f/best.json"),
+        ("d/e", shard, "d/e/r.parquet"),
+        ("d/e/*.csv*", shard, "d/e/r.parquet"),  # where the text would be converted to
+        ("d/e", ["slurm", "-t", "y", "--shards", "2", "-o"], "d/e/r.csv"),
+    ]:
+        assert main([*command[:1], source, *command[1:], output]) == 2, (source, output)
+        assert "would lie among the files of the table" in capsys.readouterr().err
+    for source, output in [
+        ("d/e", "d/all.csv"),
+        ("d/e", "d/e/all.json"),  # which no directory is read for
+        ("d/e/*.csv", "d/e/all.arrow"),
+        ("d/e/*.csv", "out/all.csv"),
+        ("d/e/t.csv", "d/e/u.csv"),
+    ]:
+        assert main(["convert", source, output]) == 0
+    assert sorted(p.name for p in Path("d/e").iterdir()) == ["all.arrow", "all.json", "t.csv", "u.csv"]
+
+
 def test_a_ranking_comes_by_a_pipe() -> None:
     table = str(SAMPLES / "pbmc.parquet")
     rank = f"{shlex.quote(sys.executable)} -m miscreen rank {table} -t phase -m pearson -q"

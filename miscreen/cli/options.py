@@ -24,7 +24,7 @@ from miscreen.estimators import ESTIMATORS
 from miscreen.limits import POOLS, Limits
 from miscreen.resources import Resources, parse_bytes
 from miscreen.selection import STRATEGIES
-from miscreen.tables import files_of
+from miscreen.tables import check_apart, files_of
 from miscreen.tables.write import WRITERS, Destination, find_writer
 
 if TYPE_CHECKING:
@@ -369,6 +369,8 @@ class Writing:
             if source is not None and _is_table(Path(self.output), source):
                 raise InputError(f"the output {self.output!r} is the table itself", "Choose another name")
             Destination(Path(self.output), self.format, self.force)
+            if source is not None:
+                check_apart(source, Path(self.output))
         elif self.format is not None and find_writer(self.format).embeds and self.to_terminal:
             raise InputError(f"{self.format} is no text for a terminal", "Name a file with -o")
 

@@ -26,6 +26,7 @@ from miscreen.cli.options import (
 from miscreen.cli.terminal import say
 from miscreen.errors import InputError, ResourceError
 from miscreen.resources import parse_bytes
+from miscreen.tables import check_apart
 from miscreen.tables.write import Destination
 
 
@@ -60,6 +61,7 @@ def slurm(
     if Path(output).is_file():
         raise InputError(f"{output!r} exists already", "Choose another name, or remove it")
     Destination(Path(output))
+    check_apart(source, Path(output))
     if source == "-":
         raise InputError("the jobs cannot read this command's standard input", "Name a file that all machines see")
     from miscreen.request import Request

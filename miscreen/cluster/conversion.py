@@ -16,6 +16,7 @@ import numpy as np
 
 from miscreen.cluster.identity import stamps
 from miscreen.request import Request
+from miscreen.tables import check_apart
 from miscreen.tables.wide import assemble
 from miscreen.tables.write import Destination
 
@@ -34,6 +35,7 @@ def convert_once(source: str | os.PathLike[str], request: Request, directory: Pa
     digest = hashlib.sha256(json.dumps(about).encode()).hexdigest()[:12]
     stem = re.sub(r"[^\w.-]", "_", Path(source).name) or "table"
     path = directory / f"{stem}.{digest}.arrow"
+    check_apart(source, path)
     with _one_at_a_time(directory):
         if path.exists():
             return path

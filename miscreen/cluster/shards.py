@@ -22,7 +22,7 @@ from miscreen.partition import rank_partitions
 from miscreen.ranking import Ranking
 from miscreen.request import Request
 from miscreen.screening import Screen
-from miscreen.tables import parses_text
+from miscreen.tables import check_apart, parses_text
 from miscreen.tables.write import Destination
 
 SCRIPT = "array.sh"  # what `miscreen slurm` calls the script of the array, among the parts
@@ -114,6 +114,7 @@ def rank_shard(
     with contextlib.suppress(OSError):  # what is wrong is told next
         path.parent.mkdir(exist_ok=True)
     Destination(path, force=True)
+    check_apart(source, path)
     counted = Counted(request.on_progress)
     request = replace(request, on_progress=counted)
     opened, asked = source, request

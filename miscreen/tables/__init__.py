@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import glob
 import io
 import os
@@ -218,9 +219,7 @@ def files_of(source: str) -> list[Path]:
         raise InputError("the source is an empty text", "Name a file; a variable of the shell may not be set")
     path = Path(source)
     if path.is_dir():
-        found = sorted(
-            p for p in path.iterdir() if p.is_file() and p.name[0] not in "._" and _suffix(p) in _known_suffixes()
-        )
+        found = sorted(p for p in path.iterdir() if p.is_file() and _is_listed(p))
         if not found:
             raise InputError(f"the directory {source!r} holds no table", f"Known: {', '.join(_known_suffixes())}")
         return found
@@ -238,6 +237,26 @@ def files_of(source: str) -> list[Path]:
 
     near = difflib.get_close_matches(path.name, [p.name for p in parent.iterdir()], n=3)
     raise InputError(f"there is no file {source!r}", f"Did you mean {' or '.join(near)}?" if near else "Check the path")
+
+
+def _is_listed(path: Path) -> bool:
+    """Whether a file is part of the table that its directory is."""
+    return path.name[0] not in "._" and _suffix(path) in _known_suffixes()
+
+
+def check_apart(source: str | os.PathLike[str], output: Path) -> None:
+    """`InputError` when a directory or glob would mean an output, too, once it is written."""
+    folder, pattern = os.path.split(source)
+    within = False
+    if Path(source).is_dir():
+        within = _is_listed(output) and output.parent.samefile(source)
+    elif not Path(source).exists() and glob.has_magic(str(source)) and fnmatch.fnmatchcase(output.name, pattern):
+        within = any(output.parent.samefile(found) for found in glob.glob(folder or "."))  # noqa: PTH207
+    if within:
+        raise InputError(
+            f"the output {str(output)!r} would lie among the files of the table, and be one of them from then on",
+            "Write it to another directory",
+        )
 
 
 def parses_text(source: str | os.PathLike[str]) -> bool:
