@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import miscreen
+
 SAMPLE = Path(__file__).parents[1] / "data" / "samples" / "pbmc.csv"
 # One small kernel for two types, so that several processes write side by side without compiling for long.
 ONE_KERNEL = """
@@ -199,6 +201,21 @@ def test_a_reader_that_has_seen_enough_ends_the_run_quietly(kernels: Path) -> No
     assert process.wait(timeout=300) == 0
     assert process.stderr.read() == ""
     process.stderr.close()
+
+
+@pytest.mark.parametrize("ending", ["parquet", "arrow"])
+def test_more_files_than_may_be_open(ending: str, tmp_path: Path, kernels: Path) -> None:
+    for i in range(60):
+        values = {"y": np.arange(12.0), f"x{i}": np.arange(12.0) % 5}
+        miscreen.convert(np.array([*values.values()]).T, tmp_path / f"{i}.{ending}", names=list(values))
+    rank = ["-m", "miscreen", "rank", str(tmp_path), "-t", "y", "-m", "pearson", "--quiet", "--threads", "1"]
+    with start(kernels, *rank, shell="ulimit -S -n 50;") as process:  # which the command may raise
+        out, err = process.communicate(timeout=300)
+    assert (process.returncode, err, len(out.splitlines())) == (0, "", 61)
+    with start(kernels, *rank, shell="ulimit -n 50;") as process:
+        out, err = process.communicate(timeout=300)
+    assert (process.returncode, out) == (1, "")
+    assert "too many files are open\nhint: Raise the limit with ulimit -n\n" in err
 
 
 def test_standard_streams_that_are_closed(kernels: Path, tmp_path: Path) -> None:

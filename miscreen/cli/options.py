@@ -437,9 +437,15 @@ class Running:
     def start(self) -> dict[str, Any]:
         """Hold every library's pool to the run's threads, then give the keywords of the library's call.
 
-        The pools read these variables when their libraries are imported, so this comes first.
+        As many files may be open as the system allows, since a table may be one of thousands. The pools read these
+        variables when their libraries are imported, so this comes first.
         """
         relay_notes(self.quiet)
+        with contextlib.suppress(ImportError, OSError, ValueError):  # some systems allow fewer than they say
+            import resource
+
+            most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
         threads = Resources.detect(self.threads, self.memory, self.scratch).threads
         for pool in POOLS:
             os.environ[pool] = str(threads)

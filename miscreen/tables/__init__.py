@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fnmatch
 import glob
 import io
@@ -18,7 +19,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from miscreen.errors import DataError, InputError, ResourceError
+from miscreen.errors import DataError, InputError, MiscreenError, ResourceError
 from miscreen.resources import Resources
 
 if TYPE_CHECKING:
@@ -127,6 +128,7 @@ FOREIGN = {  # how what is not read begins, what it is, and what to do
 }
 _JSON_SUFFIXES = (".json", ".ndjson", ".jsonl")
 _COMPRESSED_SUFFIXES = (".gz", ".gzip", ".zst", ".zstd")
+TOO_MANY_FILES = (errno.EMFILE, errno.ENFILE)  # are open, in the process or on the machine
 _SNIFF = 64
 
 
@@ -266,11 +268,18 @@ def parses_text(source: str | os.PathLike[str]) -> bool:
             with path.open("rb") as file:
                 head = file.read(_SNIFF)
         except OSError as error:
-            raise InputError(f"cannot open {str(path)!r}: {error.strerror}", "Check the permissions") from error
+            raise open_error(str(path), error) from error
         compressed = any(head.startswith(magic) for magic in COMPRESSIONS)
         if head and _recognise(head, _suffix(path), str(path), compressed=compressed).streams:
             return True
     return False
+
+
+def open_error(label: str, error: OSError) -> MiscreenError:
+    """What to tell of a file that cannot be opened."""
+    if error.errno in TOO_MANY_FILES:
+        return ResourceError(f"cannot open {label!r}: too many files are open", "Raise the limit with ulimit -n")
+    return InputError(f"cannot open {label!r}: {error.strerror}", "Check the path and its permissions")
 
 
 def _known_suffixes() -> list[str]:
@@ -289,7 +298,7 @@ def _open_path(path: Path, settings: dict[str, Any]) -> TableSource:
     try:
         file = path.open("rb")
     except OSError as error:
-        raise InputError(f"cannot open {label!r}: {error.strerror}", "Check the path and its permissions") from error
+        raise open_error(label, error) from error
     state = os.fstat(file.fileno())
     if not stat.S_ISREG(state.st_mode):
         return _open_stream(file, label, _suffix(path), settings)

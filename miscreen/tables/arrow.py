@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from miscreen.errors import DataError, MiscreenError, ResourceError
 from miscreen.model import ColumnType
-from miscreen.tables import Opening
+from miscreen.tables import TOO_MANY_FILES, Opening, open_error
 from miscreen.tables.batches import BatchHead, PlainNumbers, batch_head
 from miscreen.tables.encoding import check_names, column_types, encode, float_type, types_of_schema, widest_value
 from miscreen.tables.flatbuffers import follow, table_field
@@ -154,6 +154,8 @@ class ArrowSource(TableSource):
         self._buffer = None
 
     def _damaged(self, error: Exception) -> MiscreenError:
+        if isinstance(error, OSError) and error.errno in TOO_MANY_FILES:
+            return open_error(self.label, error)
         if isinstance(error, OSError) and error.errno == errno.ENOMEM:
             return ResourceError(
                 f"{self.label} cannot be mapped: the address space of the process is too small", "Raise ulimit -v"

@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from miscreen.errors import DataError
+from miscreen.errors import DataError, MiscreenError
 from miscreen.kernels.pages import STOP
-from miscreen.tables import Opening
+from miscreen.tables import TOO_MANY_FILES, Opening, open_error
 from miscreen.tables.encoding import check_names, encode
 from miscreen.tables.footer import Footer
 from miscreen.tables.pages import PageReader
@@ -114,7 +114,9 @@ class ParquetSource(TableSource):
         self._pool.shutdown(cancel_futures=True)
         self._input.close()
 
-    def _damaged(self, error: Exception) -> DataError:
+    def _damaged(self, error: Exception) -> MiscreenError:
+        if isinstance(error, OSError) and error.errno in TOO_MANY_FILES:
+            return open_error(self.label, error)
         return DataError(
             f"{self.label} cannot be read as Parquet: {str(error).splitlines()[0]}",
             "The file is damaged or was not written to its end; write or copy it again",
