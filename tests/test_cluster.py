@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -238,8 +239,39 @@ def test_an_input_changed_between_shards_is_found(change: str, source: Path, tmp
     pq.write_table(table, source)
     (tmp_path / "parts" / "r.2-of-4.parquet").unlink()
     rank_shard(source, "y", "2/4", tmp_path / "parts" / "r.parquet", method="pearson")
-    with pytest.raises(DataError, match=r"r.2-of-4.*is not of the same run.*the input was table.parquet of .* bytes"):
+    complaint = r"1-of-4.*3-of-4.*4-of-4.* are of an older input than .*r.2-of-4.*the input was table.parquet of .* byt"
+    with pytest.raises(DataError, match=complaint) as error:  # though they are more
         merge(tmp_path / "parts")
+    assert "--array=1,3-4 " in error.value.hint
+    for k in (1, 3, 4):
+        rank_shard(source, "y", f"{k}/4", tmp_path / "parts" / "r.parquet", method="pearson", force=True)
+    assert merge(tmp_path / "parts").names == miscreen.rank(source, "y", "pearson").names
+
+
+def test_of_two_inputs_the_newer_counts(source: Path, tmp_path: Path) -> None:
+    make_parts(source, tmp_path / "parts", n=2)
+    os.utime(source, ns=(0, source.stat().st_mtime_ns + 1))
+    rank_shard(source, "y", "2/2", tmp_path / "parts" / "r.parquet", method="pearson", force=True)
+    with pytest.raises(DataError, match=r"r.1-of-2.parquet' is of an older input than .*r.2-of-2") as error:
+        merge(tmp_path / "parts")
+    assert "--array=1 " in error.value.hint
+
+
+def test_a_part_that_cannot_be_opened_is_not_called_damaged(source: Path, tmp_path: Path) -> None:
+    first, *_ = make_parts(source, tmp_path / "parts")
+    first.unlink()
+    first.symlink_to(first.name)  # which not even root opens
+    with pytest.raises(InputError, match=r"cannot open '.*r.1-of-4.parquet': Too many levels of symbolic links"):
+        merge(tmp_path / "parts")
+
+
+def test_a_directory_that_cannot_be_made(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, **_: Any) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(InputError, match=r"sub' cannot be made: Permission denied. See that .* can be written"):
+        rank_shard(source, "y", "1/2", tmp_path / "sub" / "r.parquet")
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "csv"])
@@ -292,6 +324,12 @@ def test_what_is_no_part_is_named(source: Path, tmp_path: Path) -> None:
     assert "--array=2-3 " in error.value.hint  # all that is to be computed
     with pytest.raises(InputError, match="holds no parts"):
         merge(tmp_path)
+    (tmp_path / "array.sh").write_text("#!/bin/bash\n#SBATCH --array=1-16\n")
+    for given in (tmp_path, tmp_path / "none.parquet"):
+        with pytest.raises(DataError, match="all 16 parts are missing from") as error:
+            merge(given)
+        assert "The logs there" in error.value.hint and "--array=1-16 " in error.value.hint
+    (tmp_path / "array.sh").unlink()
     with pytest.raises(InputError, match="there is no part"):
         merge(tmp_path / "none.parquet")
     with pytest.raises(InputError, match="no parts are given"):

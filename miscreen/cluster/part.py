@@ -16,6 +16,7 @@ import numpy as np
 
 from miscreen.errors import DataError
 from miscreen.partition import Partition
+from miscreen.tables import open_error
 from miscreen.tables.write import aside, write_error
 
 _KEY = b"miscreen.part"
@@ -69,12 +70,18 @@ class Part:
         ------
         DataError
             When it is no part, cut short, or any bit of what it says was changed.
+        InputError
+            When it cannot be opened.
         """
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         try:
-            table = pq.ParquetFile(pa.BufferReader(path.read_bytes())).read(use_threads=False)
+            content = path.read_bytes()
+        except OSError as error:
+            raise open_error(str(path), error) from error
+        try:
+            table = pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
             known = table.schema.metadata or {}
             about, expected = known[_KEY], known[_DIGEST_KEY]
             noted = json.loads(about)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -111,8 +110,15 @@ def rank_shard(
     path = part_path(Path(output), k, n)
     request = Request.make(target, **screening)
     files = stamps(source)
-    with contextlib.suppress(OSError):  # what is wrong is told next
+    try:
         path.parent.mkdir(exist_ok=True)
+    except (FileExistsError, FileNotFoundError, NotADirectoryError):
+        pass  # told next
+    except OSError as error:
+        raise InputError(
+            f"the output directory {str(path.parent)!r} cannot be made: {error.strerror}",
+            f"See that {str(path.parent.parent)!r} can be written, or choose another one",
+        ) from error
     Destination(path, force=True)
     check_apart(source, path)
     counted = Counted(request.on_progress)
@@ -167,6 +173,11 @@ class _Found:
     def run(self) -> tuple[str, int]:
         """Parts of which this is the same go together."""
         return self.identity.digest, self.n
+
+    @property
+    def changed(self) -> int:
+        """When the input was last changed, in nanoseconds."""
+        return max(changed for _, _, changed in self.identity.files)
 
 
 def merge(parts: str | PathLike[str] | Sequence[str | PathLike[str]]) -> Ranking:
@@ -231,6 +242,7 @@ def _part_files(path: Path) -> list[Path]:
     if path.is_dir():
         found = [p for p in path.iterdir() if _PART.fullmatch(p.name)]
         if not found:
+            _refuse_none(path)
             raise InputError(f"the directory {str(path)!r} holds no parts", "Parts are called NAME.K-of-N.parquet")
     elif path.is_file():
         return [path]
@@ -238,11 +250,24 @@ def _part_files(path: Path) -> list[Path]:
         near = path.parent.iterdir() if path.parent.is_dir() else ()
         found = [p for p in near if (m := _PART.fullmatch(p.name)) and m["stem"] == path.stem]
         if not found:
+            _refuse_none(path.parent)
             raise InputError(
                 f"there is no part {str(path)!r}, nor parts of that name",
                 "Give the parts, their directory, or the output that was named to the shards",
             )
     return sorted(found, key=lambda p: [int(t) if t.isdigit() else t for t in re.split(r"(\d+)", p.name)])
+
+
+def _refuse_none(directory: Path) -> None:
+    """`DataError` where an array was to write parts and has written none."""
+    script = directory / SCRIPT
+    written = script.read_bytes() if script.is_file() else b""
+    if asked := re.search(rb"^#SBATCH --array=1-(\d+)$", written, re.MULTILINE):
+        n = int(asked[1])
+        raise DataError(
+            f"all {n} parts are missing from {str(directory)!r}",
+            f"The logs there, such as 1.log, tell why. {_resubmit(set(range(1, n + 1)), directory)}",
+        )
 
 
 def _refuse_several_names(found: Sequence[_Found]) -> None:
@@ -261,14 +286,21 @@ def _refuse_several_names(found: Sequence[_Found]) -> None:
 
 
 def _refuse_several(found: Sequence[_Found], runs: Counter[tuple[str, int]]) -> None:
-    most = runs.most_common(1)[0][0]
-    ours = next(f for f in found if f.run == most)
-    odd = [f for f in found if f.run != most]
-    difference = odd[0].identity.difference(ours.identity) or f"n was {ours.n} and is {odd[0].n}"
+    """Refuse parts that do not go together: of the newest input, and then of the most frequent run, are the right ones.
+
+    Those of an input that has changed since cannot be had again.
+    """
+    ours = max(found, key=lambda f: (f.changed, runs[f.run]))
+    odd = [f for f in found if f.run != ours.run]
+    one, other = odd[0].identity, ours.identity
+    if odd[0].changed < ours.changed:
+        what, difference = "of an older input than", other.difference(one)
+    else:
+        what, difference = "not of the same run as", one.difference(other) or f"n was {ours.n} and is {odd[0].n}"
     raise DataError(
-        f"{_list([f.path for f in odd])} {'is' if len(odd) == 1 else 'are'} not of the same run as "
-        f"{str(ours.path)!r}: {difference}",
-        f"Remove what does not belong. {_resubmit(_missing([f for f in found if f.run == most]), ours.path.parent)}",
+        f"{_list([f.path for f in odd])} {'is' if len(odd) == 1 else 'are'} {what} {str(ours.path)!r}: {difference}",
+        f"Remove what does not belong. "
+        f"{_resubmit(_missing([f for f in found if f.run == ours.run]), ours.path.parent)}",
     )
 
 
