@@ -22,7 +22,7 @@ from miscreen.cluster.identity import Identity
 from miscreen.cluster.part import Part
 from miscreen.cluster.run import Pace, gaps
 from miscreen.cluster.shards import parse_shard, part_path
-from miscreen.errors import DataError, InputError
+from miscreen.errors import DataError, InputError, MiscreenError
 from miscreen.inference.null import SHARED, Null
 from miscreen.partition import Findings, Partition
 from miscreen.screening import Screen
@@ -144,6 +144,42 @@ def test_text_is_converted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     make_parts(source, folder, name="third")
     assert len(list(folder.glob("*.arrow"))) == 2
     assert merge(folder / "third.parquet").names == miscreen.rank(source, "y", "pearson").names
+
+
+def test_names_are_looked_up_before_text_is_converted(tmp_path: Path, caplog: Any) -> None:
+    caplog.set_level("INFO", "miscreen")
+    source, output = tmp_path / "table.csv", tmp_path / "parts" / "r.parquet"
+    source.write_text(pl.from_arrow(make_table()).write_csv())
+    wrong: list[dict[str, Any]] = [
+        {"target": "Y"},
+        {"target": "y", "exclude": ["z*"]},
+        {"target": "y", "strata": "z", "p_values": True},
+        {"target": "x14"},
+    ]
+    for options in wrong:
+        with pytest.raises(MiscreenError) as error:
+            rank_shard(source, shard="1/2", output=output, method="pearson", **options)
+        assert "table.csv" in error.value.message or "single value" in error.value.message
+        assert ".arrow" not in error.value.message
+    assert "converted" not in caplog.text
+    assert list(output.parent.iterdir()) == []
+    make_parts(source, output.parent)
+    with pytest.raises(InputError, match=r"table.csv has no column 'Y'"):
+        rank_shard(source, "Y", "1/2", output, method="pearson")
+
+
+def test_a_damaged_conversion_may_be_removed(tmp_path: Path) -> None:
+    source, output = tmp_path / "table.csv", tmp_path / "parts" / "r.parquet"
+    source.write_text(pl.from_arrow(make_table()).write_csv())
+    rank_shard(source, "y", "1/2", output, method="pearson")
+    (converted,) = output.parent.glob("*.arrow")
+    os.truncate(converted, converted.stat().st_size // 2)
+    with pytest.raises(DataError, match=converted.name) as error:
+        rank_shard(source, "y", "2/2", output, method="pearson")
+    assert error.value.hint == "Remove that file, and the text will be converted again"
+    converted.unlink()
+    rank_shard(source, "y", "2/2", output, method="pearson")
+    assert merge(output).names == miscreen.rank(source, "y", "pearson").names
 
 
 def test_a_part_that_is_done_is_left_as_it_is(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

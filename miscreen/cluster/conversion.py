@@ -9,21 +9,48 @@ import logging
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from miscreen.cluster.identity import stamps
+from miscreen.errors import DataError
 from miscreen.request import Request
-from miscreen.tables import check_apart
+from miscreen.screening import Screen
+from miscreen.tables import check_apart, parses_text
+from miscreen.tables.source import TableSource
 from miscreen.tables.wide import assemble
 from miscreen.tables.write import Destination
 
 _LOG = logging.getLogger("miscreen")
 
 
-def convert_once(source: str | os.PathLike[str], request: Request, directory: Path) -> Path:
+@contextmanager
+def open_for_shards(source: str | os.PathLike[str], request: Request, directory: Path) -> Iterator[TableSource]:
+    """The table of a source, which is that of an Arrow file in a directory where the source is text.
+
+    Raises
+    ------
+    InputError, DataError, ResourceError
+        As `Request.open`; also as `Screen` where text is yet to be converted.
+    """
+    if not parses_text(source):
+        with request.open(source) as table:
+            yield table
+        return
+    converted = _convert_once(source, request, directory)
+    with ExitStack() as stack:
+        try:
+            table = stack.enter_context(replace(request, read=None).open(converted))
+        except DataError as error:
+            raise DataError(error.message, "Remove that file, and the text will be converted again") from error
+        table.label = str(source)  # what the user knows
+        yield table
+
+
+def _convert_once(source: str | os.PathLike[str], request: Request, directory: Path) -> Path:
     """The Arrow file in a directory that holds the table of a text file, made by whoever comes first.
 
     The name tells the text's size and time and how it was read, so that a file of another table is never taken.
@@ -39,8 +66,9 @@ def convert_once(source: str | os.PathLike[str], request: Request, directory: Pa
     with _one_at_a_time(directory):
         if path.exists():
             return path
-        _LOG.info("%s is text, and is converted once for all shards, to %s", source, path)
         with request.open(source) as table:
+            Screen(table, request)  # tells of names and targets that are wrong before anything is written
+            _LOG.info("%s is text, and is converted once for all shards, to %s", source, path)
             wide = assemble(table, np.arange(len(table.names)), request.resources, request.on_progress)
             Destination(path, "arrow", force=True).write(wide.table, None, wide.on_bytes)
     return path

@@ -12,7 +12,7 @@ from shlex import quote
 from typing import Any
 
 from miscreen.cluster.checkpoints import Checkpoints, remove_checkpoints
-from miscreen.cluster.conversion import convert_once
+from miscreen.cluster.conversion import open_for_shards
 from miscreen.cluster.identity import Identity, stamps
 from miscreen.cluster.part import Part
 from miscreen.cluster.run import Counted, score_range
@@ -21,7 +21,7 @@ from miscreen.partition import rank_partitions
 from miscreen.ranking import Ranking
 from miscreen.request import Request
 from miscreen.screening import Screen
-from miscreen.tables import check_apart, parses_text
+from miscreen.tables import check_apart
 from miscreen.tables.write import Destination
 
 SCRIPT = "array.sh"  # what `miscreen slurm` calls the script of the array, among the parts
@@ -123,12 +123,9 @@ def rank_shard(
     check_apart(source, path)
     counted = Counted(request.on_progress)
     request = replace(request, on_progress=counted)
-    opened, asked = source, request
-    if parses_text(source):
-        opened, asked = convert_once(source, request, path.parent), replace(request, read=None)
     partial = path.with_name(f"{path.name}.partial")
-    with asked.open(opened) as table:
-        job = Screen(table, asked)
+    with open_for_shards(source, request, path.parent) as table:
+        job = Screen(table, request)
         identity = Identity.of(files, table, job, request)
         if path.exists() and _stands(path, identity, force):
             if partial.is_dir():
