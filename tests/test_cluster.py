@@ -544,15 +544,15 @@ def test_partitions_share_what_takes_long_to_draw(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn: list[int] = []
-    draw = Null._draw
+    draw = Null._draw_all
 
-    def note(null: Null, upto: int, pool: Any) -> None:
+    def note(null: Null, pool: Any) -> None:
         before = len(null._drawn)
-        draw(null, upto, pool)
+        draw(null, pool)
         if null._effort is SHARED:
             drawn.append(len(null._drawn) - before)
 
-    monkeypatch.setattr(Null, "_draw", note)
+    monkeypatch.setattr(Null, "_draw_all", note)
     ranking = miscreen.rank(source, "y", "spearman", p_values=True, checkpoints=tmp_path / "kept")
     assert len(list((tmp_path / "kept").glob("*-*.parquet"))) > 5
     assert len(drawn) > 5 and sum(drawn) == SHARED.draws
