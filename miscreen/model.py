@@ -198,10 +198,8 @@ class Dealing:
     ----------
     template : Batch
         The feature in one arrangement.
-    values : float64 array, shape (n_values,)
-        Group by group, ascending, but the commonest of all last: where those go, the others tell.
     samples : int64 array, shape (n_values,)
-        Those with a value, group by group.
+        Those with a value, group by group; last of each those of the commonest value, which go where the others do not.
     starts : int64 array, shape (n_groups + 1,)
         Where each group begins, and the end.
     dealt : int64 array, shape (n_groups,)
@@ -211,11 +209,16 @@ class Dealing:
     """
 
     template: Batch
-    values: Floats
     samples: NDArray[np.int64]
     starts: NDArray[np.int64]
     dealt: NDArray[np.int64]
     key: NDArray[np.uint64]
+
+    @property
+    def values(self) -> Floats:
+        """What is dealt out: float64 array, shape (n_values,), in the order of `samples`."""
+        found: Floats = self.template.values[0, self.samples]
+        return found
 
     @property
     def arrays(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.uint64]]:

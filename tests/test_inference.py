@@ -183,6 +183,30 @@ def test_a_null_is_the_same_in_any_order_and_on_any_threads(effort: Effort) -> N
     assert null_of(values, values, effort, seed=1).p_values(observed)[0].tolist() != p.tolist()
 
 
+@pytest.mark.parametrize("method", ["spearman", "auto"])
+@pytest.mark.parametrize(("n", "ones", "marked", "overlap"), [(200, 60, 100, 48), (40, 12, 15, 11)])
+def test_tails_of_tied_statistics_are_not_drawn_to_one_side(
+    method: str, n: int, ones: int, marked: int, overlap: int
+) -> None:
+    """Two columns of two levels, whose statistics are tied by the hundred: Fisher's exact test, two-sided."""
+    x, y = (np.arange(n) < ones).astype(float), np.arange(n) < marked
+    target = make_target(y.astype(float), Kind.DISCRETE)
+    estimator = make_estimator(method, target)
+    x[: ones + marked] = 0.0
+    x[np.r_[:overlap, marked : marked + ones - overlap]] = 1.0
+    exact = stats.hypergeom(n, marked, ones)
+    every = np.arange(max(0, ones + marked - n), min(ones, marked) + 1)
+    extreme = np.abs(every - ones * marked / n) >= abs(overlap - ones * marked / n) - 1e-9
+    truth = exact.pmf(every)[extreme].sum()
+    assert 1e-9 < truth < 1e-5
+    observed = estimator.statistic(make_batch(x, Kind.DISCRETE))
+    found = []
+    for seed in range(12):
+        pattern = Permuter(target, True, seed, None).pattern(x, Kind.DISCRETE, False)
+        found.append(Null(pattern, estimator, OWN).p_values(observed)[0][0])
+    assert abs(np.mean(np.log10(found)) - math.log10(truth)) < 0.35
+
+
 # ---- patterns ----------------------------------------------------------------------------------------------
 
 
@@ -220,6 +244,28 @@ def test_features_share_a_pattern_where_they_are_tied_alike() -> None:
     swapped = a.copy()
     swapped[[0, 29]] = a.min(), a.max()
     assert key(a, strata=halves) != key(swapped[::-1], strata=halves)
+
+
+@pytest.mark.parametrize("method", ["auto", "spearman"])
+def test_samples_that_stand_in_for_others_are_not_tied_more(method: str) -> None:
+    """A target of next to no ties, all of them in its first rows, and features present in a few of the others."""
+    rng = np.random.default_rng(2)
+    n, n_tied, present = 4000, 20, 24
+    y = np.r_[np.zeros(n_tied), np.sort(rng.random(n - n_tied)) + 0.001]
+    target = make_target(y)
+    estimator = make_estimator(method, target)
+    x = np.full((12, n), np.nan)
+    x[:10, -present:] = 0.5 * stats.zscore(y[-present:]) + rng.standard_normal((10, present))
+    x[10:, :present] = rng.standard_normal((2, present))  # tied more themselves
+    p, _ = judged(Significance(target, estimator, 0), estimator, make_batch(x))
+    for rows, some in ((slice(0, 10), slice(n - present, n)), (slice(10, 12), slice(0, present))):
+        alone = make_estimator(method, make_target(y[some]))
+        significance = Significance(make_target(y[some]), alone, 0)
+        expected, _ = judged(significance, alone, make_batch(x[rows, some]))
+        assert np.all(np.abs(np.log10(p[rows] / expected)) < 0.4)
+    only = np.full((1, n), np.nan)
+    only[0, -10:] = rng.standard_normal(10)  # as many as are tied
+    assert judged(Significance(target, estimator, 0), estimator, make_batch(only))[0][0] <= 1.0
 
 
 @pytest.mark.parametrize("method", ESTIMATORS)

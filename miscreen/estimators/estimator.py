@@ -17,7 +17,7 @@ from miscreen.errors import InputError
 from miscreen.estimators import ESTIMATORS
 from miscreen.model import Batch, Dealing, Floats, Scores, Target
 
-_FEWEST_DRAWS = 40  # in one call: a call takes as long as some scores
+_DRAWS = 40  # in one call, which takes as long as some scores, and memory for all of them
 
 
 def settle_number(options: object, name: str, whole: range | None = None, otherwise: str = "") -> None:
@@ -128,7 +128,7 @@ class Estimator(ABC):
         reached = 0
         start = numbers.start
         while start < numbers.stop and reached < enough:
-            stop = min(start + max(_FEWEST_DRAWS, (start - numbers.start) // 2), numbers.stop)
+            stop = min(start + _DRAWS, numbers.stop)
             parts.append(self.arranged(dealing, dealing.orders(np.arange(start, stop))))
             reached += int(np.count_nonzero(parts[-1] >= observed))
             start = stop

@@ -6,7 +6,7 @@ import math
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,7 @@ _SPLIT = 10  # one in so many goes on to the next level
 _ACCEPTED = 0.35  # share of moves aimed at
 _LEAST_STIR = 1e-4
 _BOUND = 1e100
+_DIGITS = 2.0**34
 _SMALLEST = float(np.finfo(np.float64).tiny)
 
 
@@ -111,7 +112,8 @@ class Null:
     1e-10, and p is then the least that was sampled.
 
     Everything is drawn when it is first needed and depends on the pattern's key alone. For one null p falls as
-    the statistic rises. O(draws + levels) statistics; n_present * 8 bytes for a tenth of a level.
+    the statistic rises. O(draws + levels) statistics; n_present * 8 bytes for a tenth of a
+    level, and three times as much more while one is sampled.
     """
 
     def __init__(self, pattern: Pattern, estimator: Estimator, effort: Effort) -> None:
@@ -128,8 +130,7 @@ class Null:
 
         `pool` shares out the drawing among threads.
         """
-        lowered = _finite(observed)
-        # Equal tables of counts may differ in the last digits, summed in another order.
+        lowered = _finite(observed)  # which may have been rounded to the other side
         lowered -= 1e-9 * np.abs(lowered) + 1e-12
         with self._lock:
             if self._effort.sequential:
@@ -212,6 +213,7 @@ class Null:
         walks = _each(pool, lambda start: self._walk(last, slice(start, start + _CHAINS), length, number), groups)
         found = np.concatenate([w[0] for w in walks])
         best, best_found = _best([w[1:3] for w in walks], self._effort.level // _SPLIT)
+        self._levels[-1] = replace(last, best=last.best[:0], best_found=last.best_found[:0])  # have had their use
         self._levels.append(_level(tail, found, best, best_found, float(np.mean([w[3] for w in walks]))))
         return True
 
@@ -237,18 +239,35 @@ class Null:
 
 
 def _finite(found: Floats) -> Floats:
-    """Statistics with a bound, so that they can be averaged; none at all is less than any."""
-    return np.clip(np.where(np.isnan(found), -np.inf, found), -_BOUND, _BOUND)
+    """Statistics with a bound, so that they can be averaged; none at all is less than any.
+
+    They are rounded to ten digits, since equal tables of counts may differ in the last, summed in another order.
+    """
+    bounded = np.clip(np.where(np.isnan(found), -_BOUND, found), -_BOUND, _BOUND)
+    mantissa, exponent = np.frexp(bounded)
+    rounded: Floats = np.ldexp(np.round(mantissa * _DIGITS) / _DIGITS, exponent)
+    return rounded
 
 
 def _level(tail: float, found: Floats, best: Orders, best_found: Floats, stir: float) -> _Level:
-    """Put the next threshold at the least of the best, or beyond what is tied at the last."""
+    """Put the next threshold at the least of the best, or beyond what is tied there if many lie beyond.
+
+    Where only some of those tied are among the best, as many of those beyond are left out, so that the best are a fair
+    sample of all that reach the threshold.
+    """
     found = np.sort(found)
     threshold = best_found.min()
-    if threshold == found[0]:
+    beyond = best_found > threshold
+    kept_tied, tied = np.count_nonzero(~beyond), np.count_nonzero(found == threshold)
+    kept = np.arange(len(best))
+    if threshold == found[0] or (kept_tied < tied and 2 * np.count_nonzero(beyond) >= len(best)):
         further = found[found > threshold]
         threshold = further[0] if len(further) else np.inf
-    kept = best_found >= threshold
+        kept = np.flatnonzero(best_found >= threshold)
+    elif kept_tied < tied:
+        above = np.flatnonzero(beyond)
+        some = np.round(np.linspace(0, len(above) - 1, round(len(above) * kept_tied / tied))).astype(np.intp)
+        kept = np.sort(np.concatenate((np.flatnonzero(~beyond), above[some])))
     share = float(np.mean(found >= threshold))
     return _Level(tail, found, float(threshold), share, best[kept], best_found[kept], stir)
 

@@ -92,13 +92,14 @@ class Permuter:
         self.shares = margin_free and strata is None  # whether features can have a pattern in common
         self._salt = f"{seed}\0{target.name}\0".encode("utf-8", "surrogateescape")
         n = len(target.values)
-        levels = np.unique(target.values, return_inverse=True)[1]
-        self._levels = np.zeros(n, dtype=np.intp) if hardly_tied(n, levels.max() + 1) else levels
-        self._target = levels
-        order = np.argsort(self._levels, kind="stable")
-        counts = np.bincount(self._levels)
+        self._levels = levels = np.unique(target.values, return_inverse=True)[1]
+        counts = np.bincount(levels)
+        order = np.argsort(levels, kind="stable")
         self._place = np.empty(n, dtype=np.intp)  # of each sample among those of its level
         self._place[order] = np.arange(n) - np.repeat(np.cumsum(counts) - counts, counts)
+        self._hardly_tied = hardly_tied(n, len(counts))
+        self._spread = np.empty(n, dtype=np.intp)  # of each sample in an order whose beginnings have the fewest ties
+        self._spread[np.argsort(self._place, kind="stable")] = np.arange(n)
         labels = np.zeros(n, dtype=np.int64) if strata is None else strata
         self._strata = [np.flatnonzero(labels == label) for label in np.unique(labels)]
 
@@ -106,9 +107,13 @@ class Permuter:
         """The pattern of one feature: float64 values, shape (n_present,), NaN where missing. O(n log n)."""
         present = ~np.isnan(values)
         if self.shares:
-            counts = np.bincount(self._levels[present], minlength=self._levels.max() + 1)
+            own = self._levels[present]
             values, kept = np.full(len(values), np.nan), values[present]
-            present = self._place < counts[self._levels]  # any samples that are tied alike will do
+            # Any samples that are tied alike will do, or as next to no others are.
+            if self._hardly_tied and (len(own) == len(present) or hardly_tied(len(own), len(np.unique(own)))):
+                present = self._spread < len(own)
+            else:
+                present = self._place < np.bincount(own, minlength=self._levels.max() + 1)[self._levels]
             codes = np.unique(kept, return_inverse=True)[1]
             values[present] = np.arange(len(kept)) if hardly_tied(len(kept), codes.max() + 1) else codes
         groups = [rows[present[rows]] for rows in self._strata]
@@ -117,23 +122,18 @@ class Permuter:
         for rows in groups:
             template[rows] = np.sort(values[rows]) + 0.0  # which makes -0 and 0 the same
         digest = hashlib.sha256(b"%b%d%d%b" % (self._salt, kind, nominal, template.tobytes())).digest()
-        ways = min(sum(_log_ways(of[rows]) for rows in groups) for of in (template, self._target))
+        ways = min(sum(_log_ways(of[rows]) for rows in groups) for of in (template, self._levels))
         levels, counts = np.unique(template[present], return_counts=True)
         commonest = levels[np.argmax(counts)]
-        samples = np.concatenate([np.concatenate(_apart(rows, template[rows] == commonest)) for rows in groups])
+        samples = np.concatenate([rows[np.argsort(template[rows] == commonest, kind="stable")] for rows in groups])
         dealing = Dealing(
             Batch(template[np.newaxis], kind, np.array([nominal])),
-            template[samples],
             samples,
             np.cumsum([0, *map(len, groups)]),
             np.array([np.count_nonzero(template[rows] != commonest) for rows in groups]),
             np.frombuffer(digest, dtype="<u8", count=2).astype(np.uint64),
         )
         return Pattern(dealing, digest, ways)
-
-
-def _apart(rows: Rows, last: NDArray[np.bool_]) -> tuple[Rows, Rows]:
-    return rows[~last], rows[last]
 
 
 def _log_ways(values: NDArray[np.generic]) -> float:

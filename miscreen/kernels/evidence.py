@@ -527,7 +527,9 @@ def evidence(
             values[f], order[f], False, target, target_order, False, table, ranks, target_margin, work
         )
         if n == 0:
-            scores[f] = series[f] = np.nan
+            for r in range(f, len(scores) if dealing else f + 1):
+                scores[r] = series[r] = np.nan
+            count += len(scores) if dealing else 1
             continue
         if dealing:
             _dealt_samples(values[f], samples, x_places, dealt_places, position)
@@ -566,7 +568,9 @@ def label_evidence(
             values[f], order[f], labels[f], target, target_order, target_labels, table, ranks, target_margin, work
         )
         if n == 0:
-            scores[f] = np.nan
+            for r in range(f, len(scores) if dealing else f + 1):
+                scores[r] = np.nan
+            count += len(scores) if dealing else 1
             continue
         if dealing:
             _dealt_samples(values[f], samples, x_places, dealt_places, position)
