@@ -203,6 +203,16 @@ class DelimitedSource(TableSource):
             more = f" (and {len(columns) - 1:,} more)" if len(columns) > 1 else ""
             _LOG.info("%s: column %r%s %s", self.label, self.names[columns[0]], more, what)
 
+    def _note_rounded(self, columns: NDArray[np.intp], held: Floats) -> None:
+        """Say that whole numbers beyond what doubles hold exactly, as identifiers may be, are not as they were."""
+        most = np.fmax(np.fmax.reduce(held, axis=1), -np.fmin.reduce(held, axis=1))
+        large = np.flatnonzero((most >= EXACT_INTEGERS) & (self.types[columns] == ColumnType.FLOAT))
+        self._note(
+            [int(columns[i]) for i in large if _are_rounded(held[i][np.isfinite(held[i])])],
+            "holds whole numbers beyond 2^53, which are rounded: if they are identifiers, convert the table with "
+            "--discrete, which keeps them as they are written",
+        )
+
     def values(self, columns: NDArray[np.intp]) -> Floats:
         """See `TableSource.values`."""
         out = self._store.read(columns)
@@ -214,8 +224,10 @@ class DelimitedSource(TableSource):
 
     def table(self, columns: NDArray[np.intp]) -> pa.Table:
         """See `TableSource.table`."""
-        arrays, rounded = [], []
-        for column, row in zip(columns.tolist(), self._store.read(columns), strict=True):
+        held = self._store.read(columns)
+        self._note_rounded(columns, held)
+        arrays = []
+        for column, row in zip(columns.tolist(), held, strict=True):
             missing = np.isnan(row)
             meaning = self._meanings.get(column)
             if meaning is not None:
@@ -225,13 +237,6 @@ class DelimitedSource(TableSource):
                 arrays.append(pa.array(np.where(missing, 0, row).astype(np.int64), mask=missing))
             else:
                 arrays.append(pa.array(row, mask=missing))
-                if _is_rounded(row):
-                    rounded.append(column)
-        self._note(
-            rounded,
-            "holds whole numbers beyond 2^53, which are rounded: if they are identifiers, convert the table with "
-            "--discrete, which keeps them as they are written",
-        )
         return pa.Table.from_arrays(arrays, names=[self.names[c] for c in columns.tolist()])
 
     def close(self) -> None:
@@ -239,12 +244,9 @@ class DelimitedSource(TableSource):
         self._store.close()
 
 
-def _is_rounded(row: Floats) -> bool:
-    """Whether numbers are whole and some beyond what doubles hold exactly, as identifiers may be."""
-    if not (np.abs(row) >= EXACT_INTEGERS).any():
-        return False
-    finite = row[np.isfinite(row)]
-    return bool((np.abs(finite) >= EXACT_INTEGERS).any()) and np.array_equal(finite, np.floor(finite))
+def _are_rounded(numbers: Floats) -> bool:
+    """Whether finite numbers are whole, and some beyond what doubles hold exactly."""
+    return bool((np.abs(numbers) >= EXACT_INTEGERS).any()) and np.array_equal(numbers, np.floor(numbers))
 
 
 def block_size(share: int) -> int:
