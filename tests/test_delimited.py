@@ -6,6 +6,8 @@ import gzip
 import io
 import itertools
 import os
+import re
+import subprocess
 
 import numpy as np
 import polars
@@ -564,3 +566,22 @@ def test_a_stream_that_does_not_wait(tmp_path):
 
     with pytest.raises(DataError, match=r"cannot read t\.csv: "):
         DelimitedSource(Empty(), "t.csv", ReadOptions(), Resources(1, MEMORY, tmp_path))
+
+
+@pytest.mark.parametrize("cell", ["nothing", "it's", "a\\b 'c'", "\xa05", "x\u200b\\'", "\U000e0041x", "$(touch x)"])
+def test_the_advice_about_a_cell_can_be_followed_in_a_shell(cell, tmp_path):
+    with pytest.raises(DataError) as error:
+        read(f"a,it's\n1,2\n2,{cell}\n", tmp_path)
+    told = r"add (--null .*); if the column holds labels, add (.*); to leave it out, add (.*)"
+    advice = re.search(told, error.value.hint)
+    assert advice is not None
+    shell = ["bash", "-c", f"printf '%s\\0' {' '.join(advice.groups())}"]
+    told = subprocess.run(shell, env={**os.environ, "LC_ALL": "C.UTF-8"}, capture_output=True, check=True).stdout
+    assert told.decode().split("\0") == ["--null", cell, "--discrete", "it's", "--exclude", "it's", ""]
+
+
+def test_no_text_is_advised_that_cannot_be_given(tmp_path):
+    for cell in ("x" * 41, "x\0"):
+        with pytest.raises(DataError, match="in a column of numbers") as error:
+            read(f"a,b\n1,2\n2,{cell}\n", tmp_path)
+        assert error.value.hint.startswith("If the column holds labels, add --discrete 'b'; ")

@@ -19,6 +19,8 @@ from miscreen.tables.labels import DECIMAL_COMMA, read_number
 from miscreen.tables.records import Records, Text, not_utf8
 from miscreen.tables.store import ColumnStore
 
+_SHOWN = 40  # characters of a cell that is complained of
+
 
 @dataclass(frozen=True)
 class _Task:
@@ -254,12 +256,17 @@ class Loader:
             return not_utf8(self._label, line, f"column {name!r}")
         shown = cell.decode("utf-8")
         number = DECIMAL_COMMA.fullmatch(shown)
-        comma = "If its comma is a decimal one, replace the commas by points; if" if number and number[1] else "If"
-        shown = repr(shown if len(shown) <= 40 else shown[:37] + "...")
+        advice = []
+        if number and number[1]:
+            advice.append("if its comma is a decimal one, replace the commas by points")
+        if len(shown) <= _SHOWN and "\0" not in shown:  # which no command line can hold
+            advice.append(f"if it means missing, add --null {_typed(shown)}")
+        advice.append(f"if the column holds labels, add --discrete {_typed(name)}")
+        advice.append(f"to leave it out, add --exclude {_typed(name)}")
+        shown = repr(shown if len(shown) <= _SHOWN else shown[: _SHOWN - 3] + "...")
+        hint = "; ".join(advice)
         return DataError(
-            f"{self._label}, line {line}, column {name!r}: {shown} in a column of numbers",
-            f"{comma} it means missing, add --null {shown}; if the column holds labels, add --discrete {name!r}; "
-            f"to leave it out, add --exclude {name!r}",
+            f"{self._label}, line {line}, column {name!r}: {shown} in a column of numbers", hint[0].upper() + hint[1:]
         )
 
     def _broken_row(self, task: _Task, start: int) -> DataError:
@@ -300,6 +307,21 @@ def _number(is_text: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.u
 def _line(task: _Task, start: int) -> int:
     """The physical line on which the row at `start` begins."""
     return task.line + task.text.lines_before(start)
+
+
+def _typed(text: str) -> str:
+    r"""A text as it is typed in a shell.
+
+    Examples
+    --------
+    >>> print(_typed("n/a"), _typed("it's"), _typed("\xa05"))
+    'n/a' 'it'\''s' $'\u00a05'
+    """
+    if text.isprintable():
+        return "'" + text.replace("'", "'\\''") + "'"
+    marked = text.replace("\\", "\\\\").replace("'", "\\'")
+    escaped = (c if c.isprintable() else ("\\u%04x" if c < "\U00010000" else "\\U%08x") % ord(c) for c in marked)
+    return f"$'{''.join(escaped)}'"
 
 
 def _is_utf8(cell: bytes) -> bool:
