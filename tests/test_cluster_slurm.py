@@ -106,6 +106,7 @@ def test_what_slurm_would_refuse_is_refused_here(folder: Path, capfd: Any) -> No
         ["--time", "soon"],
         ["--time", "1:2:3"],
         ["--sbatch", "long"],
+        ["--memory", "100"],
         ["--sbatch=--x=1\nrm"],
         ["-o", f"{LINES}.csv"],
     ):
@@ -117,6 +118,14 @@ def test_what_slurm_would_refuse_is_refused_here(folder: Path, capfd: Any) -> No
     assert main(["slurm", "t.parquet", "-t", "y", "--shards", "2"]) == 2
     out, err = capfd.readouterr()
     assert out == "" and "--force" not in err  # which this command does not have
+
+
+def test_an_option_of_sbatch_is_one_word_or_as_it_was_quoted(folder: Path, capfd: Any) -> None:
+    given = ["--comment=a b's", "--comment=a b", "--comment='c  d'", "-p long", "--account=x"]
+    assert main(["slurm", "t.parquet", "-t", "y", "--shards", "2", *(f"--sbatch={o}" for o in given)]) == 0
+    lines = [line.removeprefix("#SBATCH ") for line in capfd.readouterr().out.splitlines()]
+    expected = ["--comment=a b's", "--comment='a b'", "--comment='c  d'", "-p long", "--account=x"]
+    assert [line for line in lines if line in expected] == 2 * expected
 
 
 def test_short_jobs_get_no_signal_ahead(folder: Path, capfd: Any) -> None:

@@ -486,6 +486,8 @@ def test_whole_numbers_that_are_written_rounded_are_noted(cells, noted, tmp_path
         (b"a,b\n1,2\n2,\xe9\n", ["line 3, column 'b'", "not UTF-8"]),
         ("a,b\n1,2\n".encode("utf-16"), ["UTF-16", "iconv"]),
         ("a,b\n1,2\n".encode("utf-16-le"), ["UTF-16", "iconv"]),
+        ("a,b\n1,2\n".encode("utf-32"), ["UTF-32", "iconv -f UTF-32"]),
+        ("a,b\n1,2\n".encode("utf-32-be"), ["UTF-32", "iconv -f UTF-32"]),
         ("a,b\r1,2\r3,4\r", ["lone carriage return"]),
         ("a,b\n1," + "x" * (1 << 20) + "\n", ["line 2: a cell of more than 1.0 MB"]),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
 import io
 import lzma
@@ -730,3 +731,14 @@ def test_a_parquet_file_that_becomes_shorter(tmp_path: Path, resources: Resource
     with pytest.raises(DataError, match="became shorter while it was read"):
         table.values(np.arange(1))
     table.close()
+
+
+def test_a_directory_that_may_not_be_listed(
+    tmp_path: Path, resources: Resources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(InputError, match=f"cannot open '{tmp_path}': Permission denied. Check the path and"):
+        open_table(tmp_path, resources=resources)

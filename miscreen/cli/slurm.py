@@ -25,7 +25,7 @@ from miscreen.cli.options import (
 )
 from miscreen.cli.terminal import say
 from miscreen.errors import InputError, ResourceError
-from miscreen.resources import parse_bytes
+from miscreen.resources import FLOOR_BYTES, LEAST_BUDGET, enough_memory, parse_bytes
 from miscreen.tables import check_apart
 from miscreen.tables.write import Destination
 
@@ -64,6 +64,10 @@ def slurm(
     check_apart(source, Path(output))
     if source == "-":
         raise InputError("the jobs cannot read this command's standard input", "Name a file that all machines see")
+    if memory is not None and parse_bytes(memory) < (needed := FLOOR_BYTES + LEAST_BUDGET):
+        raise InputError(
+            f"--memory {memory} of a job does not hold the libraries", f"Give at least {enough_memory(needed)}"
+        )
     from miscreen.request import Request
 
     Request.make(target, **screening.keywords(), **inferring.keywords(), read=reading.options())
@@ -83,7 +87,7 @@ def slurm(
         shards=shards,
         time=time,
         cpus=cpus,
-        memory_mib=None if memory is None else max(1, parse_bytes(memory) >> 20),
+        memory_mib=None if memory is None else parse_bytes(memory) >> 20,
         sbatch=sbatch or (),
     )
     if job.minutes == 0 and not quiet:

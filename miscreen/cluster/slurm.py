@@ -124,12 +124,18 @@ class SlurmJob:
             options.append(f"--time={self.time}")
         if self.memory_mib is not None:
             options.append(f"--mem={self.memory_mib}M")
-        return [*options, *self.sbatch]
+        return [*options, *map(_quoted, self.sbatch)]
 
 
 def _path(path: Path) -> str:
     """A path that no command takes for an option."""
     return f"./{path}" if str(path).startswith("-") else str(path)
+
+
+def _quoted(option: str) -> str:
+    """An option of sbatch, whose value is quoted where it holds a space and was not."""
+    name, equals, value = option.partition("=")
+    return f"{name}={quote(value)}" if equals and re.search(r"\s", value) and not re.search(r"['\"]", value) else option
 
 
 def _batch(options: Sequence[str], lines: Sequence[str]) -> str:

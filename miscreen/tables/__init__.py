@@ -219,6 +219,13 @@ def files_of(source: str) -> list[Path]:
     """The files meant by a path: itself, what a directory holds, or what a glob matches; in order of name."""
     if not source:
         raise InputError("the source is an empty text", "Name a file; a variable of the shell may not be set")
+    try:
+        return _files_of(source)
+    except OSError as error:  # such as of a directory that may not be listed
+        raise open_error(source, error) from error
+
+
+def _files_of(source: str) -> list[Path]:
     path = Path(source)
     if path.is_dir():
         found = sorted(p for p in path.iterdir() if p.is_file() and _is_listed(p))

@@ -157,10 +157,12 @@ class Records:
 
     def _check_encoding(self) -> None:
         probe = self._buffer[: min(_PROBE, self._stop)]
-        if probe.startswith((b"\xff\xfe", b"\xfe\xff")) or probe.count(0) * 8 > len(probe):
+        zeros = probe.count(0) * 8 / max(1, len(probe))  # in eight bytes: six of UTF-32, four of UTF-16
+        if probe.startswith((b"\xff\xfe", b"\xfe\xff")) or zeros > 1:
+            encoding = "UTF-32" if zeros > 5 else "UTF-16"
             raise DataError(
-                f"{self.label} is no UTF-8 text: it looks like UTF-16 or a binary file",
-                "Convert it, for instance with: iconv -f UTF-16 -t UTF-8",
+                f"{self.label} is no UTF-8 text: it looks like {encoding} or a binary file",
+                f"Convert it, for instance with: iconv -f {encoding} -t UTF-8",
             )
         if probe.startswith(_UTF8_BOM):
             self._start = len(_UTF8_BOM)
