@@ -58,8 +58,8 @@ def _files(_: str, target: str) -> Used:
 
 
 def _permute(_: str, __: str) -> Used:
-    method = _called(lambda: miscreen.rank(small_table(), "number", "spearman", features=["double"], threads=1))
-    return {entry: size for entry, size in _called(permute).items() if entry not in method}
+    methods = _called(lambda: permute(p_values=False))
+    return {entry: size for entry, size in _called(permute).items() if entry not in methods}
 
 
 def _select(_: str, strategy: str) -> Used:

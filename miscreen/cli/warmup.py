@@ -78,11 +78,14 @@ def index_large_text() -> None:
     read_spans(0, 0, none, none, none, text)
 
 
-def permute() -> None:
-    """What p-values need."""
+def permute(*, p_values: bool = True) -> None:
+    """What p-values need, of a method that deals out values itself and one that does not; one column depends."""
     import miscreen
 
-    miscreen.rank(small_table(), "number", "spearman", features=["double"], p_values=True, threads=1)
+    for method in ("spearman", "kde"):
+        miscreen.rank(
+            small_table(), "number", method, features=["double", "group"], p_values=p_values, threads=1
+        )  # fmt: skip
 
 
 def small_sources(directory: Path) -> Iterator[Any]:
