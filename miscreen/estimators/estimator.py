@@ -17,7 +17,7 @@ from miscreen.errors import InputError
 from miscreen.estimators import ESTIMATORS
 from miscreen.model import Batch, Dealing, Floats, Scores, Target
 
-_DRAWS = 40  # in one call, which takes as long as some scores, and memory for all of them
+_DRAWS = 40  # in one call, where few may be enough: a call takes as long as some scores
 
 
 def settle_number(options: object, name: str, whole: range | None = None, otherwise: str = "") -> None:
@@ -125,10 +125,11 @@ class Estimator(ABC):
     def drawn(self, dealing: Dealing, numbers: range, observed: float, enough: int) -> Floats:
         """`arranged` of the random arrangements of these numbers, or of fewer if so many have reached `observed`."""
         parts: list[Floats] = []
+        step = _DRAWS if enough <= len(numbers) else len(numbers)
         reached = 0
         start = numbers.start
         while start < numbers.stop and reached < enough:
-            stop = min(start + _DRAWS, numbers.stop)
+            stop = min(start + step, numbers.stop)
             parts.append(self.arranged(dealing, dealing.orders(np.arange(start, stop))))
             reached += int(np.count_nonzero(parts[-1] >= observed))
             start = stop
