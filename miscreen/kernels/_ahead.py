@@ -69,10 +69,13 @@ def expect(user: str) -> None:
             os.write(process.stdin.fileno(), f"{user}\n".encode())
 
 
-def compile_next() -> bool:
-    """Compile what is needed next, unless it is there or somebody is at it; False when nothing is left."""
-    for kernel, types, _ in needed(_users) if _users else ():
-        if (kernel, types) not in _looked_at:
+def compile_next(*, certain: bool = False) -> bool:
+    """Compile what is needed next, unless it is there or somebody is at it; False when nothing is left.
+
+    Who waits for another kernel compiles what is `certain` alone: the rest may take longer, for nothing.
+    """
+    for kernel, types, sure in needed(_users) if _users else ():
+        if (kernel, types) not in _looked_at and (sure or not certain):
             _looked_at.add((kernel, types))
             module, _, name = kernel.partition(".")
             getattr(importlib.import_module(f"miscreen.kernels.{module}"), name).compile_ahead(types.split())

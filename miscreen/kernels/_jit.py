@@ -71,7 +71,7 @@ class _Kernel(_Compilable):
         if found is None:
             from miscreen.kernels._ahead import compile_next
 
-            code.claim(meanwhile=compile_next)
+            code.claim(meanwhile=functools.partial(compile_next, certain=True))
             found = self._read(code)
             if found is None:
                 try:
