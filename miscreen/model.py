@@ -225,11 +225,6 @@ class Dealing:
         """What kernels deal out by."""
         return self.samples, self.starts, self.dealt, self.key
 
-    @property
-    def no_orders(self) -> NDArray[np.int64]:
-        """Tells kernels that arrangements are random."""
-        return np.empty((0, len(self.samples)), dtype=np.int64)
-
     def orders(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
         """Random arrangements, one a row: those of some numbers, every one as likely as any other."""
         from miscreen.kernels.shuffling import deal

@@ -83,9 +83,7 @@ def permute(*, p_values: bool = True) -> None:
     import miscreen
 
     for method in ("spearman", "kde"):
-        miscreen.rank(
-            small_table(), "number", method, features=["double", "group"], p_values=p_values, threads=1
-        )  # fmt: skip
+        miscreen.rank(small_table(), "number", method, features=["double", "group"], p_values=p_values, threads=1)
 
 
 def small_sources(directory: Path) -> Iterator[Any]:

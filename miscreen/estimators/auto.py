@@ -210,13 +210,7 @@ class Auto(Estimator):
             )  # fmt: skip
         return count
 
-    def arranged(self, dealing: Dealing, orders: NDArray[np.int64]) -> Floats:
-        return self._arranged(dealing, len(orders), 0, orders, np.inf, len(orders))
-
-    def drawn(self, dealing: Dealing, numbers: range, observed: float, enough: int) -> Floats:
-        return self._arranged(dealing, len(numbers), numbers.start, dealing.no_orders, observed, enough)
-
-    def _arranged(
+    def _in_one_pass(
         self, dealing: Dealing, most: int, first: int, orders: NDArray[np.int64], observed: float, enough: int
     ) -> Floats:
         labels = bool(dealing.template.nominal[0]) or self._labels

@@ -75,23 +75,14 @@ class _Correlation(Estimator):
             )  # fmt: skip
         return out
 
-    def arranged(self, dealing: Dealing, orders: NDArray[np.int64]) -> Floats:
-        """See `Estimator.arranged`."""
+    def _in_one_pass(
+        self, dealing: Dealing, most: int, first: int, orders: NDArray[np.int64], observed: float, enough: int
+    ) -> Floats | None:
         if dealing.template.nominal[0] or self._target.nominal:
-            return super().arranged(dealing, orders)
-        return self._arranged(dealing, np.empty(len(orders)), 0, orders, np.inf, len(orders))
-
-    def drawn(self, dealing: Dealing, numbers: range, observed: float, enough: int) -> Floats:
-        """See `Estimator.drawn`."""
-        if dealing.template.nominal[0] or self._target.nominal:
-            return super().drawn(dealing, numbers, observed, enough)
-        return self._arranged(dealing, np.empty(len(numbers)), numbers.start, dealing.no_orders, observed, enough)
-
-    def _arranged(
-        self, dealing: Dealing, mi: Floats, first: int, orders: NDArray[np.int64], observed: float, enough: int
-    ) -> Floats:
+            return None
         target, template = self._target, dealing.template
         table = np.empty(0) if self._stage == VALUES else self._table
+        mi = np.empty(most)
         count = arranged_correlations(
             template.values[0], template.order[0], target.values, target.order, table, self._stage,
             *dealing.arrays, first, orders, observed, enough, mi,

@@ -116,14 +116,16 @@ class Estimator(ABC):
         return scores.mi if scores.score is None else scores.score
 
     def arranged(self, dealing: Dealing, orders: NDArray[np.int64]) -> Floats:
-        """`statistic` of arrangements of one feature, one a row, up to rounding.
-
-        An estimator that need not look at the margin of the feature again for each overrides it, and `drawn`.
-        """
-        return self.statistic(dealing.batch(orders))
+        """`statistic` of arrangements of one feature, one a row, up to rounding."""
+        found = self._in_one_pass(dealing, len(orders), 0, orders, math.inf, len(orders))
+        return self.statistic(dealing.batch(orders)) if found is None else found
 
     def drawn(self, dealing: Dealing, numbers: range, observed: float, enough: int) -> Floats:
         """`arranged` of the random arrangements of these numbers, or of fewer if so many have reached `observed`."""
+        none = np.empty((0, len(dealing.samples)), dtype=np.int64)
+        found = self._in_one_pass(dealing, len(numbers), numbers.start, none, observed, enough)
+        if found is not None:
+            return found
         parts: list[Floats] = []
         step = _DRAWS if enough <= len(numbers) else len(numbers)
         reached = 0
@@ -134,6 +136,16 @@ class Estimator(ABC):
             reached += int(np.count_nonzero(parts[-1] >= observed))
             start = stop
         return np.concatenate(parts) if parts else np.empty(0)
+
+    def _in_one_pass(
+        self, dealing: Dealing, most: int, first: int, orders: NDArray[np.int64], observed: float, enough: int
+    ) -> Floats | None:
+        """`statistic` of at most so many arrangements, in a kernel that describes the feature once; None without one.
+
+        They are `orders`, or where these have no rows the random ones from number `first` on, until `enough` have
+        reached `observed`.
+        """
+        return None
 
     @classmethod
     def make_options(cls, given: Mapping[str, Any]) -> Any:

@@ -15,7 +15,7 @@ import numpy as np
 from miscreen.kernels._jit import add_tile, copy_bytes, inner, kernel, pasted
 from miscreen.kernels.counts import level_codes
 from miscreen.kernels.ranks import compact, compact_target, normal_quantile, untied
-from miscreen.kernels.shuffling import deal_out
+from miscreen.kernels.shuffling import arrangement
 from miscreen.kernels.sorting import extremes
 
 FUNCTIONS = 12  # of a margin, in each family
@@ -481,12 +481,8 @@ def _dealt_samples(values, samples, places, dealt_places, position):
 
 @inner
 def _arrange(r, samples, starts, dealt, key, first, orders, position, dealt_places, order, places):
-    """Write order and places of one arrangement: row r of the orders, or if there are none a random one. O(n)."""
-    if len(orders) > 0:
-        for i in range(len(samples)):
-            order[i] = orders[r, i]
-    else:
-        deal_out(samples, starts, dealt, key, first + r, order)
+    """Write order and places of an arrangement, by `arrangement`. O(n)."""
+    arrangement(r, samples, starts, dealt, key, first, orders, order)
     for i in range(len(samples)):
         order[i] = position[order[i]]
         places[order[i]] = dealt_places[i]
@@ -516,6 +512,7 @@ def evidence(
     work = _workspace(full, rank_margin)
     x_order, x_places = work[0][1], work[0][2]
     dealing = len(samples) > 0
+    turns = len(scores) if dealing else 1  # of each feature
     dealt_places, position = np.empty(len(samples), np.int64), np.empty(full if dealing else 0, np.int64)
     first_tied = full
     if len(dealt) == 1 and dealt[0] < len(samples) - len(samples) // _FEW_TIED:
@@ -527,13 +524,13 @@ def evidence(
             values[f], order[f], False, target, target_order, False, table, ranks, target_margin, work
         )
         if n == 0:
-            for r in range(f, len(scores) if dealing else f + 1):
-                scores[r] = series[r] = np.nan
-            count += len(scores) if dealing else 1
+            for r in range(turns):
+                scores[f + r] = series[f + r] = np.nan
+            count += turns
             continue
         if dealing:
             _dealt_samples(values[f], samples, x_places, dealt_places, position)
-        for r in range(len(scores) if dealing else 1):
+        for r in range(turns):
             if dealing:
                 _arrange(r, samples, starts, dealt, key, first, orders, position, dealt_places, x_order, x_places)
             scores[f + r], series[f + r] = _ordered_pair(
@@ -542,7 +539,7 @@ def evidence(
             )  # fmt: skip
             count += 1
             reached += scores[f + r] >= observed
-            if dealing and reached >= enough:
+            if reached >= enough:
                 break
     return count
 
@@ -560,6 +557,7 @@ def label_evidence(
     work = _workspace(full, rank_margin)
     x_order, x_places = work[0][1], work[0][2]
     dealing = len(samples) > 0
+    turns = len(scores) if dealing else 1  # of each feature
     dealt_places, position = np.empty(len(samples), np.int64), np.empty(full if dealing else 0, np.int64)
     ranks = table
     count = reached = 0
@@ -568,13 +566,13 @@ def label_evidence(
             values[f], order[f], labels[f], target, target_order, target_labels, table, ranks, target_margin, work
         )
         if n == 0:
-            for r in range(f, len(scores) if dealing else f + 1):
-                scores[r] = np.nan
-            count += len(scores) if dealing else 1
+            for r in range(turns):
+                scores[f + r] = np.nan
+            count += turns
             continue
         if dealing:
             _dealt_samples(values[f], samples, x_places, dealt_places, position)
-        for r in range(len(scores) if dealing else 1):
+        for r in range(turns):
             if dealing:
                 _arrange(r, samples, starts, dealt, key, first, orders, position, dealt_places, x_order, x_places)
             if kx > 0 and ky > 0:  # of one function both hypotheses are the same
@@ -587,6 +585,6 @@ def label_evidence(
                 )
             count += 1
             reached += scores[f + r] >= observed
-            if dealing and reached >= enough:
+            if reached >= enough:
                 break
     return count

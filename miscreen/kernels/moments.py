@@ -17,7 +17,7 @@ from miscreen.kernels.ranks import (
     present_count,
     present_order,
 )
-from miscreen.kernels.shuffling import deal_out
+from miscreen.kernels.shuffling import arrangement
 
 VALUES, RANKS, SCORES = 0, 1, 2
 CORRELATION, RATIO, PLUG_IN = 0, 1, 2
@@ -283,15 +283,11 @@ def arranged_correlations(
         table = stage_table(n, stage)
     if stage == VALUES:
         for i in range(n):
-            scores[i] = values[samples[i]]
-        mean = mean_of(scores)
+            scores[i], x[i] = values[samples[i]], target[samples[i]]
+        center(scores, scores)
+        center(x[:n], x[:n])
         for i in range(n):
-            scores[i] -= mean
-        for i in range(n):
-            x[i] = target[samples[i]]
-        mean = mean_of(x[:n])
-        for i in range(n):
-            y[samples[i]] = target[samples[i]] - mean
+            y[samples[i]] = x[i]
     else:
         stage_by_sample(values, order[:n], table, x)
         for i in range(n):
@@ -301,11 +297,7 @@ def arranged_correlations(
     unused = np.empty((2, 1))
     count = reached = 0
     for r in range(len(mi)):
-        if len(orders) > 0:
-            for i in range(n):
-                dealt_order[i] = orders[r, i]
-        else:
-            deal_out(samples, starts, dealt, key, first + r, dealt_order)
+        arrangement(r, samples, starts, dealt, key, first, orders, dealt_order)
         report(0, n, _ordered_correlation(scores, y, dealt_order), stage, mi[r:], unused[0], unused[1])
         count += 1
         reached += mi[r] >= observed

@@ -56,6 +56,16 @@ def deal_out(samples, starts, dealt, key, number, order):
             left -= _U1
 
 
+@inner
+def arrangement(r, samples, starts, dealt, key, first, orders, order):
+    """Write an arrangement: row r of those given, or where there are none the random one of number `first` + r."""
+    if len(orders) > 0:
+        for i in range(len(samples)):
+            order[i] = orders[r, i]
+    else:
+        deal_out(samples, starts, dealt, key, first + r, order)
+
+
 @kernel
 def deal(
     samples: NDArray[np.int64],
