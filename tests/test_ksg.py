@@ -337,11 +337,11 @@ def test_the_search_ends_whatever_the_distances(weight):
     no_duplicates, psi, no_terms = np.empty(0, np.intp), np.zeros(n + 1), np.empty(0)
     for k in (3, FEWER, SHORT, LONG, LONG + 1):
         columns = lay_columns(xs, np.arange(n), ys, order, n, k)
-        laid = (columns, xs, indexed(xs), weight, indexed(ys), order, weight)
+        margins = (xs, indexed(xs), weight, indexed(ys), order, weight)
         for fewer in (0, k // 2):
             radii = np.full(n if fewer else 0, -1.0)
             marginals, nearest = np.zeros(n + 1, np.int64), np.zeros(n, np.int64)
-            count_neighbors(*laid, k, ALL, no_duplicates, psi, marginals, nearest, no_terms, fewer, radii)
+            count_neighbors(columns, margins, (psi, no_duplicates, marginals, nearest, no_terms, radii), k, ALL, fewer)
             assert marginals.sum() == 2 * n
             assert nearest.sum() == nearest[k] == n
             assert not np.any(radii < 0)

@@ -15,7 +15,7 @@ from miscreen.estimators.estimator import Estimator
 from miscreen.estimators.ksg import TIED, Ksg, KsgOptions
 from miscreen.estimators.mixed import mixed_mi
 from miscreen.estimators.plugin import plugin_scores
-from miscreen.kernels.evidence import FUNCTIONS, evidence, function_table, label_evidence, score_functions
+from miscreen.kernels.evidence import FUNCTIONS, MOMENTS, evidence, function_table, label_evidence, score_functions
 from miscreen.model import Batch, Dealing, Floats, Kind, Scores, Target
 
 # The first three, and the priors below, were settled on the designs of tests/designs.py that are not held out.
@@ -151,7 +151,7 @@ class Auto(Estimator):
         self._labels = target.kind == Kind.DISCRETE and target.nominal
         self._table = function_table(n)
         self._target_margin = self._margin(target.values, target.order)
-        self._rank_margin = self._margin(np.arange(float(n)), np.arange(n))
+        self._rank_moments = self._margin(np.arange(float(n)), np.arange(n))[1]
         self._priors = priors()
         self._class_priors = class_priors()
         self._effect = _weights(np.array(VARIANCE))
@@ -169,11 +169,9 @@ class Auto(Estimator):
         return Binning(self._target, BinningOptions(bins="rice"))
 
     def _margin(self, values: Floats, order: Any) -> Any:
-        places = np.empty(len(values), np.int64)
-        means = np.empty(self._table.shape[1])
-        factors, shapes = np.empty((2, FUNCTIONS, FUNCTIONS)), np.empty((2, 2, FUNCTIONS))
-        score_functions(values, order, self._table, places, means, factors, shapes)
-        return places, means, factors, shapes
+        places, moments = np.empty(len(values), np.int64), np.empty((2, MOMENTS, self._table.shape[1]))
+        score_functions(values, order, self._table, places, moments)
+        return places, moments
 
     def statistic(self, batch: Batch) -> Floats:
         return self._evidence(batch)[0]
@@ -196,7 +194,7 @@ class Auto(Estimator):
         Returns how many there are.
         """
         target, share, class_share = self._target, *SHARES
-        margins = self._table, self._target_margin, self._rank_margin
+        margins = self._table, *self._target_margin, self._rank_moments
         count: int
         if labels:
             count = label_evidence(

@@ -99,8 +99,14 @@ def _in_pieces() -> Iterator[Any]:
 
 
 def dispatcher(function: Any, options: dict[str, Any]) -> Any:
-    """A function as one of Numba's, to be called by kernels alone."""
-    return njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)(function)
+    """A function as one of Numba's, to be called by kernels alone.
+
+    Numba would compile it anew for each constant that it is called with, which LLVM sees by itself once it is inlined.
+    """
+    found = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)(function)
+    template = found.get_call_template
+    found.get_call_template = lambda args, kws: template(tuple(map(types.unliteral, args)), kws)
+    return found
 
 
 def instruction(name: str) -> Any:

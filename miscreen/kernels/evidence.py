@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-from miscreen.kernels._jit import add_tile, copy_bytes, inner, kernel, pasted
+from miscreen.kernels._jit import add_tile, copy_bytes, inner, kernel
 from miscreen.kernels.counts import level_codes
 from miscreen.kernels.ranks import compact, compact_target, normal_quantile, untied
 from miscreen.kernels.shuffling import arrangement
@@ -22,6 +22,10 @@ FUNCTIONS = 12  # of a margin, in each family
 _SCORES, _COSINES = 0, 1  # the families, which differ in their first two functions
 _COLUMNS = FUNCTIONS + 2  # of the table: the first family, then what is the second's alone
 _WIDTH = 16  # of its rows, whole vectors; the rest is 0
+# Moments of a margin are float64 (2, MOMENTS, _WIDTH): for each family the Cholesky factor of its covariance, a row a
+# function, then what its functions have once they are orthonormal, and the means of all columns of the table.
+_SKEW, _LARGEST, _MEANS = FUNCTIONS, FUNCTIONS + 1, FUNCTIONS + 2
+MOMENTS = FUNCTIONS + 3
 _SAMPLES_EACH = 10  # outside of the commonest value, for every function
 _STRIP = 256  # levels side by side
 _BLOCK = 64  # samples or levels whose functions are multiplied at once: two copies of 8 KB
@@ -109,12 +113,12 @@ def _whiten(factor, most):
 
 
 @kernel
-def score_functions(values, order, table, places, means, factors, shapes):
+def score_functions(values, order, table, places, moments):
     """Describe an ordered margin without missing values: where it reads `function_table`, and its own moments.
 
-    values: float64; order: its argsort; places: int64, one a sample; means: float64 (_WIDTH,); of each family,
-    factors: float64 (2, FUNCTIONS, FUNCTIONS), lower, Cholesky of the covariance, and shapes: float64
-    (2, 2, FUNCTIONS), skewness and largest absolute value of the functions once they are orthonormal. O(n FUNCTIONS^2).
+    values: float64; order: its argsort; places: int64, one a sample; moments: float64 (2, MOMENTS, _WIDTH), of each
+    family the lower Cholesky factor of the covariance, then skewness and largest absolute value of the functions once
+    they are orthonormal, and means. O(n FUNCTIONS^2).
     """
     n = len(values)
     level_places, shares = np.empty(n, np.int64), np.empty(n)
@@ -132,9 +136,8 @@ def score_functions(values, order, table, places, means, factors, shapes):
         levels += 1
         commonest = max(commonest, stop - start)
         start = stop
-    products = np.zeros((_WIDTH, _WIDTH))
+    products, means = np.zeros((_WIDTH, _WIDTH)), np.zeros(_WIDTH)
     rows, weighted = np.empty((_BLOCK, _WIDTH)), np.empty((_BLOCK, _WIDTH))
-    means[:] = 0.0
     for start in range(0, levels, _BLOCK):
         count = min(_BLOCK, levels - start)
         for i in range(count):
@@ -145,62 +148,67 @@ def score_functions(values, order, table, places, means, factors, shapes):
         _add_products(weighted, rows, count, products)
     most = min(levels - 1, max(1, (n - commonest) // _SAMPLES_EACH))
     for family in range(2):
+        own = moments[family]
         for j in range(FUNCTIONS):
             for k in range(FUNCTIONS):
                 a, b = _column(family, j), _column(family, k)
-                factors[family, j, k] = products[a, b] - means[a] * means[b]
-        _whiten(factors[family], most)
-        _shapes(table, level_places[:levels], shares, means, factors[family], family, shapes[family])
+                own[j, k] = products[a, b] - means[a] * means[b]
+        for j in range(_WIDTH):
+            own[_SKEW, j] = own[_LARGEST, j] = 0.0
+            own[_MEANS, j] = means[j]
+        _whiten(own, most)
+        _shapes(table, level_places, shares, levels, family, own)
 
 
 @inner
-def _shapes(table, places, shares, means, factor, family, shapes):
+def _shapes(table, places, shares, levels, family, moments):
     """Write skewness and largest size of a family's functions once they are orthonormal. O(levels FUNCTIONS^2).
 
     Levels of a strip side by side, in vectors.
     """
     strip, cubes = np.empty((FUNCTIONS, _STRIP)), np.empty(_STRIP)
-    shapes[:] = 0.0
-    for start in range(0, len(places), _STRIP):
-        some, weights = places[start : start + _STRIP], shares[start : start + _STRIP]
+    for start in range(0, levels, _STRIP):
+        count = min(_STRIP, levels - start)
+        some, weights = places[start : start + count], shares[start : start + count]
         for j in range(FUNCTIONS):
-            if factor[j, j] == 0.0:
-                strip[j, :] = 0.0
+            function = strip[j]
+            if moments[j, j] == 0.0:
+                for i in range(count):
+                    function[i] = 0.0
                 continue
             a = _column(family, j)
-            function = strip[j]
-            for i in range(len(some)):
-                function[i] = table[some[i], a] - means[a]
+            for i in range(count):
+                function[i] = table[some[i], a] - moments[_MEANS, a]
             for m in range(j):
-                share, other = factor[j, m], strip[m]
-                for i in range(len(some)):
+                share, other = moments[j, m], strip[m]
+                for i in range(count):
                     function[i] -= share * other[i]
-            for i in range(len(some)):
-                function[i] /= factor[j, j]
+            for i in range(count):
+                function[i] /= moments[j, j]
                 cubes[i] = weights[i] * function[i] * function[i] * function[i]
-            whole = len(some) - len(some) % 4
+            whole = count - count % 4
             s0 = s1 = s2 = s3 = 0.0  # since each addition waits for the one before
             for i in range(0, whole, 4):
                 s0 += cubes[i]
                 s1 += cubes[i + 1]
                 s2 += cubes[i + 2]
                 s3 += cubes[i + 3]
-            for i in range(whole, len(some)):
+            for i in range(whole, count):
                 s0 += cubes[i]
-            shapes[0, j] += (s0 + s1) + (s2 + s3)
-            low, high = extremes(function[: len(some)])
-            shapes[1, j] = max(shapes[1, j], max(-low, high))
+            moments[_SKEW, j] += (s0 + s1) + (s2 + s3)
+            low, high = extremes(function[:count])
+            moments[_LARGEST, j] = max(moments[_LARGEST, j], max(-low, high))
 
 
-@pasted
-def _ordered_margin(values, order, table, places, moments, untied_moments):
-    """A margin as `score_functions` describes it, with the moments of untied ranks where it has no ties. O(n) then."""
+@inner
+def _ordered_margin(values, order, table, untied_moments, places, moments):
+    """Describe a margin like `score_functions`, with the moments of untied ranks where it has no ties. O(n) then."""
     if not untied(values, order):
-        score_functions(values, order, table, places, moments[0], moments[1], moments[2])
-        return places, moments[0], moments[1], moments[2]
+        score_functions(values, order, table, places, moments)
+        return
     for i in range(len(order)):
         places[order[i]] = 2 * i
-    return places, untied_moments[0], untied_moments[1], untied_moments[2]
+    copy_bytes(moments.ctypes.data, untied_moments.ctypes.data, 8 * moments.size)
 
 
 @inner
@@ -208,7 +216,8 @@ def _solve(factor, products):
     """Forward substitution along the first axis, in place; rows of functions that were dropped become 0."""
     for j in range(FUNCTIONS):
         if factor[j, j] == 0.0:
-            products[j, :] = 0.0
+            for k in range(products.shape[1]):
+                products[j, k] = 0.0
             continue
         for m in range(j):
             for k in range(products.shape[1]):
@@ -283,18 +292,19 @@ def _subtract(rows, count, rest):
 
 
 @inner
-def _ordered_pair(table, x, y, order, first, priors, class_priors, effect, effects, share, class_share):
+def _ordered_pair(
+    n, table, x_places, x_moments, y_places, y_moments, order, first, priors, class_priors, effect, effects, share,
+    class_share,
+):  # fmt: skip
     """Evidence between two margins with an order, and an estimate of their mutual information. O(n FUNCTIONS^2).
 
     Samples are taken in the order of x, along the table; those that follow the first so many are tied. The information
     is half the sum of squared correlations of the first family, each times the probability that it is not 0 (chance).
     """
-    x_places, x_means, x_factors, x_shapes = x
-    y_places, y_means, y_factors, y_shapes = y
-    n = len(x_places)
-    products = np.zeros((_WIDTH, _WIDTH))
+    products, rest = np.zeros((_WIDTH, _WIDTH)), np.empty(_WIDTH)
     x_rows, y_rows = np.empty((_BLOCK, _WIDTH)), np.empty((_BLOCK, _WIDTH))
-    rest = n * y_means
+    for j in range(_WIDTH):
+        rest[j] = n * y_moments[0, _MEANS, j]
     count, before = 0, -1
     for i in range(first):
         sample = order[i]
@@ -321,25 +331,26 @@ def _ordered_pair(table, x, y, order, first, priors, class_priors, effect, effec
     covariance, turned = np.empty((FUNCTIONS, FUNCTIONS)), np.empty((FUNCTIONS, FUNCTIONS))
     totals = np.zeros(2)
     information = 0.0
-    classes = _of_one_function(x_factors[_SCORES]) or _of_one_function(y_factors[_SCORES])
+    classes = _of_one_function(x_moments[_SCORES]) or _of_one_function(y_moments[_SCORES])
     for family in range(2):
+        x, y = x_moments[family], y_moments[family]
         for j in range(FUNCTIONS):
             for k in range(FUNCTIONS):
                 a, b = _column(family, j), _column(family, k)
-                covariance[j, k] = products[a, b] / n - x_means[a] * y_means[b]
-        _solve(x_factors[family], covariance)
+                covariance[j, k] = products[a, b] / n - x[_MEANS, a] * y[_MEANS, b]
+        _solve(x, covariance)
         for j in range(FUNCTIONS):
             for k in range(FUNCTIONS):
                 turned[k, j] = covariance[j, k]
-        _solve(y_factors[family], turned)
+        _solve(y, turned)
         product = 1.0  # of what several pairs make of the odds, since a logarithm takes long
         for j in range(FUNCTIONS):
             for k in range(FUNCTIONS):
-                if x_factors[family, j, j] > 0.0 and y_factors[family, k, k] > 0.0:
-                    of_one = x_shapes[family, 1, j] * y_shapes[family, 1, k] / math.sqrt(n)
+                if x[j, j] > 0.0 and y[k, k] > 0.0:
+                    of_one = x[_LARGEST, j] * y[_LARGEST, k] / math.sqrt(n)
                     if of_one >= _MOST_OF_ONE and j + k > 0:
                         continue
-                    skew = x_shapes[family, 0, j] * y_shapes[family, 0, k] / math.sqrt(n)
+                    skew = x[_SKEW, j] * y[_SKEW, k] / math.sqrt(n)
                     r = turned[k, j]
                     z = _normalised(math.sqrt(n - 1.0) * r, skew, of_one)
                     if classes and family == _COSINES:
@@ -361,10 +372,8 @@ def _ordered_pair(table, x, y, order, first, priors, class_priors, effect, effec
 
 
 @inner
-def _labelled_pair(table, margin, codes, n_classes, priors, effect, effects, share):
+def _labelled_pair(n, table, places, moments, codes, n_classes, priors, effect, effects, share):
     """Evidence between a margin with an order and one of classes, in few scores or in all cosines. O(n FUNCTIONS)."""
-    places, means, factors, shapes = margin
-    n = len(places)
     sums = np.zeros((n_classes, _COLUMNS))
     sizes = np.zeros(n_classes)
     for i in range(n):
@@ -374,20 +383,21 @@ def _labelled_pair(table, margin, codes, n_classes, priors, effect, effects, sha
     scaled = np.empty((FUNCTIONS, n_classes))
     totals = np.zeros(2)
     for family in range(2):
+        own = moments[family]
         for c in range(n_classes):
             for j in range(FUNCTIONS):
                 a = _column(family, j)
-                scaled[j, c] = (sums[c, a] - sizes[c] * means[a]) / math.sqrt(sizes[c] * n)
-        _solve(factors[family], scaled)
+                scaled[j, c] = (sums[c, a] - sizes[c] * own[_MEANS, a]) / math.sqrt(sizes[c] * n)
+        _solve(own, scaled)
         for j in range(FUNCTIONS):
-            if factors[family, j, j] > 0.0:
+            if own[j, j] > 0.0:
                 q = degrees = 0.0
                 for c in range(n_classes):
-                    of_one = shapes[family, 1, j] * _indicator_largest(sizes[c] / n) / math.sqrt(n)
+                    of_one = own[_LARGEST, j] * _indicator_largest(sizes[c] / n) / math.sqrt(n)
                     if of_one >= _MOST_OF_ONE and j > 0:
                         continue
                     rest = 1.0 - sizes[c] / n
-                    skew = shapes[family, 0, j] * _indicator_skew(sizes[c] / n) / math.sqrt(n)
+                    skew = own[_SKEW, j] * _indicator_skew(sizes[c] / n) / math.sqrt(n)
                     z = _normalised(scaled[j, c] * math.sqrt((n - 1.0) / rest), skew, of_one)
                     q += rest * (z * z)
                     degrees += rest
@@ -399,9 +409,8 @@ def _labelled_pair(table, margin, codes, n_classes, priors, effect, effects, sha
 
 
 @inner
-def _classes_pair(x_codes, kx, y_codes, ky, prior, effect):
+def _classes_pair(n, x_codes, kx, y_codes, ky, prior, effect):
     """Evidence between two margins of classes: Pearson's chi-squared, cell by cell. O(n + kx ky)."""
-    n = len(x_codes)
     counts, xs, ys = np.zeros((kx, ky)), np.zeros(kx), np.zeros(ky)
     for i in range(n):
         counts[x_codes[i], y_codes[i]] += 1.0
@@ -420,52 +429,59 @@ def _classes_pair(x_codes, kx, y_codes, ky, prior, effect):
 
 
 @inner
-def _workspace(n, rank_margin):
-    """What `_describe` writes to, for up to n samples: of each margin values, order, places and moments. O(n)."""
-    x = np.empty(n), np.empty(n, np.intp), np.empty(n, np.int64)
-    y = np.empty(n), np.empty(n, np.intp), np.empty(n, np.int64)
-    x_moments = np.empty(_WIDTH), np.empty((2, FUNCTIONS, FUNCTIONS)), np.empty((2, 2, FUNCTIONS))
-    y_moments = np.empty(_WIDTH), np.empty((2, FUNCTIONS, FUNCTIONS)), np.empty((2, 2, FUNCTIONS))
-    untied_moments = rank_margin[1].copy(), rank_margin[2].copy(), rank_margin[3].copy()
-    return x, y, x_moments, y_moments, untied_moments
+def _workspace(n):
+    """What `_describe` writes to, for up to n samples: values, order, places or codes, and moments. O(n).
+
+    Of the feature and the target, moments of untied ranks besides.
+    """
+    return np.empty((2, n)), np.empty((2, n), np.intp), np.empty((2, n), np.int64), np.empty((3, 2, MOMENTS, _WIDTH))
 
 
 @inner
-def _describe(values, order, labelled, target, target_order, target_labels, table, ranks, target_margin, work):
-    """The margins of a feature and the target where the feature is present, as `_ordered_pair` or others take them.
+def _describe(
+    values, order, labelled, target, target_order, target_labels, table, target_places, target_moments, rank_moments,
+    work, held, ranks, ky,
+):  # fmt: skip
+    """Write to `work` the margins of a feature and of the target where the feature is present.
 
-    values, order: of the feature; ranks: `function_table` of as many samples as the feature before had; work: by
-    `_workspace`. Returns how many samples are present, 0 where either side is constant, the table of so many, and
-    each margin with its number of classes, 0 of one with an order. O(n FUNCTIONS^2) with ties, else O(n).
+    values, order: of the feature; work: by `_workspace`; held: how many samples the margins there have; ranks: the
+    `function_table` of so many; ky: the classes of that target. Returns these three for this feature, and the number of
+    its own classes. That is 0 of a margin with an order, and -1 for the feature where either margin is constant.
+    O(n FUNCTIONS^2) with ties, else O(n).
     """
-    (x, x_order, x_places), (y, y_order, y_places), x_moments, y_moments, untied_moments = work
-    n = compact(values, order, x, x_order)
-    compact_target(values, target, target_order, y, y_order)
-    kx = ky = 0
-    x_margin = (x_places[:n], x_moments[0], x_moments[1], x_moments[2])
-    y_margin = (y_places[:n], y_moments[0], y_moments[1], y_moments[2])
-    if n == 0 or x[x_order[0]] == x[x_order[n - 1]] or y[y_order[0]] == y[y_order[n - 1]]:
-        return 0, ranks, kx, x_margin, ky, y_margin
-    if len(ranks) != 2 * n - 1:
-        ranks = table if n == len(target) else function_table(n)
-        in_order = np.empty(n, np.intp)
-        for i in range(n):  # np.arange takes Numba longer to compile
-            in_order[i] = i
-        score_functions(
-            in_order.astype(np.float64), in_order, ranks, np.empty(n, np.int64),
-            untied_moments[0], untied_moments[1], untied_moments[2],
-        )  # fmt: skip
+    kept, orders, places, moments = work
+    full = len(target)
+    n = compact(values, order, kept[0], orders[0])
+    x, x_order = kept[0, :n], orders[0, :n]
+    if n == 0 or x[x_order[0]] == x[x_order[n - 1]]:
+        return held, ranks, ky, -1
+    if n != held and n == full:
+        ranks = table
+        copy_bytes(moments[2].ctypes.data, rank_moments.ctypes.data, 8 * rank_moments.size)
+    elif n != held:
+        ranks = function_table(n)
+        in_order, ascending = np.empty(n, np.intp), np.empty(n)
+        for i in range(n):
+            in_order[i] = ascending[i] = i
+        score_functions(ascending, in_order, ranks, np.empty(n, np.int64), moments[2])
+    if n < full or held < full:  # else the target is there, and whole
+        compact_target(values, target, target_order, kept[1], orders[1])
+        y, y_order = kept[1, :n], orders[1, :n]
+        if y[y_order[0]] == y[y_order[n - 1]]:
+            return n, ranks, ky, -1
+        if target_labels:
+            ky = level_codes(y, y_order, places[1, :n])
+        elif n == full:
+            copy_bytes(places[1].ctypes.data, target_places.ctypes.data, 8 * n)
+            copy_bytes(moments[1].ctypes.data, target_moments.ctypes.data, 8 * target_moments.size)
+        else:
+            _ordered_margin(y, y_order, ranks, moments[2], places[1], moments[1])
+    kx = 0
     if labelled:
-        kx = level_codes(x[:n], x_order[:n], x_places[:n])
+        kx = level_codes(x, x_order, places[0, :n])
     else:
-        x_margin = _ordered_margin(x[:n], x_order[:n], ranks, x_places[:n], x_moments, untied_moments)
-    if target_labels:
-        ky = level_codes(y[:n], y_order[:n], y_places[:n])
-    elif n == len(target):
-        y_margin = target_margin
-    else:
-        y_margin = _ordered_margin(y[:n], y_order[:n], ranks, y_places[:n], y_moments, untied_moments)
-    return n, ranks, kx, x_margin, ky, y_margin
+        _ordered_margin(x, x_order, ranks, moments[2], places[0], moments[0])
+    return n, ranks, ky, kx
 
 
 @inner
@@ -490,17 +506,17 @@ def _arrange(r, samples, starts, dealt, key, first, orders, position, dealt_plac
 
 @kernel
 def evidence(
-    values, order, target, target_order, table, target_margin, rank_margin, priors, class_priors, effect, effects,
-    share, class_share, scores, series, samples, starts, dealt, key, first, orders, observed, enough,
+    values, order, target, target_order, table, target_places, target_moments, rank_moments, priors, class_priors,
+    effect, effects, share, class_share, scores, series, samples, starts, dealt, key, first, orders, observed, enough,
 ):  # fmt: skip
     """Log of the Bayes factor, in nats, for dependence of each feature on the target, and of two orders the series.
 
     values: float64 (n_features, n_samples), NaN = missing; order: its argsort; table: `function_table` of the samples;
-    target_margin, rank_margin: places, means, factors and shapes by `score_functions`, of the target and of untied
-    ranks; priors: float64 (FUNCTIONS, FUNCTIONS), of functions of two orders, and class_priors: float64 (FUNCTIONS,),
-    of those beside classes or a single function; effect: float64 (2,), the weights v / (1 + v) and ln (1 + v) of their
-    variance v, and effects: float64 (FUNCTIONS, 2), those of cosines beside classes when all are correlated; share,
-    class_share: of the second hypothesis, for two orders and beside classes; scores, series: float64 (n_features,).
+    target_places, target_moments, rank_moments: by `score_functions`, of the target and of untied ranks; priors:
+    float64 (FUNCTIONS, FUNCTIONS), of functions of two orders, and class_priors: float64 (FUNCTIONS,), of those beside
+    classes or a single function; effect: float64 (2,), the weights v / (1 + v) and ln (1 + v) of their variance v, and
+    effects: float64 (FUNCTIONS, 2), those of cosines beside classes when all are correlated; share, class_share: of the
+    second hypothesis, for two orders and beside classes; scores, series: float64 (n_features,).
     NaN where either side is constant. O(n FUNCTIONS^2) each.
 
     Or of arrangements of one feature, whose margin is the same for all: samples: int64, not empty; starts, dealt, key:
@@ -509,33 +525,35 @@ def evidence(
     `observed` or more. Returns how many there are.
     """
     full = len(target)
-    work = _workspace(full, rank_margin)
-    x_order, x_places = work[0][1], work[0][2]
+    work = _workspace(full)
+    _, in_order, places, moments = work
+    x_order = in_order[0]
     dealing = len(samples) > 0
     turns = len(scores) if dealing else 1  # of each feature
     dealt_places, position = np.empty(len(samples), np.int64), np.empty(full if dealing else 0, np.int64)
     first_tied = full
     if len(dealt) == 1 and dealt[0] < len(samples) - len(samples) // _FEW_TIED:
         first_tied = dealt[0]
-    ranks = table
+    ranks, held, ky = table, 0, 0
     count = reached = 0
     for f in range(len(values)):
-        n, ranks, _, x_margin, _, y_margin = _describe(
-            values[f], order[f], False, target, target_order, False, table, ranks, target_margin, work
-        )
-        if n == 0:
+        held, ranks, ky, kx = _describe(
+            values[f], order[f], False, target, target_order, False, table, target_places, target_moments,
+            rank_moments, work, held, ranks, ky,
+        )  # fmt: skip
+        if kx < 0:
             for r in range(turns):
                 scores[f + r] = series[f + r] = np.nan
             count += turns
             continue
         if dealing:
-            _dealt_samples(values[f], samples, x_places, dealt_places, position)
+            _dealt_samples(values[f], samples, places[0], dealt_places, position)
         for r in range(turns):
             if dealing:
-                _arrange(r, samples, starts, dealt, key, first, orders, position, dealt_places, x_order, x_places)
+                _arrange(r, samples, starts, dealt, key, first, orders, position, dealt_places, x_order, places[0])
             scores[f + r], series[f + r] = _ordered_pair(
-                ranks, x_margin, y_margin, x_order[:n], min(n, first_tied), priors, class_priors, effect, effects,
-                share, class_share,
+                held, ranks, places[0], moments[0], places[1], moments[1], x_order, min(held, first_tied), priors,
+                class_priors, effect, effects, share, class_share,
             )  # fmt: skip
             count += 1
             reached += scores[f + r] >= observed
@@ -546,43 +564,46 @@ def evidence(
 
 @kernel
 def label_evidence(
-    values, order, labels, target, target_order, target_labels, table, target_margin, rank_margin, class_priors, effect,
-    effects, class_share, scores, samples, starts, dealt, key, first, orders, observed, enough,
+    values, order, labels, target, target_order, target_labels, table, target_places, target_moments, rank_moments,
+    class_priors, effect, effects, class_share, scores, samples, starts, dealt, key, first, orders, observed, enough,
 ):  # fmt: skip
     """Like `evidence`, where the feature, the target or both have no order: labels: bool (n_features,), target_labels.
 
     O(n FUNCTIONS) each, of two columns of labels O(n).
     """
     full = len(target)
-    work = _workspace(full, rank_margin)
-    x_order, x_places = work[0][1], work[0][2]
+    work = _workspace(full)
+    _, in_order, places, moments = work
+    x_order = in_order[0]
     dealing = len(samples) > 0
     turns = len(scores) if dealing else 1  # of each feature
     dealt_places, position = np.empty(len(samples), np.int64), np.empty(full if dealing else 0, np.int64)
-    ranks = table
+    ranks, held, ky = table, 0, 0
     count = reached = 0
     for f in range(len(values)):
-        n, ranks, kx, x_margin, ky, y_margin = _describe(
-            values[f], order[f], labels[f], target, target_order, target_labels, table, ranks, target_margin, work
-        )
-        if n == 0:
+        held, ranks, ky, kx = _describe(
+            values[f], order[f], labels[f], target, target_order, target_labels, table, target_places, target_moments,
+            rank_moments, work, held, ranks, ky,
+        )  # fmt: skip
+        if kx < 0:
             for r in range(turns):
                 scores[f + r] = np.nan
             count += turns
             continue
         if dealing:
-            _dealt_samples(values[f], samples, x_places, dealt_places, position)
+            _dealt_samples(values[f], samples, places[0], dealt_places, position)
         for r in range(turns):
             if dealing:
-                _arrange(r, samples, starts, dealt, key, first, orders, position, dealt_places, x_order, x_places)
+                _arrange(r, samples, starts, dealt, key, first, orders, position, dealt_places, x_order, places[0])
             if kx > 0 and ky > 0:  # of one function both hypotheses are the same
                 prior = (1.0 - class_share) * class_priors[0] + class_share
-                scores[f + r] = _classes_pair(x_margin[0], kx, y_margin[0], ky, prior, effect)
+                scores[f + r] = _classes_pair(held, places[0], kx, places[1], ky, prior, effect)
             else:
-                margin, codes = (y_margin, x_margin[0]) if kx > 0 else (x_margin, y_margin[0])
+                a, b = (1, 0) if kx > 0 else (0, 1)  # which has an order, and which has classes
                 scores[f + r] = _labelled_pair(
-                    ranks, margin, codes, max(kx, ky), class_priors, effect, effects, class_share
-                )
+                    held, ranks, places[a], moments[a], places[b], max(kx, ky), class_priors, effect, effects,
+                    class_share,
+                )  # fmt: skip
             count += 1
             reached += scores[f + r] >= observed
             if reached >= enough:

@@ -167,20 +167,21 @@ def _find_nearest(columns, xs, column, lanes, places, looking, x_weight, y_weigh
 
 
 @inner
-def count_neighbors(
-    columns, xs, x_margin, x_weight, y_margin, y_order, y_weight, k, part, duplicates, psi, marginals, nearest, terms,
-    fewer, radii,
-):  # fmt: skip
+def count_neighbors(columns, margins, tallies, k, part, fewer):
     """Count, for ALL samples or a `part`, those nearer in x and in y than its k-th neighbour in the plane (max-norm).
 
-    columns: by `lay_columns`; xs: ascending; x_margin, y_margin: by `index_margin`; y_order: their samples; x_weight,
-    y_weight: what a difference of values is multiplied by to make a distance. marginals[m] is increased for every
-    margin with m samples nearer, the sample itself among them, and nearest[k] for every sample. Where `duplicates` are
-    given and the k-th neighbour is at distance 0: for m samples at distance 0, and nearest[t] for t there in both.
-    Unless it is empty, terms has psi[nearest] - psi[m] - psi[m'] for every sample, and radii, by places in the order of
-    y, how near the neighbour is whose number is `fewer`.
+    columns: by `lay_columns`. margins: x ascending, then of x what `index_margin` makes of it and the factor from a
+    difference of values to a distance, and of y the same with the order of its samples in between.
+
+    tallies: psi and duplicates, which are read, and what is written. marginals[m] is increased for every margin with m
+    samples nearer, the sample itself among them, and nearest[k] for every sample. Where there are duplicates and the
+    k-th neighbour is at distance 0: for m samples at distance 0, and nearest[t] for t there in both. If radii are not
+    empty they get, by places in the order of y, how near the neighbour is whose number is `fewer`; otherwise terms, if
+    those are not empty, get psi[nearest] - psi[m] - psi[m'] of every sample.
     """
     first_of, _, x, y, x_rank, y_rank, _ = columns
+    xs, x_margin, x_weight, y_margin, y_order, y_weight = margins
+    psi, duplicates, marginals, nearest, terms, radii = tallies
     least = np.empty((FEWER if k <= FEWER else SHORT if k <= SHORT else max(k, LONG), LANES))
     lanes, places, looking = np.zeros((2, LANES)), np.empty(LANES, np.int64), np.zeros(LANES, np.bool_)
     x_unit, y_unit = 1.0 / x_weight, 1.0 / y_weight
@@ -214,14 +215,14 @@ def count_neighbors(
 
 
 @inner
-def count_by_radii(
-    columns, x_margin, x_weight, y_margin, y_order, y_weight, k, part, radii, duplicates, psi, marginals, nearest, terms
-):
+def count_by_radii(columns, margins, tallies, k, part):
     """What `count_neighbors` does, when it is known already how near the k-th neighbour of each sample is. O(n).
 
     The counting stands in both: in a piece of its own it makes the search 6 % slower.
     """
     _, _, _, _, x_rank, y_rank, _ = columns
+    _, x_margin, x_weight, y_margin, y_order, y_weight = margins
+    psi, duplicates, marginals, nearest, terms, radii = tallies
     x_unit, y_unit = 1.0 / x_weight, 1.0 / y_weight
     for i in range(len(x_rank)):
         x_place, y_place = x_rank[i], y_rank[i]
@@ -268,11 +269,11 @@ def pair_mi(
 ):  # fmt: skip
     """Mutual information, in nats, of two ascending columns: Kraskov's first, or Gao's when `mixed`.
 
-    And, unless that is 0, by `fewer` neighbours. With a `series` that is no NaN, for which it is 0 and k at least
-    FEWER, so many neighbours, of a part of the samples if there are many, tell what the dependence is like. Where it is
-    weak, they are enough; where it is strong or fine, bias counts more than variance, and all samples have as few; else
-    all have k. A series that is neither weak nor strong makes this likely: all k are then found at once, and on the way
-    where the fewer are. What is estimated is the same.
+    Also by `fewer` neighbours if that is more than 0. With a `series` that is no NaN, `fewer` is 0 and k at least
+    FEWER; a first estimate by FEWER neighbours, on a quarter of the samples if there are LARGE or more, then tells
+    what the dependence is like. Weak: that estimate is combined with the series. Strong, or finer than the series, so
+    that bias counts more than variance: FEWER neighbours of all samples, without the series. Otherwise: k neighbours of
+    all, combined. Where the series makes this last likely, one search finds both distances; the result is the same.
 
     O(n sqrt k) after sorting while neighbours are spread evenly, O(n sqrt n) at worst. Scratch about
     140 n + 32 k bytes. NaN where a margin is constant or its distances overflow, or n <= k. Arguments are those of
@@ -293,7 +294,7 @@ def pair_mi(
         for i in range(n):
             x_place[x_order[i]] = i
         duplicates = duplicate_counts(xs, x_place, ys, y_order)
-    margins = (x_margin, x_weight, y_margin, y_order, y_weight)
+    margins = (xs, x_margin, x_weight, y_margin, y_order, y_weight)
     whole = math.log(n) if mixed else psi[n]
     alone, part = np.isnan(series), ALL
     if not (alone or mixed) and n >= LARGE:  # ties have no order to choose by
@@ -302,26 +303,24 @@ def pair_mi(
     if at_once:
         fewer = FEWER
     marginals, nearest, radii = np.zeros(n + 1, np.int64), np.zeros(n, np.int64), np.empty(n if fewer > 0 else 0)
-    tail = (duplicates, psi, marginals, nearest, terms)
-    mi = np.nan
-    if alone or at_once:
-        count_neighbors(columns, xs, *margins, k, ALL, *tail, fewer, radii)
-        mi = _estimate(whole, marginals, nearest, psi)
-        if fewer == 0:
-            return mi, mi, False
+    tallies = (psi, duplicates, marginals, nearest, terms, radii)
+    for_first, of_first = (k, ALL) if alone or at_once else (FEWER, part)
+    count_neighbors(columns, margins, tallies, for_first, of_first, fewer)
+    mi = of_fewer = _estimate(whole, marginals, nearest, psi)
+    if fewer > 0:
         marginals[:] = 0
         nearest[:] = 0
-        count_by_radii(columns, *margins, fewer, part, radii, *tail)
-    else:
-        count_neighbors(columns, xs, *margins, FEWER, part, *tail, 0, radii)
-    of_fewer = _estimate(whole, marginals, nearest, psi)
+        count_by_radii(columns, margins, tallies, fewer, part)
+        of_fewer = _estimate(whole, marginals, nearest, psi)
     if alone:
         return mi, of_fewer, False
     if of_fewer > min(STRONG, series + FINE):
-        if at_once and part == PART:
-            count_by_radii(columns, *margins, FEWER, REST, radii, *tail)
-        elif part == PART:
-            count_neighbors(columns, xs, *margins, FEWER, REST, *tail, 0, radii)
+        if part == PART:
+            part = REST
+            if at_once:
+                count_by_radii(columns, margins, tallies, fewer, part)
+            else:
+                count_neighbors(columns, margins, tallies, for_first, part, fewer)
         of_fewer = _estimate(whole, marginals, nearest, psi)
         return of_fewer, of_fewer, False
     error = _error(FEWER, nearest.sum())
@@ -332,7 +331,8 @@ def pair_mi(
         if not at_once:
             marginals[:] = 0
             nearest[:] = 0
-            count_neighbors(columns, xs, *margins, k, ALL, *tail, 0, radii)
+            part = ALL
+            count_neighbors(columns, margins, tallies, k, part, fewer)
             mi = _estimate(whole, marginals, nearest, psi)
     mi = _combined(mi, series, error)
     return mi, mi, True
