@@ -13,12 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from miscreen.estimators.estimator import Estimator
+from miscreen.inference.meetings import Meetings
 from miscreen.inference.permutation import Pattern, generator
 from miscreen.model import Floats
 
 Orders = NDArray[np.int64]
 
 PERMUTATION, SPLITTING, EXTRAPOLATED = "permutation", "splitting", "exponential tail"
+MEETINGS = "remote values"
 
 _DRAWS = 250  # in one call
 _CHAINS = 50  # arrangements moved together
@@ -111,6 +113,9 @@ class Null:
     asymptotically linear (Sanov's theorem). Where their standard deviation speaks against it, sampling goes on to
     1e-10, and p is then the least that was sampled.
 
+    Where a few samples decide, and only in ways that are seldom drawn, such a tail is far too small: when sequential, p
+    is at least what `Meetings` finds.
+
     Everything is drawn when it is first needed and depends on the pattern's key alone. For one null p falls as
     the statistic rises. O(draws + levels) statistics; n_present * 8 bytes for a tenth of a
     level, and three times as much more while one is sampled.
@@ -122,6 +127,7 @@ class Null:
         self._effort = effort
         self._drawn = np.empty(0)
         self._levels: list[_Level] = []
+        self._meetings: Meetings | None = None
         self._least = max(_SMALLEST, math.exp(-pattern.log_arrangements))
         self._lock = threading.Lock()
 
@@ -143,13 +149,17 @@ class Null:
             beyond = np.flatnonzero(np.isnan(p))
             if len(beyond):  # all has been drawn, and the best of it are where the tail begins
                 p[beyond], how[beyond] = self._tail(lowered[beyond], pool)
+                if self._effort.sequential:
+                    least = self._by_meetings(lowered[beyond])
+                    more = beyond[least > p[beyond]]
+                    p[more], how[more] = least[least > p[beyond]], MEETINGS
         return np.maximum(p, self._least), how
 
     def _stopped(self, observed: float) -> float:
         """Draw until enough have reached a statistic; NaN if they never do."""
         enough = self._effort.enough
         hits = np.flatnonzero(self._drawn >= observed)
-        if len(hits) < enough and len(self._drawn) < self._effort.draws:
+        while len(hits) < enough and len(self._drawn) < self._effort.draws:  # rounding may have lowered some of them
             numbers = range(len(self._drawn), self._effort.draws)
             further = self._estimator.drawn(self._pattern.dealing, numbers, observed, enough - len(hits))
             self._drawn = np.concatenate((self._drawn, _finite(further)))
@@ -196,6 +206,11 @@ class Null:
             depth += 1
         p[left] = self._levels[-1].p_values(observed[left])
         return p, how
+
+    def _by_meetings(self, observed: Floats) -> Floats:
+        if self._meetings is None:
+            self._meetings = Meetings(self._pattern, self._evaluate, self._effort.draws)
+        return np.minimum(self._meetings.least(observed), self._effort.enough / self._effort.draws)
 
     def _first_level(self) -> _Level:
         best = np.argsort(-self._drawn, kind="stable")[: self._effort.enough]

@@ -14,9 +14,6 @@ from numpy.typing import NDArray
 from miscreen.kernels.shuffling import stir
 from miscreen.model import Batch, Dealing, Floats, Kind, Target
 
-Rows = NDArray[np.intp]
-
-
 FEW = 100  # a tie among so many samples changes no null that could be told from its own
 
 
@@ -58,11 +55,22 @@ class Pattern:
     log_arrangements : float
         Logarithm of the number of ways to deal out either the feature or the target, whichever are fewer: no
         p-value can lie below one in so many.
+    by_rank : bool
+        Whether the statistic sees nothing but ranks.
+    remote_targets : float64 array, shape (n_samples,)
+        How remote the target is, by sample: see `remoteness`.
     """
 
     dealing: Dealing
     key: bytes
     log_arrangements: float
+    by_rank: bool
+    remote_targets: Floats
+
+    @property
+    def remote_values(self) -> Floats:
+        """How remote each of the values is that are dealt out."""
+        return remoteness(self.dealing.values, bool(self.dealing.template.nominal[0]), self.by_rank)
 
     def move(self, orders: NDArray[np.int64], share: float, random: np.random.Generator) -> NDArray[np.int64]:
         """The arrangements with a share of their values dealt out anew: symmetric, and uniform if they were."""
@@ -90,6 +98,8 @@ class Permuter:
 
     def __init__(self, target: Target, margin_free: bool, seed: int, strata: NDArray[np.int64] | None) -> None:
         self.shares = margin_free and strata is None  # whether features can have a pattern in common
+        self._by_rank = margin_free
+        self._remote = remoteness(target.values, target.nominal, margin_free)
         self._salt = f"{seed}\0{target.name}\0".encode("utf-8", "surrogateescape")
         n = len(target.values)
         self._levels = levels = np.unique(target.values, return_inverse=True)[1]
@@ -124,7 +134,8 @@ class Permuter:
         digest = hashlib.sha256(b"%b%d%d%b" % (self._salt, kind, nominal, template.tobytes())).digest()
         ways = min(sum(_log_ways(of[rows]) for rows in groups) for of in (template, self._levels))
         levels, counts = np.unique(template[present], return_counts=True)
-        commonest = levels[np.argmax(counts)]
+        modes = levels[counts == counts.max()]
+        commonest = modes[len(modes) // 2]  # not an outlier
         samples = np.concatenate([rows[np.argsort(template[rows] == commonest, kind="stable")] for rows in groups])
         dealing = Dealing(
             Batch(template[np.newaxis], kind, np.array([nominal])),
@@ -133,7 +144,18 @@ class Permuter:
             np.array([np.count_nonzero(template[rows] != commonest) for rows in groups]),
             np.frombuffer(digest, dtype="<u8", count=2).astype(np.uint64),
         )
-        return Pattern(dealing, digest, ways)
+        return Pattern(dealing, digest, ways, self._by_rank, self._remote)
+
+
+def remoteness(values: Floats, nominal: bool, by_rank: bool) -> Floats:
+    """How far from their middle values are, in ranks or as they are; of labels, how few others they are tied with."""
+    _, codes, counts = np.unique(values, return_inverse=True, return_counts=True)
+    if nominal:
+        return -counts[codes].astype(np.float64)
+    at = (np.cumsum(counts) - 0.5 * counts)[codes] if by_rank else values
+    with np.errstate(over="ignore"):
+        found: Floats = np.abs(at - np.median(at))
+    return found
 
 
 def _log_ways(values: NDArray[np.generic]) -> float:
