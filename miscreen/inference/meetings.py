@@ -20,7 +20,7 @@ _TOGETHER = 50
 _SELDOM = 0.02  # what comes up more often is drawn anyway
 _TOLD = 3  # of them that reach a statistic tell its share; of fewer the best _TAIL do
 _TAIL = 10
-_MARGIN = 1.5  # on the exponent then, since the largest of several estimates is taken
+_MARGIN = 2.0  # on the exponent then, since the largest of several estimates is taken
 _MOST_SPREAD = 1.35  # standard deviation of exceedances in units of their mean; 1 when exponential
 _STREAM = 1 << 32  # beyond the counters of other random numbers of a pattern
 
