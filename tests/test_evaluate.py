@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import ElasticNetCV, LogisticRegressionCV
 from sklearn.metrics import r2_score, roc_auc_score
@@ -56,7 +57,9 @@ def test_a_regression_is_that_of_a_pipeline(method: str) -> None:
         for k, scores in expected.items():
             pipeline = make_pipeline(
                 MutualInfoSelector(k, method=method), SimpleImputer(strategy="median"), StandardScaler(),
-                ElasticNetCV(l1_ratio=0.5, alphas=50, max_iter=2000, cv=inner),
+                TransformedTargetRegressor(
+                    ElasticNetCV(l1_ratio=0.5, alphas=50, max_iter=2000, cv=inner), transformer=StandardScaler()
+                ),
             )  # fmt: skip
             pipeline.fit(x[train], y[train])
             scores.append(r2_score(y[test], pipeline.predict(x[test])))
@@ -87,6 +90,16 @@ def test_a_classification_is_that_of_a_pipeline(levels: int) -> None:
     assert found.metric == "roc_auc"
     # Folds are stratified by the classes in order of appearance, and so may differ from those by their names.
     assert np.allclose(figures(found)[0], expected, rtol=1e-9, atol=0)
+
+
+@pytest.mark.parametrize("model", ["elasticnet", "ridge", "forest"])
+def test_r_squared_does_not_depend_on_the_unit_of_the_target(model: str) -> None:
+    x, y = wide()
+    expected = figures(miscreen.evaluate(frame(x, y), "y", "pearson", k=8, model=model, folds=3))
+    assert expected.mean() > 0.2
+    for factor in (2.0**-100, 2.0**13, 2.0**100):  # which round nothing, so that trees decide their ties alike
+        found = miscreen.evaluate(frame(x, factor * y), "y", "pearson", k=8, model=model, folds=3)
+        assert np.allclose(figures(found), expected, rtol=1e-9, atol=0)
 
 
 def test_each_fold_is_screened_by_its_training_rows_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,13 +74,18 @@ class Trial:
         Notes
         -----
         Imputing, scaling and coding are learned from the training rows. Runs on one thread.
+
+        An outcome of numbers is scaled too, since elastic nets and the least gain of a tree depend on its unit.
         """
         from sklearn.pipeline import make_pipeline
 
-        x = self.values[chosen].T
+        x, y = self.values[chosen].T, self.y
+        if self.kind == Kind.CONTINUOUS:
+            y = y - y[self.train].mean()
+            y /= y[self.train].std() or 1.0
         fitted = make_pipeline(_preparation(self.is_text[chosen]), self._model(model))
-        fitted.fit(x[self.train], self.y[self.train])
-        truth = self.y[self.test]
+        fitted.fit(x[self.train], y[self.train])
+        truth = y[self.test]
         if self.kind == Kind.CONTINUOUS:
             from sklearn.metrics import r2_score
 
