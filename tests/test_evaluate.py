@@ -102,6 +102,27 @@ def test_r_squared_does_not_depend_on_the_unit_of_the_target(model: str) -> None
         assert np.allclose(figures(found), expected, rtol=1e-9, atol=0)
 
 
+@pytest.mark.parametrize("model", ["elasticnet", "ridge", "forest"])
+def test_a_column_may_be_of_any_magnitude(model: str) -> None:
+    x, y = wide()
+    expected = figures(miscreen.evaluate(frame(x, y), "y", "spearman", k=8, model=model, folds=3))
+    for exponent in (-660, 660):
+        scaled = np.column_stack((x[:, :7], np.ldexp(x[:, 7:], exponent)))
+        found = miscreen.evaluate(frame(scaled, y), "y", "spearman", k=8, model=model, folds=3)
+        assert np.allclose(figures(found), expected, rtol=1e-9, atol=0)
+
+
+@pytest.mark.parametrize("model", ["elasticnet", "ridge", "forest"])
+@pytest.mark.parametrize("sentinel", [1e40, np.finfo(float).max], ids=str)
+@pytest.mark.parametrize("rows", [[5], [5, 60], [0, 30, 60, 90]], ids=str)  # also in the rows tested on alone
+def test_a_value_may_stand_far_out(model: str, sentinel: float, rows: list[int]) -> None:
+    x, y = wide()
+    x[rows, 7] = sentinel
+    for outcome in (y, y > 0):
+        found = miscreen.evaluate(frame(x, outcome), "y", "spearman", k=4, model=model, folds=3)
+        assert np.isfinite(figures(found)).all()
+
+
 def test_each_fold_is_screened_by_its_training_rows_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = wide()
     words = np.array(["low", "mid", "high"])[np.digitize(x[:, 3], [-0.5, 0.5])]

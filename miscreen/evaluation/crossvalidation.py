@@ -235,8 +235,12 @@ def _fit(
 
 
 def _trial(table: TableSource, design: Design, columns: NDArray[np.intp], fold: int) -> Trial:
+    from miscreen.kernels.survey import tame
+
     values = table.values(columns).astype(np.float64)[:, design.target.rows]
     values[np.isinf(values)] = np.nan
+    values = np.ascontiguousarray(values)
+    tame(values)
     train, test = design.splits[fold]
     return Trial(
         values=values,

@@ -13,6 +13,7 @@ from miscreen.errors import InputError
 from miscreen.model import Floats, Kind
 
 MODELS = ("elasticnet", "ridge", "forest")
+_BOUND = 1e30  # on scaled numbers: forests hold them in single precision, up to 3e38
 Split = tuple[NDArray[np.intp], NDArray[np.intp]]
 
 
@@ -34,7 +35,7 @@ class Trial:
     Attributes
     ----------
     values : float64 array, shape (n_features, n_samples)
-        NaN where missing; text as codes.
+        NaN where missing; text as codes. Of columns that `miscreen.kernels.survey.tame` has scaled.
     is_text : bool array, shape (n_features,)
     y : float64 array, shape (n_samples,)
         Numbers, or codes of classes.
@@ -121,9 +122,13 @@ def _preparation(is_text: NDArray[np.bool_]) -> Any:
     from sklearn.compose import make_column_transformer
     from sklearn.impute import SimpleImputer
     from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+    from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
-    numbers = make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler())
+    numbers = make_pipeline(
+        SimpleImputer(strategy="median", keep_empty_features=True),
+        StandardScaler(),
+        FunctionTransformer(np.clip, kw_args={"a_min": -_BOUND, "a_max": _BOUND}),
+    )
     if not is_text.any():
         return numbers
     text = make_pipeline(
