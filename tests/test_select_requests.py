@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 import miscreen
+from miscreen.cli import main
 from miscreen.errors import DataError, InputError
 from miscreen.inference.permutation import generator
 from miscreen.selection import STRATEGIES
@@ -111,6 +112,30 @@ def test_several_targets_have_steps_of_their_own(frame: pl.DataFrame) -> None:
     assert steps["target"].to_list() == ["y"] * 3 + ["class"] * 3
     assert steps["step"].to_list() == [1, 2, 3] * 2
     assert both.names == list(dict.fromkeys(steps["feature"]))
+
+
+def test_a_target_without_candidates_keeps_nothing_from_others(
+    frame: pl.DataFrame, tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    wanted: dict[str, Any] = {"min_mi": 0.3, "method": "bin", "exclude": ["id"]}
+    for strategy in ("threshold", "mrmr"):
+        top = {} if strategy == "threshold" else {"top": 3}
+        caplog.clear()
+        both = miscreen.select(frame, ["noise0", "y"], strategy=strategy, **top, **wanted)
+        assert both.names == miscreen.select(frame, "y", strategy=strategy, exclude=["id", "noise0"], min_mi=0.3,
+                                             method="bin", **top).names  # fmt: skip
+        assert set(both.steps.to_polars()["target"]) == {"y"}
+        (told,) = caplog.records
+        assert told.levelname == "WARNING"
+        assert told.getMessage() == "nothing is chosen for the target 'noise0': no feature passes --min-mi 0.3"
+        with pytest.raises(DataError, match=r"no feature passes --min-mi 0\.3"):
+            miscreen.select(frame, ["noise0", "noise1"], strategy=strategy, **top, **wanted)
+    frame.write_parquet(tmp_path / "t.parquet")
+    line = f"select {tmp_path}/t.parquet -t y -t noise0 -m bin --exclude id --min-mi 0.3 --names"
+    assert main(line.split()) == 0
+    out, err = capfd.readouterr()
+    assert out.split() == miscreen.select(frame, ["y", "noise0"], **wanted).names
+    assert "warning: nothing is chosen for the target 'noise0': no feature passes --min-mi 0.3\n" in err
 
 
 def test_stability(frame: pl.DataFrame) -> None:

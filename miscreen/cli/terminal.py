@@ -51,12 +51,12 @@ def say(label: str, message: str, hint: str = "") -> None:
 
 
 def relay_notes(quiet: bool) -> None:
-    """Show what the library logs as notes, unless nothing is to be shown."""
+    """Show what the library logs as notes or warnings, unless nothing is to be shown."""
     import logging
 
     class Notes(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            say("note", record.getMessage())
+            say("warning" if record.levelno >= logging.WARNING else "note", record.getMessage())
 
     log = logging.getLogger("miscreen")
     log.setLevel(logging.INFO)

@@ -118,6 +118,10 @@ class Candidates:
     kinds: NDArray[np.uint8]
 
 
+class NoCandidateError(DataError):
+    """No column of a target's ranking may be chosen; those of other targets may."""
+
+
 class Chooser:
     """Chooses columns of an open table.
 
@@ -145,7 +149,7 @@ class Chooser:
         self._given_names = [table.names[g] for g in self._given]
 
     def choose(self, ranking: Ranking, target: str | None) -> pa.Table:
-        """The steps of one target, as `Steps` describes them; `DataError` when there is no candidate.
+        """The steps of one target, as `Steps` describes them; `NoCandidateError` when there is none.
 
         Parameters
         ----------
@@ -173,14 +177,14 @@ class Chooser:
             passing &= values <= bound if option == "--fdr" else values >= bound
         if not passing.any():
             if not len(table):
-                raise DataError("no feature of the ranking has a score", "See the status column of the ranking")
+                raise NoCandidateError("no feature of the ranking has a score", "See the status column of the ranking")
             limits = ", ".join(f"{option} {bound:g}" for option, bound in self._asked.thresholds().items())
-            raise DataError(f"no feature passes {limits}", "Loosen it, or use --top")
+            raise NoCandidateError(f"no feature passes {limits}", "Loosen it, or use --top")
         if len(self._given):
             given = set(self._given_names)
             passing &= np.array([name not in given for name in table.column("feature").to_pylist()])
             if not passing.any():
-                raise DataError("every candidate is given already", "Leave out --given")
+                raise NoCandidateError("every candidate is given already", "Leave out --given")
         rows = np.flatnonzero(passing)
         most = self._asked.pool or max(self._strategy.most_candidates, self._asked.top or 0)
         if self._strategy.most_candidates:

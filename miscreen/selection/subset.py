@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from os import PathLike
@@ -17,7 +18,7 @@ from miscreen.request import Request
 from miscreen.result import Result
 from miscreen.screening import screen
 from miscreen.selection import strategy_class
-from miscreen.selection.chooser import ORDERS, Chooser, SelectionSpec, locate
+from miscreen.selection.chooser import ORDERS, Chooser, NoCandidateError, SelectionSpec, locate
 from miscreen.selection.steps import Steps
 from miscreen.tables.columns import NameIndex, expand_patterns, name_matcher
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from miscreen.tables.source import TableSource
     from miscreen.tables.wide import WideTable
 
+_LOG = logging.getLogger("miscreen")
 _OF_ANY_RUN = {"names", "read", "threads", "memory", "scratch_dir", "on_progress"}
 
 
@@ -75,7 +77,7 @@ def select(
         What `miscreen.tables.open_table` takes.
     target : str or sequence of str, optional
         What to rank by. With `ranking` it names the target to use of several. The choices for several targets
-        are united.
+        are united; a target for which no feature is left is told of by a warning of the logger ``miscreen``.
     ranking : Ranking or path, optional
         An earlier ranking of the same table; without it the table is ranked first.
     strategy : str, optional
@@ -116,7 +118,7 @@ def select(
     InputError
         When it is not said how to choose or what to explain, or an option has no effect with the strategy.
     DataError
-        When no feature is left, or a feature of the ranking or the selection is not in the table.
+        When no feature is left for any target, or a feature of the ranking or the selection is not in the table.
     ResourceError
         When the codes of the candidates, one byte a sample, take more than half of the memory.
 
@@ -200,18 +202,27 @@ def _origin(ranking: Ranking) -> tuple[ScreenSpec, str]:
 
 
 def _steps(chooser: Chooser, ranking: Ranking, targets: Sequence[str], asked: SelectionSpec) -> Steps:
-    """The steps for every target, one after the other."""
+    """The steps for every target that has candidates, one after the other; an error when none has."""
     import pyarrow as pa
 
     if not targets and strategy_class(asked.strategy).needs_target:
         raise InputError("the ranking does not say what its target was", "Give --target")
     parts = []
+    without: dict[str | None, NoCandidateError] = {}
     ranked_for: Sequence[str | None] = targets or [None]
     for target in ranked_for:
-        part = chooser.choose(ranking if target is None else ranking.for_target(target), target)
+        try:
+            part = chooser.choose(ranking if target is None else ranking.for_target(target), target)
+        except NoCandidateError as error:
+            without[target] = error
+            continue
         if len(targets) > 1:
             part = part.add_column(0, "target", pa.array([target] * len(part), type=pa.string()))
         parts.append(part)
+    if not parts:
+        raise next(iter(without.values()))
+    for target, reason in without.items():
+        _LOG.warning("nothing is chosen for the target %r: %s", target, reason.message)
     chosen = {"strategy": asked.strategy} | {k: v for k, v in asdict(asked).items() if v not in (None, (), 0)}
     return Steps(pa.concat_tables(parts).combine_chunks(), {**chosen, "ranking": ranking.metadata})
 
