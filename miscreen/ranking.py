@@ -299,14 +299,17 @@ class Ranking(Result):
         """Each target's features in ascending order of a column of p- or q-values, equal ones as they were ranked."""
         import pyarrow as pa
 
-        values = self._column(column).to_numpy()
         targets = [self.for_target(one) for one in self.targets] if "target" in self._table.column_names else [self]
         if len(targets) > 1:
             return Ranking.concat([one.by(column) for one in targets], self.metadata)
-        order = np.lexsort((self._table.column("rank").to_numpy(), values))  # NaN last
+        order = self.order_by(column)
         ordered = self._table.take(_numbers(order))
         ranks = pa.chunked_array([_numbers(np.arange(1, len(order) + 1))])
         return Ranking(ordered.set_column(ordered.column_names.index("rank"), "rank", ranks), self.metadata)
+
+    def order_by(self, column: str) -> NDArray[np.intp]:
+        """The rows of a ranking for one target in the order of `by`, for those who want its ranks as they are."""
+        return np.lexsort((self._table.column("rank").to_numpy(), self._column(column).to_numpy()))  # NaN last
 
     def _column(self, name: str) -> pa.ChunkedArray:
         if name not in self._table.column_names:

@@ -106,6 +106,21 @@ def test_thresholds_and_pool(frame: pl.DataFrame) -> None:
     )
 
 
+def test_ranks_are_those_of_the_ranking_whatever_the_order(frame: pl.DataFrame) -> None:
+    ranking = miscreen.rank(frame, "y", method="pearson")
+    table = ranking.to_arrow()
+    backwards = miscreen.Ranking(table.append_column("q_value", [np.linspace(1, 0, len(table))]), ranking.metadata)
+    scored = ranking.scored().to_polars()
+    for strategy in ("top", "mrmr"):
+        steps = miscreen.select(frame, ranking=backwards, strategy=strategy, by="q_value", top=3).steps
+        found = steps.to_polars()
+        assert found.select("feature", "rank").rows() == [
+            (name, scored.filter(feature=name)["rank"].item()) for name in found["feature"]
+        ]
+    top = miscreen.select(frame, ranking=backwards, by="q_value", top=3).names
+    assert top == scored["feature"].reverse().to_list()[:3]
+
+
 def test_several_targets_have_steps_of_their_own(frame: pl.DataFrame) -> None:
     both = miscreen.select(frame, ["y", "class"], strategy="mrmr", top=3, method="bin")
     steps = both.steps.to_polars()

@@ -170,7 +170,9 @@ class Chooser:
 
     def _candidates(self, ranking: Ranking) -> Candidates:
         scored = ranking.scored()
-        table = (scored if self._asked.by == ORDERS[0] else scored.by(self._asked.by)).to_arrow()
+        table = scored.to_arrow()
+        if self._asked.by != ORDERS[0]:
+            table = table.take(scored.order_by(self._asked.by))
         passing = np.ones(len(table), dtype=bool)
         for option, bound in self._asked.thresholds().items():
             values = _threshold_values(table, option)
