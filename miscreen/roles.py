@@ -134,6 +134,12 @@ def read_strata(name: str, raw: Floats, held: ColumnType, target: Target) -> NDA
             f"the strata {name!r} have {levels:,} levels in {len(codes):,} rows: too many to permute within",
             "Choose a column of groups, each of several rows",
         )
+    if np.unique(np.stack((codes, target.values)), axis=1).shape[1] == levels:  # every p-value would be 1
+        raise DataError(
+            f"the target {target.name!r} has a single value in each of the {levels:,} strata {name!r}, "
+            "so there is nothing to permute within them",
+            "Choose strata within which the target varies, or leave out --strata",
+        )
     return codes
 
 

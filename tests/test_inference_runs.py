@@ -109,6 +109,11 @@ def test_strata_are_no_feature_and_must_be_known(frame: pl.DataFrame) -> None:
     assert miscreen.rank(there, "y", strata="site", p_values=True, features=["plain 0"]).to_polars()["n"][0] == N - 1
     with pytest.raises(DataError, match="80 levels in 80 rows: too many"):
         miscreen.rank(frame, "sign", strata="y", p_values=True)
+    for fixed in (frame.with_columns(y=pl.col("site") * 0.5), frame.with_columns(y=pl.col("site") // 2)):
+        with pytest.raises(DataError, match="target 'y' has a single value in each of the 3 strata 'site'"):
+            miscreen.rank(fixed, "y", strata="site", p_values=True)
+    few = frame.with_columns(y=pl.col("site") + (pl.int_range(N) == 7))  # varies in one of them
+    assert miscreen.rank(few, "y", "bin", strata="site", p_values=True, features=["plain 0"]).names == ["plain 0"]
     with pytest.raises(DataError, match=r"strata 'site' are numbers of 2\^53 and more, which are rounded"):
         rounded = frame.with_columns(site=2.0**53 + pl.int_range(N) % 2)
         miscreen.rank(rounded, "y", strata="site", p_values=True)
