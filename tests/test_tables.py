@@ -656,6 +656,21 @@ def test_names_are_exact_before_they_are_globs() -> None:
     np.testing.assert_array_equal(name_matcher(["a[1]"])(["a1"]), [True])
 
 
+def test_names_with_commas_between_them_are_told_to_be_given_one_by_one() -> None:
+    index = NameIndex(["iq", "tbv cm3", "a,b", "c", "d"], "t")
+    assert index.many(["a,b"], "--exclude").tolist() == [2]
+    for given, hint in (
+        ("iq,tbv cm3", "Name each by itself: --exclude=iq --exclude='tbv cm3'"),
+        ("iq,c,d,iq", "Name each by itself: --exclude=iq --exclude=c --exclude=d ..."),
+        ("iq,e", "Did you mean 'iq'?"),
+    ):
+        with pytest.raises(InputError, match=f"t has no column '{given}' for --exclude") as error:
+            index.many([given], "--exclude")
+        assert error.value.hint == hint
+    with pytest.raises(InputError, match=r"Name each by itself$"):
+        index.many(["iq,c"], "discrete")
+
+
 def test_lists_of_names(tmp_path: Path) -> None:
     listed = tmp_path / "names.txt"
     listed.write_bytes(b"\xef\xbb\xbfa\r\n\r\nb\xe2\x80\xa8c\n")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from fnmatch import translate
 from functools import cached_property
 from pathlib import Path
+from shlex import quote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from miscreen.errors import InputError
 from miscreen.tables import no_columns
 
 _LONGEST = 60  # characters of a name that a message shows
+_FEW = 3  # names that a message shows of several
 ColumnTest = Callable[[Sequence[str]], NDArray[np.bool_]]
 """Tells which of a table's columns are meant, by their names: bool array of shape (n_columns,)."""
 
@@ -120,7 +122,10 @@ class NameIndex:
                 found.add(exact)
                 continue
             if not _is_glob(pattern):
-                raise InputError(f"{self._label} has no column {pattern!r} for {role}", self._advice(pattern))
+                parts = pattern.split(",")
+                several = len(parts) > 1 and all(map(self.has, parts))
+                advice = f"Name each by itself{_repeated(role, parts)}" if several else self._advice(pattern)
+                raise InputError(f"{self._label} has no column {pattern!r} for {role}", advice)
             hits = _matches(pattern, self._names)
             if not hits:
                 raise InputError(f"{role} {pattern!r} matches no column of {self._label}", "Check the pattern")
@@ -138,6 +143,19 @@ class NameIndex:
             return f"It has one column, {_shown(self._names[0])}: if that is a whole line, give its --delimiter"
         shown = ", ".join(_shown(n) for n in self._names[:5])
         return f"It has {len(self._names):,} columns: {shown}{', ...' if len(self._names) > 5 else ''}"
+
+
+def _repeated(option: str, names: Sequence[str]) -> str:
+    """What to type in a shell: an option once for each name.
+
+    Examples
+    --------
+    >>> _repeated("--exclude", ["iq", "brain volume"])
+    ": --exclude=iq --exclude='brain volume'"
+    """
+    if not option.startswith("--"):  # of a library's call
+        return ""
+    return ": " + " ".join(f"{option}={quote(name)}" for name in names[:_FEW]) + (" ..." if len(names) > _FEW else "")
 
 
 def _shown(name: str) -> str:
