@@ -194,6 +194,24 @@ def screen(source: TableSource, request: Request) -> Ranking:
     return rank_partitions([job.score_partition(range(job.n_features))], job.metadata)
 
 
+def named_columns(
+    source: TableSource, request: Request
+) -> tuple[NDArray[np.intp], list[int], list[int], NDArray[np.int8]]:
+    """Positions of features, targets and strata, and the kinds forced, as `choose_columns` has them.
+
+    It looks at no values. `InputError` when a name is none of the table's, or leaves nothing to screen.
+    """
+    index = NameIndex(source.names, source.label)
+    strata = request.inference.strata
+    if strata in request.targets:
+        raise InputError(f"the strata are a target, {strata!r}", "Name another column with --strata, or none")
+    grouping = [] if strata is None else [index.one(strata, "the strata")]
+    columns, target_columns, forced = choose_columns(
+        source, index, request.targets, request.spec, request.features, request.exclude, grouping
+    )
+    return columns, target_columns, grouping, forced
+
+
 class Screen:
     """An open table and what is asked of it, ready to score any range of the features.
 
@@ -211,15 +229,8 @@ class Screen:
     """
 
     def __init__(self, source: TableSource, request: Request) -> None:
-        index = NameIndex(source.names, source.label)
         spec = request.spec
-        strata = request.inference.strata
-        if strata in request.targets:
-            raise InputError(f"the strata are a target, {strata!r}", "Name another column with --strata, or none")
-        grouping = [] if strata is None else [index.one(strata, "the strata")]
-        columns, target_columns, forced = choose_columns(
-            source, index, request.targets, spec, request.features, request.exclude, grouping
-        )
+        columns, target_columns, grouping, forced = named_columns(source, request)
         if source.n_samples == 0:
             raise DataError(f"{source.label} has no rows", "Give a table with at least one sample a row")
         self._source = source

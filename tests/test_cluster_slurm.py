@@ -42,8 +42,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
     monkeypatch.chdir(work)
     for table in ("data.parquet", "t.parquet"):
-        (work / table).touch()
+        write(work / table, "y")
     return work
+
+
+def write(path: Path, target: str) -> None:
+    """A table of that target and one feature."""
+    pl.DataFrame({target: [0.5, 1.5], "feature": [1.0, 2.0]}).write_parquet(path)
 
 
 def commands(folder: Path) -> list[list[str]]:
@@ -88,7 +93,7 @@ NASTY = ["it's", 'a "b"', "$(touch hacked)", "`touch hacked`", "a;touch hacked",
 @pytest.mark.parametrize("name", NASTY)
 def test_names_reach_the_command_as_they_are(name: str, folder: Path, capfd: Any) -> None:
     file, output = f"{name}.parquet", f"{'lines' if name == LINES else name}.csv"
-    (folder / file).touch()
+    write(folder / file, name)
     options = [f"--target={name}", f"--exclude={name}", "--shards=3", f"--output={output}"]
     assert main(["slurm", *options, "--", file]) == 0
     subprocess.run(["sh"], input=capfd.readouterr().out, text=True, check=True, capture_output=True)
@@ -118,6 +123,24 @@ def test_what_slurm_would_refuse_is_refused_here(folder: Path, capfd: Any) -> No
     assert main(["slurm", "t.parquet", "-t", "y", "--shards", "2"]) == 2
     out, err = capfd.readouterr()
     assert out == "" and "--force" not in err  # which this command does not have
+
+
+@pytest.mark.parametrize(
+    "asked",
+    ["-t IQ", "-t y --exclude age", "-t y --features age", "-t y --discrete age", "-t y --strata age --p-values",
+     "-t y --exclude feature"],
+)  # fmt: skip
+def test_names_that_the_table_lacks_are_told_before_anything_is_submitted(
+    asked: str, folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for submit in ([], ["--submit"]):
+        assert main(["slurm", "t.parquet", *asked.split(), "--shards", "3", *submit]) == 2
+        out, told = capfd.readouterr()
+        assert out == "" and not (folder / "calls").exists()
+    assert main(["rank", "t.parquet", *asked.split()]) == 2
+    assert capfd.readouterr().err == told
+    (folder / "t.csv").write_text("y,feature\n0.5,1\n")
+    assert main(["slurm", "t.csv", *asked.split(), "--shards", "3"]) == 0  # text is parsed by the jobs alone
 
 
 def test_an_option_of_sbatch_is_one_word_or_as_it_was_quoted(folder: Path, capfd: Any) -> None:

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from miscreen.cli.options import (
     Cpus,
@@ -26,8 +27,11 @@ from miscreen.cli.options import (
 from miscreen.cli.terminal import say
 from miscreen.errors import InputError, ResourceError
 from miscreen.resources import FLOOR_BYTES, LEAST_BUDGET, enough_memory, parse_bytes
-from miscreen.tables import check_apart
+from miscreen.tables import check_apart, parses_text
 from miscreen.tables.write import Destination
+
+if TYPE_CHECKING:
+    from miscreen.request import Request
 
 
 def slurm(
@@ -70,10 +74,12 @@ def slurm(
         )
     from miscreen.request import Request
 
-    Request.make(target, **screening.keywords(), **inferring.keywords(), read=reading.options())
+    request = Request.make(target, **screening.keywords(), **inferring.keywords(), read=reading.options())
     from miscreen.cluster.identity import stamps
     from miscreen.cluster.slurm import SlurmJob
 
+    files = stamps(source)
+    _check_names(source, request)
     program = [sys.executable, "-m", "miscreen"]
     path = f"./{source}" if source.startswith("-") else source
     asked = [f"--target={name}" for name in target]
@@ -82,7 +88,7 @@ def slurm(
     job = SlurmJob(
         rank=[*program, "rank", path, *asked],
         merge=[*program, "merge"],
-        files=stamps(source),
+        files=files,
         output=Path(output),
         shards=shards,
         time=time,
@@ -104,3 +110,16 @@ def slurm(
         )
     if not quiet:
         say("done", f"{done.stdout.strip()} (the merge, after an array of {shards}) -> {job.parts}")
+
+
+def _check_names(source: str, request: Request) -> None:
+    """Refuse names that the table lacks here, where somebody looks, and not in every job.
+
+    Text is left to the jobs: its names are read as it is parsed.
+    """
+    if parses_text(source):
+        return
+    from miscreen.screening import named_columns
+
+    with request.open(source) as table:
+        named_columns(table, request)
