@@ -124,6 +124,20 @@ def test_a_file_that_appears_meanwhile_is_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("unnamed", [True, False])
+def test_no_text_appears_without_what_lies_beside(
+    unnamed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not unnamed:
+        monkeypatch.delattr(os, "O_TMPFILE", raising=False)
+    destination = Destination(tmp_path / "out.csv")
+    (tmp_path / "out.csv.meta.json").write_text("theirs")
+    with pytest.raises(InputError, match=r"out\.csv\.meta\.json' was written by someone else meanwhile"):
+        destination.write(TABLE, METADATA)
+    assert [p.name for p in tmp_path.iterdir()] == ["out.csv.meta.json"]
+    assert (tmp_path / "out.csv.meta.json").read_text() == "theirs"
+
+
+@pytest.mark.parametrize("unnamed", [True, False])
 @pytest.mark.parametrize("force", [True, False])
 def test_a_failure_leaves_nothing(unnamed: bool, force: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if not unnamed:

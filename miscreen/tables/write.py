@@ -232,15 +232,17 @@ class Destination:
                     file = stack.enter_context(aside(self.path, self.force))
                     write_stream(table, file, writer, metadata, on_bytes)
                 else:
-                    beside = stack.enter_context(aside(sidecar(self.path), self.force or self._left_behind()))
+                    # The first entered gets its name last: what lies beside is there before the file is.
                     file = stack.enter_context(aside(self.path, self.force))
+                    beside = stack.enter_context(aside(sidecar(self.path), self.force or self._left_behind()))
                     digest = hashlib.sha256()
                     write_stream(table, _Told(file, digest.update), writer, on_bytes=on_bytes)  # type: ignore[arg-type]
                     beside.write(metadata_json({**metadata, DIGEST: digest.hexdigest()}) + b"\n")
                 if check is not None:
                     check()
         except OSError as error:
-            raise write_error(self.path, error) from error
+            named: str | None = error.filename2  # where it was a file's name that could not be had
+            raise write_error(self.path if named is None else Path(named), error) from error
 
 
 def sidecar(path: Path) -> Path:
