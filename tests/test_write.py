@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -58,6 +59,18 @@ def test_round_trip(suffix: str, slices: bool, tmp_path: Path, monkeypatch: pyte
         assert json.loads((tmp_path / f"out{suffix}.meta.json").read_text()) == METADATA | {"sha256": digest}
     embedded = suffix in (".parquet", ".arrow")
     assert len(list(tmp_path.iterdir())) == (1 if embedded else 2)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv"])
+@pytest.mark.parametrize("values", [[1.5, None, 2.5, None], ["a", None, "b", None], [None, 7, None, 8]])
+def test_a_column_alone_keeps_its_missing_rows(suffix: str, values: list[Any], tmp_path: Path) -> None:
+    path = tmp_path / f"alone{suffix}"
+    miscreen.convert(pa.table({"a": pa.array(values)}), path)
+    described = miscreen.describe(path)
+    assert (described.n_samples, described.n_missing) == (4, 2)
+    assert miscreen.describe(pa.table({"a": pa.array(values)})).types == described.types
+    theirs = pd.read_csv(path, sep="," if suffix == ".csv" else "\t")["a"]
+    assert [None if pd.isna(value) else value for value in theirs] == values
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".json", ".ndjson"])

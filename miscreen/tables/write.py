@@ -28,9 +28,11 @@ _PIECE_BYTES = 16 << 20  # text is made some rows at a time, so that wide tables
 
 def _text(separator: str) -> Callable[[Any, BinaryIO], None]:
     def write(table: Any, file: BinaryIO) -> None:
+        alone = table.num_columns == 1  # readers skip the line that a missing value would leave empty
         for start, piece in _pieces(table):
             made = io.BytesIO()
-            piece.write_csv(made, separator=separator, include_header=start == 0)
+            missing = '""' if alone else None
+            piece.write_csv(made, separator=separator, include_header=start == 0, null_value=missing)
             file.write(made.getbuffer())
 
     return write
