@@ -62,6 +62,23 @@ def test_round_trip(suffix: str, slices: bool, tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv"])
+def test_narrow_floats_are_the_same_numbers_as_text(suffix: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    columns = {f"x{i}": rng.standard_normal(100).astype(np.float32) for i in range(4)}
+    columns |= {"half": columns["x1"].astype(np.float16), "y": columns["x0"] + columns["x2"]}
+    parquet, text = tmp_path / "t.parquet", tmp_path / f"t{suffix}"
+    pq.write_table(pa.table(columns), parquet)
+    miscreen.convert(parquet, text)
+    theirs = pl.read_csv(text, separator="," if suffix == ".csv" else "\t")
+    assert all(np.array_equal(theirs[name], values.astype(np.float64)) for name, values in columns.items())
+    made = []
+    for source in (parquet, text):
+        miscreen.rank(source, "y", p_values=True).write(tmp_path / "ranked.csv", force=True)
+        made.append((tmp_path / "ranked.csv").read_bytes())
+    assert made[0] == made[1]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv"])
 @pytest.mark.parametrize("values", [[1.5, None, 2.5, None], ["a", None, "b", None], [None, 7, None, 8]])
 def test_a_column_alone_keeps_its_missing_rows(suffix: str, values: list[Any], tmp_path: Path) -> None:
     path = tmp_path / f"alone{suffix}"

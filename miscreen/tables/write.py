@@ -28,8 +28,13 @@ _PIECE_BYTES = 16 << 20  # text is made some rows at a time, so that wide tables
 
 def _text(separator: str) -> Callable[[Any, BinaryIO], None]:
     def write(table: Any, file: BinaryIO) -> None:
+        import polars as pl
+        from polars import selectors
+
         alone = table.num_columns == 1  # readers skip the line that a missing value would leave empty
         for start, piece in _pieces(table):
+            # Readers take numbers as doubles, and the fewest digits that tell a single are those of another double.
+            piece = piece.with_columns(selectors.float().cast(pl.Float64))
             made = io.BytesIO()
             missing = '""' if alone else None
             piece.write_csv(made, separator=separator, include_header=start == 0, null_value=missing)
