@@ -33,8 +33,9 @@ from miscreen.errors import MiscreenError
 from miscreen.model import ColumnType
 from miscreen.resources import Resources
 from miscreen.tables import open_table
-from miscreen.tables.delimited import NULL_TOKENS, ReadOptions
+from miscreen.tables.delimited import ReadOptions
 from miscreen.tables.encoding import encode
+from miscreen.tables.labels import NULL_TOKENS
 
 CASE_SECONDS = 240  # a case that takes longer hangs; the first may have to compile
 CASE_BYTES = 1 << 30  # and one that takes more memory, of which the making of its table may take most, has no bound

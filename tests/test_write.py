@@ -22,6 +22,7 @@ import pytest
 import miscreen
 from miscreen.errors import DataError, InputError, ResourceError
 from miscreen.tables import write
+from miscreen.tables.labels import NULL_TOKENS
 from miscreen.tables.write import WRITERS, Destination
 
 TABLE = pa.table({"a": [1, 2, None], "b": ["x", 'say "hi", all', "line\nend"], "c": [0.1, 1e-300, None]})
@@ -59,6 +60,26 @@ def test_round_trip(suffix: str, slices: bool, tmp_path: Path, monkeypatch: pyte
         assert json.loads((tmp_path / f"out{suffix}.meta.json").read_text()) == METADATA | {"sha256": digest}
     embedded = suffix in (".parquet", ".arrow")
     assert len(list(tmp_path.iterdir())) == (1 if embedded else 2)
+
+
+def test_labels_that_text_loses_are_noted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "miscreen")
+    kept = pa.array(["NAN0", "none at all", None] * 3)
+    for label in (*NULL_TOKENS, "nAn", " NA\t"):
+        labels = pa.array(["a", label, None] * 3)
+        table = pa.table({"kept": kept, "a": labels, "n": [1.0] * 9, "b": labels.dictionary_encode()})
+        for suffix in (".parquet", ".arrow"):
+            miscreen.convert(table, tmp_path / f"t{suffix}", force=True)
+            assert miscreen.describe(tmp_path / f"t{suffix}").n_missing == 9
+        assert caplog.messages == []
+        miscreen.convert(table, tmp_path / "t.csv", force=True)
+        assert miscreen.describe(tmp_path / "t.csv").n_missing == 15
+        shown = repr(label.strip()) if label else "empty text"
+        assert caplog.messages == [
+            f"column 'a' (and 1 more) holds {shown}, which readers of text take as missing: Parquet and Arrow keep "
+            "such labels"
+        ]
+        caplog.clear()
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv"])

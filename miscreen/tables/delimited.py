@@ -18,15 +18,11 @@ from miscreen.resources import Resources, format_bytes
 from miscreen.tables import Opening, no_columns
 from miscreen.tables.columns import ColumnTest
 from miscreen.tables.encoding import check_names
-from miscreen.tables.labels import Meaning, have_decimal_commas, interpret
+from miscreen.tables.labels import NULL_TOKENS, Meaning, have_decimal_commas, interpret
 from miscreen.tables.loading import Loader
 from miscreen.tables.records import Records
 from miscreen.tables.source import TableSource
 from miscreen.tables.store import ColumnStore
-
-NULL_TOKENS = (
-    "", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NaT", "null", "NULL", "Null", "None", "none",
-)  # fmt: skip
 
 _LOG = logging.getLogger("miscreen")
 _LONGEST_NULL = 254  # bytes
@@ -50,8 +46,8 @@ class ReadOptions:
         The ASCII character around cells that hold delimiters or line ends, doubled where it is part of the text;
         empty when no character does that.
     null_values : tuple of str
-        What means missing beside `NULL_TOKENS` and ``nan`` in any case. Compared with the text of a cell
-        without the spaces around it, so ``-9`` is not ``-9.0``.
+        What means missing beside `miscreen.tables.labels.NULL_TOKENS` and ``nan`` in any case. Compared with the text
+        of a cell without the spaces around it, so ``-9`` is not ``-9.0``.
 
     Examples
     --------

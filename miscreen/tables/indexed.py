@@ -23,7 +23,6 @@ from miscreen.model import ColumnType, Floats
 from miscreen.tables import Opening
 from miscreen.tables.columns import is_named
 from miscreen.tables.delimited import (
-    NULL_TOKENS,
     READING_SHARE,
     DelimitedSource,
     ReadOptions,
@@ -31,6 +30,7 @@ from miscreen.tables.delimited import (
     parse,
     read_header,
 )
+from miscreen.tables.labels import NULL_TOKENS
 from miscreen.tables.loading import pack_nulls
 from miscreen.tables.records import Records, Text
 from miscreen.tables.source import TableSource

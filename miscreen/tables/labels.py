@@ -15,6 +15,10 @@ import pyarrow as pa
 from miscreen.model import EXACT_INTEGERS, ColumnType, Floats
 from miscreen.tables.encoding import seconds
 
+# What means missing in delimited text, beside nan in any case.
+NULL_TOKENS = (
+    "", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NaT", "null", "NULL", "Null", "None", "none",
+)  # fmt: skip
 DECIMAL_COMMA = re.compile(r"[ \t]*[+-]?\d+(,\d+)?(?:e[+-]?\d+)?[ \t]*", re.ASCII | re.IGNORECASE)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _TIME = re.compile(r"(?:[01]\d|2[0-3]):\d\d(:\d\d(\.\d{1,9})?)?", re.ASCII)

@@ -31,16 +31,38 @@ def _text(separator: str) -> Callable[[Any, BinaryIO], None]:
         import polars as pl
         from polars import selectors
 
+        lost: dict[str, str] = {}
         alone = table.num_columns == 1  # readers skip the line that a missing value would leave empty
         for start, piece in _pieces(table):
             # Readers take numbers as doubles, and the fewest digits that tell a single are those of another double.
             piece = piece.with_columns(selectors.float().cast(pl.Float64))
+            lost |= _lost(piece)
             made = io.BytesIO()
             missing = '""' if alone else None
             piece.write_csv(made, separator=separator, include_header=start == 0, null_value=missing)
             file.write(made.getbuffer())
+        if lost:
+            names = list(lost)
+            more = f" (and {len(names) - 1:,} more)" if len(names) > 1 else ""
+            _LOG.info(
+                "column %r%s holds %s, which readers of text take as missing: Parquet and Arrow keep such labels",
+                names[0], more, repr(lost[names[0]]) if lost[names[0]] else "empty text",
+            )  # fmt: skip
 
     return write
+
+
+def _lost(piece: Any) -> dict[str, str]:
+    """Columns of labels of which some mean missing where they are read, each with such a label."""
+    import polars as pl
+    from polars import selectors
+
+    from miscreen.tables.labels import NULL_TOKENS
+
+    labels = piece.select(selectors.by_dtype(pl.String, pl.Categorical, pl.Enum).cast(pl.String).str.strip_chars(" \t"))
+    missing = pl.all().is_in(NULL_TOKENS) | (pl.all().str.to_lowercase() == "nan")
+    found = labels.select(pl.all().filter(missing).first()).to_dicts()  # no row where there are no such columns
+    return {name: label for row in found for name, label in row.items() if label is not None}
 
 
 def _ndjson(table: Any, file: BinaryIO) -> None:
