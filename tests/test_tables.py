@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import bz2
+import datetime
 import errno
 import gzip
 import io
+import itertools
 import lzma
 import os
 import pickle
@@ -447,7 +449,7 @@ class TestSeveralFiles:
         data = np.random.default_rng(3).standard_normal((6, 5)).astype(np.float32)
         pq.write_table(pa.table(list(data[:, :2].T), names=["a", "b"]), tmp_path / "1.parquet")
         pq.write_table(pa.table(list(data[:, 2:].T), names=["c", "d", "e"]), tmp_path / "2.parquet")
-        with open_table(tmp_path, resources=resources) as table:
+        with open_table(str(tmp_path), resources=resources) as table:
             assert list(table.names) == list("abcde")
             wanted = np.array([4, 0, 3])
             np.testing.assert_array_equal(table.values(wanted), data[:, wanted].T)
@@ -457,22 +459,22 @@ class TestSeveralFiles:
         pq.write_table(pa.table({"a": [1, 2], "b": [1, 2]}), tmp_path / "1.parquet")
         pq.write_table(pa.table({"c": [1, 2, 3]}), tmp_path / "2.parquet")
         with pytest.raises(DataError, match=r"share neither their columns nor their rows: .*2 rows x 2 columns"):
-            open_table(tmp_path, resources=resources)
+            open_table(str(tmp_path), resources=resources)
         pq.write_table(pa.table({"b": [1, 3], "c": [3, 4]}), tmp_path / "2.parquet")
         with pytest.raises(DataError, match="share the column 'b', but row 2 has 2 in one and 3 in the other"):
-            open_table(tmp_path, resources=resources)
+            open_table(str(tmp_path), resources=resources)
         pq.write_table(pa.table({"b": [1, 2], "c": [3, 4]}), tmp_path / "2.parquet")
         (tmp_path / ".hidden.parquet").write_bytes(b"nothing")
-        with open_table(tmp_path, resources=resources) as table:
+        with open_table(str(tmp_path), resources=resources) as table:
             assert table.names == ["a", "b", "c"]
             np.testing.assert_array_equal(table.values(np.array([2, 1])), [[3, 4], [1, 2]])
         pq.write_table(pa.table({"a": ["x"], "b": [1]}), tmp_path / "2.parquet")
         with pytest.raises(DataError, match=r"column 'a' is text in .* but integer in"):
-            open_table(tmp_path, resources=resources)
+            open_table(str(tmp_path), resources=resources)
 
     def test_nothing_there(self, tmp_path: Path, resources: Resources) -> None:
         with pytest.raises(InputError, match="holds no table"):
-            open_table(tmp_path, resources=resources)
+            open_table(str(tmp_path), resources=resources)
         with pytest.raises(InputError, match="no file matches"):
             open_table(f"{tmp_path}/*.parquet", resources=resources)
 
@@ -584,6 +586,22 @@ def test_stacked_files_may_lack_a_type_where_cells_are_missing(tmp_path: Path, r
         assert [ColumnType(t) for t in table.types] == [ColumnType.FLOAT, ColumnType.TEXT, ColumnType.TEXT]
         np.testing.assert_array_equal(table.values(np.array([1, 2])), [[0, 1, np.nan, np.nan], [np.nan, np.nan, 0, 1]])
         assert table.table(np.array([1, 2])).to_pydict() == {"t": ["a", "b", None, None], "u": [None, None, "c", "d"]}
+
+
+def test_stacked_columns_of_unlike_times_are_refused(tmp_path: Path, resources: Resources) -> None:
+    moment, day = datetime.datetime(2020, 1, 2, 3), datetime.date(2020, 1, 2)
+    kinds = {"date or datetime": [moment, day], "time of day": [moment.time()], "duration": [moment - moment]}
+    for (one, first), (two, second) in itertools.permutations(kinds.items(), 2):
+        for name, value in (("1.parquet", first[0]), ("2.parquet", second[-1])):
+            pq.write_table(pa.table({"x": [1.0, 2.0], "t": [value, None]}), tmp_path / name)
+        with pytest.raises(DataError, match=rf"'t' is {two} in .*2.parquet but {one} in .*1.parquet"):
+            open_table(str(tmp_path), resources=resources)
+        with open_table(str(tmp_path), resources=resources, ignored_columns=is_named(["t"])) as table:
+            assert table.n_samples == 4
+    for name, value in (("1.parquet", moment), ("2.parquet", day)):
+        pq.write_table(pa.table({"t": [value, None]}), tmp_path / name)
+    with open_table(str(tmp_path), resources=resources) as table:
+        assert table.values(np.array([0]))[0, 0] - table.values(np.array([0]))[0, 2] == 3 * 3600
 
 
 def test_stacked_integers_stay_integers_beside_missing_cells(tmp_path: Path, resources: Resources) -> None:
@@ -756,4 +774,4 @@ def test_a_directory_that_may_not_be_listed(
 
     monkeypatch.setattr(Path, "iterdir", refuse)
     with pytest.raises(InputError, match=f"cannot open '{tmp_path}': Permission denied. Check the path and"):
-        open_table(tmp_path, resources=resources)
+        open_table(str(tmp_path), resources=resources)

@@ -36,6 +36,13 @@ def column_type(arrow_type: pa.DataType) -> ColumnType:
     return ColumnType.UNSUPPORTED
 
 
+def kind_of_time(arrow_type: pa.DataType) -> str:
+    """What a column of `ColumnType.TEMPORAL` counts seconds of: see `_seconds`."""
+    if pt.is_time(arrow_type):
+        return "time of day"
+    return "duration" if pt.is_duration(arrow_type) else "date or datetime"
+
+
 def _is_extension(arrow_type: pa.DataType) -> bool:
     return isinstance(arrow_type, pa.BaseExtensionType)
 

@@ -14,7 +14,7 @@ from miscreen.errors import DataError
 from miscreen.model import ColumnType
 from miscreen.tables import no_columns
 from miscreen.tables.columns import ColumnTest
-from miscreen.tables.encoding import encode
+from miscreen.tables.encoding import encode, kind_of_time
 from miscreen.tables.source import TableSource
 
 _LOG = logging.getLogger("miscreen")
@@ -65,6 +65,7 @@ class StackedSource(TableSource):
         position = {name: i for i, name in enumerate(self.names)}
         self._columns: list[NDArray[np.intp]] = []
         ignored = ignored_columns(self.names)
+        first_times: dict[int, tuple[str, str]] = {}  # of columns of times: what kind, and in which file
         for source in sources:
             where = np.empty(len(self.names), dtype=np.intp)
             where[[position[name] for name in source.names]] = np.arange(len(self.names))
@@ -78,6 +79,11 @@ class StackedSource(TableSource):
             unlike[self._missing(np.flatnonzero(unlike & (types == ColumnType.FLOAT)), [here])] = False
             for i in np.flatnonzero(unlike).tolist():
                 self.types[i] = self._common_type(i, int(types[i]), source)
+            times = np.flatnonzero((types == ColumnType.TEMPORAL) & ~ignored)
+            for i, found in zip(times.tolist(), _kinds_of_time(source, where[times]), strict=True):
+                expected, where_first = first_times.setdefault(i, (found, source.label))
+                if found != expected:
+                    raise self._clash(i, found, source.label, expected, where_first)
 
     def _common_type(self, column: int, found: int, source: TableSource) -> int:
         """The type of a column that has another one in a further file; `DataError` when there is none."""
@@ -85,9 +91,13 @@ class StackedSource(TableSource):
         if {int(found), int(expected)} == {int(ColumnType.FLOAT), int(ColumnType.INTEGER)}:
             return int(ColumnType.FLOAT)
         names = ColumnType(found).label, ColumnType(expected).label
-        raise DataError(
-            f"column {self.names[column]!r} is {names[0]} in {source.label} but {names[1]} in {self._sources[0].label}",
-            f"Give the column the same type in every file, or leave it out: --exclude {self.names[column]!r}",
+        raise self._clash(column, names[0], source.label, names[1], self._sources[0].label)
+
+    def _clash(self, column: int, found: str, here: str, expected: str, there: str) -> DataError:
+        name = self.names[column]
+        return DataError(
+            f"column {name!r} is {found} in {here} but {expected} in {there}",
+            f"Give the column the same type in every file, or leave it out: --exclude {name!r}",
         )
 
     def _missing(self, columns: NDArray[np.intp], numbers: Sequence[int]) -> NDArray[np.intp]:
@@ -134,6 +144,14 @@ class StackedSource(TableSource):
         """See `TableSource.close`."""
         for source in self._sources:
             source.close()
+
+
+def _kinds_of_time(source: TableSource, columns: NDArray[np.intp]) -> list[str]:
+    """What columns of times count seconds of: those since midnight are none since 1970."""
+    kinds: list[str] = []
+    for first in range(0, len(columns), _AT_ONCE):
+        kinds += map(kind_of_time, source.table(columns[first : first + _AT_ONCE]).schema.types)
+    return kinds
 
 
 class SideBySideSource(TableSource):
