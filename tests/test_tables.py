@@ -611,6 +611,15 @@ def test_stacked_integers_stay_integers_beside_missing_cells(tmp_path: Path, res
         assert [ColumnType(t) for t in table.types] == [ColumnType.FLOAT, ColumnType.INTEGER]
 
 
+@pytest.mark.parametrize("write", [pa.ipc.new_file, pa.ipc.new_stream])
+def test_categories_of_nothing_in_several_batches_are_missing(write: Any, tmp_path: Path, resources: Resources) -> None:
+    table = pa.table({"x": np.arange(100.0), "g": pa.nulls(100).dictionary_encode()})
+    with write(str(tmp_path / "t.arrow"), table.schema) as writer:
+        writer.write_table(table, max_chunksize=30)
+    with open_table(str(tmp_path / "t.arrow"), resources=resources) as opened:
+        assert np.isnan(opened.values(np.array([1]))).all()
+
+
 def test_stacked_text_and_categories_are_one_column(tmp_path: Path, resources: Resources) -> None:
     texts = pa.array(["a", "b"]), pa.array(["b", "c"]).dictionary_encode()
     for number, text in enumerate(texts):

@@ -183,7 +183,9 @@ def _numeric_rows(table: pa.Table) -> NDArray[Any]:
 
 def _encode_column(column: pa.ChunkedArray, arrow_type: pa.DataType) -> NDArray[np.float64]:
     kind = column_type(arrow_type)
-    if not len(column) or kind == ColumnType.UNSUPPORTED or pt.is_null(arrow_type):
+    # Arrow unifies no dictionaries of nulls.
+    held = arrow_type.value_type if pt.is_dictionary(arrow_type) else arrow_type
+    if not len(column) or kind == ColumnType.UNSUPPORTED or pt.is_null(held):
         return np.full(len(column), np.nan)
     if kind == ColumnType.TEXT:
         column = pa.chunked_array([_labels(column, arrow_type).dictionary_encode().indices])
