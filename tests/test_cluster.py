@@ -572,3 +572,14 @@ def test_gaps_and_pace() -> None:
     assert pace.size == 200
     pace.took(1, 1e6)
     assert pace.size == 1
+
+
+def test_handlers_that_python_did_not_install_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    import signal
+
+    from miscreen.cluster.stopping import stop_on_signals
+
+    monkeypatch.setattr(signal, "getsignal", lambda number: None)
+    monkeypatch.setattr(signal, "signal", lambda number, handler: pytest.fail(f"{number} is set to {handler}"))
+    with stop_on_signals() as event:
+        assert not event.is_set()

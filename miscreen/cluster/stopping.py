@@ -27,8 +27,9 @@ def stop_on_signals() -> Iterator[threading.Event]:
     numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if hasattr(signal, name)]
     if threading.current_thread() is threading.main_thread():
         for number in numbers:
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                before[number] = signal.getsignal(number)
+            handler = signal.getsignal(number)
+            if handler not in (signal.SIG_IGN, None):  # None: not from Python, which could not put it back
+                before[number] = handler
                 signal.signal(number, ask)
     try:
         yield event
