@@ -7,9 +7,12 @@ import os
 import resource
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from miscreen import limits, rank_shard
@@ -25,6 +28,7 @@ from miscreen.resources import (
     parse_bytes,
     plan_blocks,
 )
+from miscreen.tables import library_threads
 
 SAMPLE = Path(__file__).parents[1] / "data" / "samples" / "pbmc.parquet"
 VARIABLES = ("SLURM_", "PBS_", "NCPUS", "LSB_", "NSLOTS", "NUMBA_NUM_THREADS", "OMP_", "MISCREEN_", "OPENBLAS_", "MKL_")
@@ -317,3 +321,22 @@ def test_a_block_fits_into_what_the_error_asks_for() -> None:
         plan_blocks(5, 40_000_000, 8, 10**9)
     asked = refused.value.hint.removeprefix("Give at least --memory ")
     assert plan_blocks(5, 40_000_000, 8, parse_bytes(asked)).block_features == 1
+
+
+def test_of_runs_at_once_the_last_gives_the_pools_back() -> None:
+    before = pa.cpu_count(), pa.io_thread_count()
+    begun, ended = threading.Event(), threading.Event()
+
+    def other() -> None:
+        with library_threads(before[0] + 2):
+            begun.set()
+            assert ended.wait(60)
+
+    with ThreadPoolExecutor(1) as pool:
+        with library_threads(before[0] + 1):
+            running = pool.submit(other)
+            assert begun.wait(60)
+        assert pa.cpu_count() == before[0] + 2
+        ended.set()
+        running.result()
+    assert (pa.cpu_count(), pa.io_thread_count()) == before

@@ -12,6 +12,7 @@ import shutil
 import stat
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -423,16 +424,27 @@ def _spool(stream: BinaryIO, scratch_dir: Path) -> BinaryIO:
     return copy
 
 
+_pools_lock = threading.Lock()
+_pools_before: list[tuple[int, int]] = []  # of each run in this process: what the pools were before the first of them
+
+
 @contextmanager
 def library_threads(threads: int) -> Iterator[None]:
-    """Hold Arrow's pools to the run's threads; ours is the only other one that is used."""
+    """Hold Arrow's pools to the run's threads; ours is the only other one that is used.
+
+    They are the process's: of runs at once, the last to begin sets them and the last to end gives them back.
+    """
     import pyarrow as pa
 
-    before = pa.cpu_count(), pa.io_thread_count()
-    pa.set_cpu_count(threads)
-    pa.set_io_thread_count(threads)
+    with _pools_lock:
+        _pools_before.append(_pools_before[0] if _pools_before else (pa.cpu_count(), pa.io_thread_count()))
+        pa.set_cpu_count(threads)
+        pa.set_io_thread_count(threads)
     try:
         yield
     finally:
-        pa.set_cpu_count(before[0])
-        pa.set_io_thread_count(before[1])
+        with _pools_lock:
+            computing, reading = _pools_before.pop()
+            if not _pools_before:
+                pa.set_cpu_count(computing)
+                pa.set_io_thread_count(reading)
