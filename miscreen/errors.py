@@ -44,7 +44,15 @@ class DataError(MiscreenError):
 
 
 class ResourceError(MiscreenError):
-    """Memory, disk or threads do not suffice (exit code 1)."""
+    """Memory, disk or threads do not suffice (exit code 1).
+
+    Attributes
+    ----------
+    source : str
+        The limit that does not suffice, where it is one of the machine or the job.
+    """
+
+    source = ""
 
 
 class StoppedError(MiscreenError):

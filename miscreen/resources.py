@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from miscreen.errors import InputError, ResourceError
-from miscreen.limits import MIB, Limits, environment_threads, least
+from miscreen.limits import ADDRESS_SPACE, MIB, Limits, environment_threads, least
 
 FLOOR_BYTES = 350 * MIB  # interpreter, libraries and machine code, measured; outside the budget
 MAPPED_BYTES = 1800 * MIB  # address space of a run beside its budget, measured; most of it is never used
@@ -90,11 +90,14 @@ class Resources:
         What the run may hold beyond `FLOOR_BYTES` and `BYTES_PER_COLUMN`.
     scratch_dir : Path
         Where a table larger than the budget is laid out column by column, in an unnamed file.
+    memory_source : str
+        The limit that `memory_bytes` follow from.
     """
 
     threads: int
     memory_bytes: int
     scratch_dir: Path
+    memory_source: str = "--memory"
 
     @classmethod
     def detect(
@@ -119,11 +122,11 @@ class Resources:
         given = parse_bytes(memory) if isinstance(memory, str) else memory
         if given is not None and given <= 0:
             raise InputError(f"memory must be a positive number of bytes, not {given}")
-        budget = _budget(limits, count, given)
+        budget, by = _budget(limits, count, given)
         scratch = Path(scratch_dir or os.environ.get("MISCREEN_SCRATCH") or tempfile.gettempdir())
         if not scratch.is_dir():
             raise InputError(f"the scratch directory {str(scratch)!r} does not exist", "Create it or name another")
-        return cls(count, budget, scratch)
+        return cls(count, budget, scratch, by)
 
 
 def reuse_freed_memory() -> None:
@@ -183,27 +186,38 @@ def plan_blocks(n_features: int, n_samples: int, value_bytes: int, memory_bytes:
     return BlockPlan(n_features, min(block, max(1, n_features)))
 
 
-def _budget(limits: Limits, threads: int, given: int | None) -> int:
-    """The memory asked for, or half of what is allowed; `ResourceError` where that leaves none for the libraries."""
+def _budget(limits: Limits, threads: int, given: int | None) -> tuple[int, str]:
+    """The memory asked for, or half of what is allowed, and where that comes from.
+
+    `ResourceError` where it leaves none for the libraries.
+    """
     bound = least(limits.memory)
-    budget = min(bound.value // 2, bound.value - FLOOR_BYTES) if given is None else given
+    budget, by = min(bound.value // 2, bound.value - FLOOR_BYTES), bound.source
+    if given is not None:
+        budget, by = given, "--memory"
     if budget < LEAST_BUDGET and given is None:
-        raise ResourceError(
+        short = ResourceError(
             f"{bound.source} limits memory to {format_bytes(bound.value)}, but a run needs "
             f"{format_bytes(FLOOR_BYTES + LEAST_BUDGET)}, most of it for libraries",
             "Ask for more, or set the budget beside the libraries with --memory",
         )
+        short.source = bound.source
+        raise short
     if limits.address_space is None:
-        return budget
+        return budget, by
     # A library that can map no more ends the process where it stands, so this is told before any is loaded.
     floor = MAPPED_BYTES + threads * MAPPED_PER_THREAD
     needed = floor + (LEAST_BUDGET if given is None else given)
     if limits.address_space < needed:
         smaller = "" if given is None else " or a smaller --memory"
-        raise ResourceError(
+        short = ResourceError(
             f"the address space is limited to {format_bytes(limits.address_space)} (ulimit -v), but a run with "
             f"{threads:,} threads needs {format_bytes(needed)}: {format_bytes(floor)} for libraries and threads, "
             f"{format_bytes(needed - floor)} for --memory",
             f"Raise the limit, or give fewer --threads{smaller}",
         )
-    return min(budget, limits.address_space - floor) if given is None else budget
+        short.source = ADDRESS_SPACE
+        raise short
+    if given is None and limits.address_space - floor < budget:
+        return limits.address_space - floor, ADDRESS_SPACE
+    return budget, by

@@ -16,8 +16,9 @@ import pyarrow as pa
 import pytest
 
 from miscreen import limits, rank_shard
+from miscreen.cli import main
 from miscreen.errors import InputError, ResourceError
-from miscreen.limits import Limit, Limits, control_group_files, least, positive
+from miscreen.limits import ADDRESS_SPACE, Limit, Limits, control_group_files, least, positive
 from miscreen.resources import (
     FLOOR_BYTES,
     MAPPED_BYTES,
@@ -224,6 +225,19 @@ def test_describe_shows_what_binds() -> None:
     assert found["threads"]["limits"]["MISCREEN_THREADS"] == 5
     assert found["memory_bytes"]["used"] == 2 << 30
     assert found["memory_bytes"]["limits"]["physical"] > 0
+
+
+def test_the_limit_that_the_budget_follows_from_is_told(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    group = Limit("memory.max", 600 * MIB)
+    for address_space, by in (
+        (64 << 30, "memory.max"),
+        (MAPPED_BYTES + 300 * MIB, ADDRESS_SPACE),
+        (MIB, ADDRESS_SPACE),
+    ):
+        found = Limits((Limit("affinity", 1),), (group,), address_space)
+        monkeypatch.setattr(Limits, "detect", classmethod(lambda cls, found=found: found))
+        assert main(["describe", "--resources", "--json"]) == (1 if address_space == MIB else 0)
+        assert json.loads(capfd.readouterr().out)["memory_bytes"]["by"] == by
 
 
 def test_describe_shows_limits_that_do_not_suffice() -> None:

@@ -98,19 +98,16 @@ def _show_resources(running: Running, as_json: bool) -> None:
     environment = environment_threads()
     threads = limits.threads if environment is None else (Limit("MISCREEN_THREADS", environment), *limits.threads)
     by_threads = "--threads" if running.threads else "MISCREEN_THREADS" if environment else least(limits.threads).source
-    memory, by_memory = limits.memory, least(limits.memory).source
+    memory = limits.memory
+    if limits.address_space is not None:
+        memory += (Limit(ADDRESS_SPACE, limits.address_space),)
     trouble: ResourceError | None = None
     try:
         chosen = Resources.detect(running.threads, running.memory, running.scratch)
-        used, budget = chosen.threads, chosen.memory_bytes
+        used, budget, by_memory = chosen.threads, chosen.memory_bytes, chosen.memory_source
     except ResourceError as error:
-        trouble, used, budget = error, running.threads or environment or least(limits.threads).value, 0
-    if limits.address_space is not None:
-        memory += (Limit(ADDRESS_SPACE, limits.address_space),)
-        if budget < least(limits.memory).value // 2 and "address space" in str(trouble or "address space"):
-            by_memory = ADDRESS_SPACE
-    if running.memory is not None:
-        by_memory = "--memory"
+        trouble, by_memory = error, error.source
+        used, budget = running.threads or environment or least(limits.threads).value, 0
     found = {
         "threads": {"used": used, "by": by_threads, "limits": {x.source: x.value for x in threads}},
         "memory_bytes": {"used": budget, "by": by_memory, "limits": {x.source: x.value for x in memory}},
