@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import operator
+import os
 from numbers import Real
+from pathlib import Path
 from typing import Any
 
 
@@ -95,3 +97,23 @@ def real_number(name: str, given: Any) -> float:
     if isinstance(given, bool) or not isinstance(given, Real) or math.isnan(given):
         raise InputError(f"{name} must be a number, not {given!r}")
     return float(given)
+
+
+def truth_value(name: str, given: Any) -> bool:
+    """What was given for an option that is on or off; `InputError` when it is neither, such as ``"no"``.
+
+    Examples
+    --------
+    >>> truth_value("p_values", True)
+    True
+    """
+    if type(given).__name__ not in ("bool", "bool_"):  # NumPy's own is none of Python's
+        raise InputError(f"{name} must be True or False, not {given!r}")
+    return bool(given)
+
+
+def path_given(name: str, given: Any) -> Path:
+    """What was given for a path; `InputError` when it is none, such as a number."""
+    if not isinstance(given, str | os.PathLike):
+        raise InputError(f"{name} must be a path, not {given!r}")
+    return Path(given)

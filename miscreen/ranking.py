@@ -6,13 +6,12 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from miscreen.errors import DataError, InputError, whole_number
+from miscreen.errors import DataError, InputError, path_given, whole_number
 from miscreen.model import Floats, Kind, Status
 from miscreen.result import Result
 
@@ -204,7 +203,7 @@ class Ranking(Result):
 
         from miscreen.tables.results import read_result
 
-        path = Path(path)
+        path = path_given("path", path)
         columns = ("rank", "feature", "score", "status")
         table, metadata = read_result(path, "ranking", columns, "miscreen rank ... -o ranked.parquet")
         try:

@@ -94,6 +94,8 @@ class Request:
             raise InputError(f"there is no target kind {target_kind!r}", "Choose continuous or discrete")
         if unit not in UNITS:
             raise InputError(f"there is no unit {unit!r}", f"Choose one of {', '.join(UNITS)}")
+        if not (on_progress is None or callable(on_progress)):
+            raise InputError(f"on_progress must be a function, not {on_progress!r}")
         spec = ScreenSpec(
             method=method,
             options=estimator_class(method).make_options(options),

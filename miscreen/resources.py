@@ -9,7 +9,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from miscreen.errors import InputError, ResourceError
+from miscreen.errors import InputError, ResourceError, path_given, whole_number
 from miscreen.limits import ADDRESS_SPACE, MIB, Limits, environment_threads, least
 
 FLOOR_BYTES = 350 * MIB  # interpreter, libraries and machine code, measured; outside the budget
@@ -116,14 +116,14 @@ class Resources:
             When the limits leave no room for the libraries, or none for the memory asked for.
         """
         limits = Limits.detect()
-        count = threads if threads is not None else environment_threads() or least(limits.threads).value
-        if count < 1:
-            raise InputError(f"threads must be at least 1, not {count}")
+        count = environment_threads() or least(limits.threads).value if threads is None else threads
+        count = whole_number("threads", count, 1)
         given = parse_bytes(memory) if isinstance(memory, str) else memory
-        if given is not None and given <= 0:
-            raise InputError(f"memory must be a positive number of bytes, not {given}")
+        if given is not None:
+            given = whole_number("memory in bytes", given, 1)
         budget, by = _budget(limits, count, given)
-        scratch = Path(scratch_dir or os.environ.get("MISCREEN_SCRATCH") or tempfile.gettempdir())
+        scratch_dir = scratch_dir or os.environ.get("MISCREEN_SCRATCH") or tempfile.gettempdir()
+        scratch = path_given("scratch_dir", scratch_dir)
         if not scratch.is_dir():
             raise InputError(f"the scratch directory {str(scratch)!r} does not exist", "Create it or name another")
         return cls(count, budget, scratch, by)

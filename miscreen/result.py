@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
+
+from miscreen.errors import path_given
 
 if TYPE_CHECKING:
     import polars as pl
@@ -55,7 +56,7 @@ class Result:
         """
         from miscreen.tables.write import Destination
 
-        Destination(Path(path), format, force).write(self._table, self.metadata, self._on_bytes)
+        Destination(path_given("path", path), format, force).write(self._table, self.metadata, self._on_bytes)
 
     def write_to(self, stream: BinaryIO, format: str = "csv") -> None:
         """Write the result to an open binary stream, such as standard output."""

@@ -15,7 +15,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from miscreen import limits, rank_shard
+import miscreen
+from miscreen import Ranking, limits, rank_shard
 from miscreen.cli import main
 from miscreen.errors import InputError, ResourceError
 from miscreen.limits import ADDRESS_SPACE, Limit, Limits, control_group_files, least, positive
@@ -354,3 +355,26 @@ def test_of_runs_at_once_the_last_gives_the_pools_back() -> None:
         ended.set()
         running.result()
     assert (pa.cpu_count(), pa.io_thread_count()) == before
+
+
+@pytest.mark.parametrize(
+    ("option", "given"),
+    [
+        *(("threads", wrong) for wrong in ("2", 2.0, True, 0)),
+        *(("memory", wrong) for wrong in ([1], True, float("nan"), 0)),
+        ("scratch_dir", 5),
+        ("strata", ["x1"]),
+        ("on_progress", 3),
+        ("p_values", "no"),
+    ],
+)
+def test_options_of_a_wrong_type_are_told(option: str, given: Any) -> None:
+    with pytest.raises(InputError, match=f"^{option} (in bytes )?must be "):
+        miscreen.rank(SAMPLE, "phase", **{option: given})
+
+
+def test_paths_of_a_wrong_type_are_told() -> None:
+    ranking = miscreen.rank(SAMPLE, "percent_mito", "pearson")
+    for ask in (lambda: ranking.write(3), lambda: Ranking.read(7), lambda: miscreen.convert(SAMPLE, 5)):
+        with pytest.raises(InputError, match=r"^path must be a path, not "):
+            ask()

@@ -280,7 +280,7 @@ class TestBadRequests:
             (InputError, "cannot read the list of names '/no'", "UTF-8", {"features": ["@/no"]}),
             (InputError, "min_samples must be a whole number of at least 2", "", {"min_samples": 1}),
             (InputError, "'lots' is not a size", "800MB", {"memory": "lots"}),
-            (InputError, "threads must be at least 1", "", {"threads": 0}),
+            (InputError, "threads must be a whole number of at least 1", "", {"threads": 0}),
             (InputError, "scratch directory '/no' does not exist", "Create", {"scratch_dir": "/no"}),
             (ResourceError, "one column of 60 rows takes", "--memory", {"memory": "1KB"}),
             (DataError, "'site' holds text", "--continuous", {"continuous": ["site"]}),
@@ -397,7 +397,7 @@ def test_what_python_users_get_wrong() -> None:
     for target in (60, None, [1]):
         with pytest.raises(InputError, match="the target is"):
             miscreen.rank(mixed_frame(), target, METHOD)
-    with pytest.raises(InputError, match="memory must be a positive number"):
+    with pytest.raises(InputError, match="memory in bytes must be a whole number"):
         miscreen.rank(mixed_frame(), "y", METHOD, memory=-5)
     with pytest.raises(InputError, match="is no delimited text"):
         miscreen.rank(Path(__file__).parents[1] / "data/samples/pbmc.parquet", "phase", read=miscreen.ReadOptions())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from numbers import Real
 
-from miscreen.errors import InputError, whole_number
+from miscreen.errors import InputError, truth_value, whole_number
 
 FDR_METHODS = ("bh", "by")
 
@@ -51,6 +51,9 @@ class Inference:
     bootstrap: int | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "p_values", truth_value("p_values", self.p_values))
+        if not isinstance(self.strata, str | None):
+            raise InputError(f"strata must be the name of one column, not {self.strata!r}")
         if self.fdr is not None:
             if isinstance(self.fdr, bool) or not isinstance(self.fdr, Real) or not 0.0 < self.fdr < 1.0:
                 raise InputError(f"fdr is {self.fdr!r}", "Give a rate between 0 and 1, such as 0.05")

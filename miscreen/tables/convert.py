@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from miscreen.errors import InputError
+from miscreen.errors import InputError, path_given
 from miscreen.resources import Resources
 from miscreen.tables import Progress, library_threads, open_table
 from miscreen.tables.columns import NameIndex, expand_patterns, name_matcher
@@ -64,7 +63,9 @@ def convert(
     ...     miscreen.describe(f"{folder}/eye.parquet").n_columns
     3
     """
-    destination = Destination(Path(path), format, force)
+    if not (on_progress is None or callable(on_progress)):
+        raise InputError(f"on_progress must be a function, not {on_progress!r}")
+    destination = Destination(path_given("path", path), format, force)
     resources = Resources.detect(threads, memory, scratch_dir)
     left_out, as_text = expand_patterns(exclude), expand_patterns(discrete)
     with (
