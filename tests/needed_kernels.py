@@ -5,8 +5,8 @@
 
 Every method ranks the table of ``miscreen warmup`` for each of its targets in a process of its own, which notes the
 kernels that it loads. A line has the users ("ksg" for every target, "ksg+discrete" for every one of that kind, "ksg?"
-for some), the kernel, and its types; the largest come first. "files" are the lanes of files, "select" the strategies
-that look at pairs.
+for some), the kernel, and its types; the largest come first. "files" are the lanes of files and what looks at their
+columns, "select" the strategies that look at pairs.
 """
 
 from __future__ import annotations
@@ -19,7 +19,15 @@ from pathlib import Path
 from typing import Any
 
 import miscreen
-from miscreen.cli.warmup import NARROW, TARGETS, index_large_text, permute, small_sources, small_table
+from miscreen.cli.warmup import (
+    NARROW,
+    TARGETS,
+    look_at_columns,
+    permute,
+    read_large_files,
+    small_sources,
+    small_table,
+)
 from miscreen.estimators import ESTIMATORS
 from miscreen.kernels import _ahead, _jit
 from miscreen.model import Kind
@@ -52,7 +60,8 @@ def _files(_: str, target: str) -> Used:
             for source in small_sources(Path(directory)):
                 miscreen.rank(source, target, "pearson", threads=1)
                 miscreen.rank(source, "single", "pearson", features=NARROW, threads=1)
-        index_large_text()
+        read_large_files()
+        look_at_columns()
 
     return _called(run)
 

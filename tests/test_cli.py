@@ -612,7 +612,7 @@ def test_the_list_of_needed_kernels_is_true() -> None:
     assert sorted(found.splitlines()) == sorted(_ahead.NEEDED.read_text().splitlines())
 
 
-def test_warmup_leaves_nothing_to_compile() -> None:
+def test_warmup_leaves_nothing_to_compile(tmp_path: Path) -> None:
     """What a run of other data compiles after a warm-up, in new processes, is nothing."""
     if _cache.CACHE_DIR is None:
         pytest.skip("needs a directory for compiled kernels")
@@ -621,6 +621,11 @@ def test_warmup_leaves_nothing_to_compile() -> None:
     for options in (["-t", "phase"], ["-t", "S_score", "-m", "ksg", "--scale", "raw"], ["-t", "phase", "--p-values"]):
         done = run("rank", str(SAMPLES / "pbmc.csv"), *options, stdout=subprocess.DEVNULL)
         assert done.returncode == 0
+    large = tmp_path / "large.parquet"  # of more values than Arrow reads for us
+    values = np.random.default_rng(0).standard_normal((8_000, 300)).astype(np.float32)
+    pq.write_table(pa.table({f"x{i}": row for i, row in enumerate(values)}), large, row_group_size=100)
+    for command in (["rank", large, "-t", "x0"], ["describe", large]):
+        assert run(*map(str, command), stdout=subprocess.DEVNULL).returncode == 0
     assert sorted(_cache.CACHE_DIR.rglob("*.code")) == before
 
 

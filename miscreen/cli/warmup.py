@@ -58,7 +58,8 @@ def warmup(quiet: Quiet = False) -> None:
                 for method in ESTIMATORS:  # whose options choose among no kernels
                     miscreen.rank(source, target, method, threads=1)
             miscreen.rank(source, "single", "pearson", features=NARROW, threads=1)  # float32 alone
-        index_large_text()
+        read_large_files()
+        look_at_columns()
         permute()
         for strategy in ("mrmr", "cmim"):  # pairs, and pairs with the target
             miscreen.select(small_table(), "number", strategy=strategy, top=2, threads=1)
@@ -66,16 +67,42 @@ def warmup(quiet: Quiet = False) -> None:
         say("done", f"{len(kept_kernels())} kernels in {time.monotonic() - began:.1f} s -> {CACHE_DIR}")
 
 
-def index_large_text() -> None:
-    """What only large files of text need."""
+def read_large_files() -> None:
+    """What only large files need: cells that are found without being parsed, and pages of Parquet."""
     import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
     from miscreen.kernels.delimited import index_cells, read_spans
+    from miscreen.tables.footer import Footer
+    from miscreen.tables.pages import PageReader
 
     text = np.frombuffer(bytearray(b"1\n"), dtype=np.uint8)
     index_cells(text, np.zeros(1, dtype=np.int64), ord(","), 1, 1, np.empty((1, 2), dtype=np.uint32))
     none = np.empty(0, dtype=np.int64)
     read_spans(0, 0, none, none, none, text)
+    table = small_table()
+    for rows in (_ROWS, _ROWS // 2):  # one row group, and several
+        written = pa.BufferOutputStream()
+        pq.write_table(table, written, row_group_size=rows)
+        content = written.getvalue().to_pybytes()
+
+        def read_at(position: int, size: int, content: bytes = content) -> bytes:
+            return content[position : position + size]
+
+        reader = PageReader(read_at, Footer(read_at, len(content)))
+        for names, dtype in ((table.column_names, np.float64), (NARROW, np.float32)):
+            columns = np.array(sorted(map(table.column_names.index, names)))
+            reader.read(columns, np.empty((len(columns), _ROWS), dtype=dtype))
+
+
+def look_at_columns() -> None:
+    """What ``describe`` needs beside all methods."""
+    import numpy as np
+
+    from miscreen.kernels.survey import presence
+
+    presence(np.zeros((1, 2)), np.empty(1, dtype=np.int64), np.empty(1, dtype=np.bool_))
 
 
 def permute(*, p_values: bool = True) -> None:
