@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+from inspect import signature
 from typing import Any
 
 from numpy.typing import ArrayLike
 
 from miscreen.errors import DataError, InputError
+from miscreen.estimators import estimator_class
 from miscreen.model import Kind
 
-_OF_TABLES = ("source", "target", "target_kind", "discrete", "continuous", "names", "features", "exclude", "strata")
+_OF_PAIRS = ("max_levels", "min_samples", "threads", "memory", "mi")  # keywords of `rank` that a pair has, too
 
 
 def mutual_info(
@@ -36,7 +39,7 @@ def mutual_info(
     unit : str
         ``nats`` or ``bits``.
     **screening
-        ``max_levels``, ``min_samples`` and the method's options, as in `miscreen.rank`.
+        ``max_levels``, ``min_samples``, ``threads``, ``memory`` and the method's options, as in `miscreen.rank`.
 
     Returns
     -------
@@ -72,9 +75,12 @@ def mutual_info(
 
     if screening.get("mi") is False:
         raise InputError("mi=False leaves out what is asked for", "Leave it out")
-    for name in _OF_TABLES:
-        if name in screening:
-            raise InputError(f"mutual_info has no option {name!r}", "Kinds are x_kind and y_kind; for tables use rank")
+    known = {*_OF_PAIRS, *(field.name for field in fields(estimator_class(method).Options))}
+    for name in screening:
+        if name not in known and name in signature(rank).parameters:
+            raise InputError(
+                f"mutual_info has no option {name!r}", "Kinds are x_kind and y_kind; for the rest use rank"
+            )
     kinds = [kind.label for kind in Kind]
     if x_kind not in (None, *kinds):
         raise InputError(f"there is no kind {x_kind!r}", f"Choose {' or '.join(kinds)}")

@@ -183,6 +183,8 @@ def rank(
         bootstrap=bootstrap, seed=seed, read=read, threads=threads,
         memory=memory, scratch_dir=scratch_dir, on_progress=on_progress, **options,
     )  # fmt: skip
+    if workers is not None and dask is None:
+        raise InputError("workers are those of dask", "Give dask as well, or threads")
     if checkpoints is not None or dask is not None:
         from miscreen.cluster.run import rank_in_partitions
 

@@ -119,3 +119,20 @@ def test_a_typed_script_runs() -> None:
 def test_information_that_is_not_to_be_found_is_refused() -> None:
     with pytest.raises(InputError, match="mi=False"):
         miscreen.mutual_info([1.0, 2.0], [1.0, 2.0], mi=False)
+
+
+@pytest.mark.parametrize(
+    "option", [{"p_values": True}, {"ci": 0.9}, {"extra": ["linfoot"]}, {"read": None}, {"dask": "local"}, {"seed": 1}]
+)
+def test_options_without_effect_on_a_pair_are_refused(option: dict[str, Any]) -> None:
+    x = np.arange(50.0)
+    with pytest.raises(InputError, match=f"mutual_info has no option {next(iter(option))!r}"):
+        miscreen.mutual_info(x, x, **option)
+    assert miscreen.mutual_info(x, x, "ksg", k=5, threads=1, memory="1GB", max_levels=5, min_samples=5) > 0
+
+
+def test_options_without_effect_on_a_table_are_refused() -> None:
+    table = np.random.default_rng(0).standard_normal((50, 2))
+    for option, words in (({"read": miscreen.ReadOptions(";")}, "read= goes with files"), ({"workers": 4}, "workers")):
+        with pytest.raises(InputError, match=words):
+            miscreen.rank(table, "b", names=["a", "b"], **option)

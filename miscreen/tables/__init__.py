@@ -178,6 +178,8 @@ def open_table(
         if not isinstance(read, ReadOptions):
             raise InputError(f"read= is {read!r}", "Give miscreen.ReadOptions, such as ReadOptions(delimiter=';')")
     if not isinstance(source, str | os.PathLike):
+        if read is not None:
+            raise InputError("read= goes with files of delimited text only", "Leave it out; the table is in memory")
         from miscreen.tables.memory import open_object
 
         return open_object(source, names)
