@@ -168,7 +168,7 @@ class Auto(Estimator):
         """Made when first needed, which few tables ever do: its kernels take seconds to compile."""
         return Binning(self._target, BinningOptions(bins="rice"))
 
-    def _margin(self, values: Floats, order: Any) -> Any:
+    def _margin(self, values: Floats, order: NDArray[np.intp]) -> tuple[NDArray[np.int64], Floats]:
         places, moments = np.empty(len(values), np.int64), np.empty((2, MOMENTS, self._table.shape[1]))
         score_functions(values, order, self._table, places, moments)
         return places, moments
