@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from miscreen._version import __version__
@@ -152,7 +152,7 @@ class Request:
             "version": __version__,
             "target": list(self.targets),
             "method": spec.method,
-            "options": asdict(spec.options) if fields(spec.options) else {},
+            "options": asdict(spec.options),
             "features": list(self.features),
             "exclude": list(self.exclude),
             "read": None if self.read is None else asdict(self.read),

@@ -11,7 +11,6 @@ from functools import cached_property
 from typing import Any
 
 from miscreen.errors import DataError, InputError
-from miscreen.request import Request
 from miscreen.screening import Screen
 from miscreen.tables import files_of
 from miscreen.tables.source import TableSource
@@ -38,13 +37,13 @@ class Identity:
     metadata: dict[str, Any]
 
     @classmethod
-    def of(cls, files: list[list[Any]], table: TableSource, screen: Screen, request: Request) -> Identity:
+    def of(cls, files: list[list[Any]], table: TableSource, screen: Screen) -> Identity:
         """Recognise files by their `stamps` before they were opened, with `table` and `screen` made of them."""
         digest = hashlib.sha256(table.types.tobytes())
         for name in table.names:
             encoded = name.encode("utf-8", "surrogateescape")
             digest.update(len(encoded).to_bytes(4, "little") + encoded)
-        return cls(files, digest.hexdigest()[:32], screen.metadata | request.metadata())
+        return cls(files, digest.hexdigest()[:32], screen.metadata)
 
     @cached_property
     def digest(self) -> str:

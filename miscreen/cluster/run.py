@@ -44,7 +44,7 @@ def rank_in_partitions(
     with ExitStack() as stack:
         table = stack.enter_context(request.open(source))
         job = Screen(table, request)
-        identity = Identity.of(files, table, job, request)
+        identity = Identity.of(files, table, job)
         kept = None if checkpoints is None else stack.enter_context(Checkpoints(Path(checkpoints), identity))
         features = range(job.n_features)
         if dask is None:

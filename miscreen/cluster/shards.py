@@ -126,7 +126,7 @@ def rank_shard(
     partial = path.with_name(f"{path.name}.partial")
     with open_for_shards(source, request, path.parent) as table:
         job = Screen(table, request)
-        identity = Identity.of(files, table, job, request)
+        identity = Identity.of(files, table, job)
         if path.exists() and _stands(path, identity, force):
             if partial.is_dir():
                 remove_checkpoints(partial)

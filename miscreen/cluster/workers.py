@@ -142,12 +142,11 @@ def _open(job: Job) -> None:
         with suppress(DataError):  # of the table before, which may have changed since
             _of_thread.stack.close()
     memory = job.memory_bytes or _share_of_worker()
-    resources = replace(Resources.detect(1, memory), threads=1)
-    request = replace(job.request, resources=resources)
+    request = replace(job.request, resources=Resources.detect(1, memory))
     stack, files = ExitStack(), stamps(job.source)
     table = stack.enter_context(request.open(job.source))
     screen = Screen(table, request)
-    if difference := job.identity.difference(Identity.of(files, table, screen, request)):
+    if difference := job.identity.difference(Identity.of(files, table, screen)):
         stack.close()
         raise InputError(
             f"a worker on {socket.gethostname()} does not see what the run began with: {difference}",

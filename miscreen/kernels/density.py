@@ -65,7 +65,7 @@ def _smooth(histogram, first, last, mirrored, smoothed):
             smoothed[j] += (a * at[j + 3] + b * at[j + 2]) + (c * at[j + 1] + d * at[j])
 
 
-@kernel
+@inner
 def class_density_mi(ascending, codes, n_classes, bandwidth, factor, multiplier, shape, points):
     """Mutual information, in nats, of sorted values and their classes: one density per class on a common grid.
 

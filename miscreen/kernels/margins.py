@@ -19,7 +19,7 @@ LOOK = 8  # values compared at once where an edge should be, as by `count_closer
 FEW = 16  # strides before galloping
 
 
-@kernel
+@inner
 def is_tied(ascending):
     """Whether any two neighbours in an ascending float array are equal. O(n), in vectors."""
     ties = 0
@@ -177,7 +177,7 @@ def _count_by_strides(padded, position, weight, radius):
     return count
 
 
-@kernel
+@inner
 def pad(ascending):
     """Set PAD infinities on either side of an ascending float64 array, so that searches need no bounds."""
     n = len(ascending)

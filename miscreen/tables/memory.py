@@ -19,15 +19,16 @@ from miscreen.tables.source import TableSource, members
 class ArrowTableSource(TableSource):
     """A pyarrow table, or whatever exports itself as one through the Arrow C interface."""
 
-    def __init__(self, table: pa.Table, label: str = "the table") -> None:
-        self.label = label
+    label = "the table"
+
+    def __init__(self, table: pa.Table) -> None:
         self.n_samples = len(table)
         self.names = table.schema.names  # in a fifth of the time that table.column_names takes
         self._arrow_types = types_of_schema(table.schema, self.names)
         self.types = column_types(self._arrow_types)
         self.value_bytes = widest_value(self._arrow_types)
         self._table = table
-        check_names(self.names, label)
+        check_names(self.names, self.label)
 
     def values(self, columns: NDArray[np.intp]) -> NDArray[Any]:
         """See `TableSource.values`."""
@@ -41,8 +42,9 @@ class ArrowTableSource(TableSource):
 class MatrixSource(TableSource):
     """A NumPy array with one sample a row, and names for its columns."""
 
-    def __init__(self, matrix: NDArray[Any], names: Sequence[str], label: str = "the array") -> None:
-        self.label = label
+    label = "the array"
+
+    def __init__(self, matrix: NDArray[Any], names: Sequence[str]) -> None:
         self.n_samples, n_columns = matrix.shape
         self.names = list(names)
         self._matrix = matrix.astype(matrix.dtype.newbyteorder("="), copy=False)  # the only one that Arrow has
@@ -56,7 +58,7 @@ class MatrixSource(TableSource):
         self.types = np.full(n_columns, int(code), dtype=np.uint8)
         exact = kind == "b" or matrix.dtype.itemsize <= (4 if kind == "f" else 2)
         self.value_bytes = 4 if exact else 8
-        check_names(self.names, label)
+        check_names(self.names, self.label)
 
     def values(self, columns: NDArray[np.intp]) -> NDArray[Any]:
         """See `TableSource.values`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mmap
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -31,7 +31,7 @@ class WideTable:
 
     table: pa.Table
     _map: mmap.mmap | None = None
-    _since_release: int = field(default=0)
+    _since_release: int = 0
 
     def on_bytes(self, count: int) -> None:
         """Give pages of the mapping back now and then while the table is written."""
