@@ -69,7 +69,7 @@ def choose_columns(
 
 def read_target(name: str, raw: Floats, held: ColumnType, forced: int, spec: ScreenSpec) -> Target:
     """Make a target of a column's values; `DataError` when it has no two different values."""
-    from miscreen.kernels.survey import count_levels, tame
+    from miscreen.kernels.survey import count_levels, rescale_extremes
 
     if held == ColumnType.UNSUPPORTED:
         raise DataError(f"the target {name!r} is of a type that cannot be scored", "Choose a column of numbers or text")
@@ -77,7 +77,7 @@ def read_target(name: str, raw: Floats, held: ColumnType, forced: int, spec: Scr
     if infinite := int(np.count_nonzero(np.isinf(raw))):
         _LOG.info("the target %r has %d infinite values, which count as missing", name, infinite)
     values = raw[rows]
-    tame(values[np.newaxis])
+    rescale_extremes(values[np.newaxis])
     if not len(values):
         raise DataError(f"the target {name!r} is missing in all {len(raw):,} rows", "Choose another target")
     if spec.target_kind is not None and spec.target_kind == Kind.CONTINUOUS and held == ColumnType.TEXT:

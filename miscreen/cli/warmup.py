@@ -73,14 +73,14 @@ def read_large_files() -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from miscreen.kernels.delimited import index_cells, read_spans
+    from miscreen.kernels.delimited import index_cells, pread_spans
     from miscreen.tables.footer import Footer
     from miscreen.tables.pages import PageReader
 
     text = np.frombuffer(bytearray(b"1\n"), dtype=np.uint8)
     index_cells(text, np.zeros(1, dtype=np.int64), ord(","), 1, 1, np.empty((1, 2), dtype=np.uint32))
     none = np.empty(0, dtype=np.int64)
-    read_spans(0, 0, none, none, none, text)
+    pread_spans(0, 0, none, none, none, text)
     table = small_table()
     for rows in (_ROWS, _ROWS // 2):  # one row group, and several
         written = pa.BufferOutputStream()

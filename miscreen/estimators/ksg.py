@@ -12,13 +12,13 @@ from miscreen.estimators.estimator import Estimator, settle_number
 from miscreen.estimators.plugin import plugin_scores
 from miscreen.kernels.class_neighbors import class_feature_mi, class_target_mi
 from miscreen.kernels.digamma import digamma_table
-from miscreen.kernels.margins import RANK, RAW, STANDARD, rescale
+from miscreen.kernels.margins import COMBINED, GAO, KSG, RANK, RAW, ROSS, STANDARD, rescale
 from miscreen.kernels.neighbors import FEWER, neighbor_mi
 from miscreen.kernels.ranks import normal_score_table, spread_ties
 from miscreen.model import Batch, Floats, Kind, Scores, Target
 
 SCALES = {"raw": RAW, "standard": STANDARD, "rank": RANK}
-METHODS = ("ksg", "ross", "gao", "combined")  # by the kernels' codes
+METHODS = {KSG: "ksg", ROSS: "ross", GAO: "gao", COMBINED: "combined"}
 TIED = 0.15  # share of the samples below which ties raise estimates more than telling them apart changes
 
 
@@ -227,7 +227,7 @@ class Ksg(Estimator):
                 class_target_mi(values, order, target.codes, target.n_levels, *tail)
             else:
                 class_feature_mi(values, order, self._ascending, target.order, *tail)
-        return mi, of_fewer, [METHODS[code] for code in method]
+        return mi, of_fewer, [METHODS[code] for code in method.tolist()]
 
     def _told_apart(self, batch: Batch, shuffled: NDArray[np.intp]) -> tuple[Floats, NDArray[np.intp]]:
         places, places_order = np.empty_like(batch.values), np.empty_like(batch.order)

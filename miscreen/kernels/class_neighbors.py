@@ -8,10 +8,8 @@ import numpy as np
 
 from miscreen.kernels._jit import inner, kernel
 from miscreen.kernels.counts import level_codes
-from miscreen.kernels.margins import has_extent, is_tied, leap, rescale, weigh
+from miscreen.kernels.margins import GAO, ROSS, has_extent, is_tied, leap, rescale, weigh
 from miscreen.kernels.ranks import present_count
-
-ROSS, GAO = 1, 2
 
 
 @inner

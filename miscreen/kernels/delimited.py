@@ -192,7 +192,7 @@ def index_cells(
 
 
 @kernel
-def read_spans(
+def pread_spans(
     pread: int,
     descriptor: int,
     offsets: NDArray[np.int64],

@@ -25,6 +25,7 @@ from miscreen.kernels.pages import (
     SIZE,
     TYPE,
 )
+from miscreen.kernels.varint import varint
 
 FLOAT, DOUBLE, INT8, INT16, INT32, UINT8, UINT16, UINT32, INT64, UINT64, BOOLEAN = range(11)
 
@@ -63,18 +64,9 @@ def _hybrid(at: int, stop: int, width: int, out: NDArray[np.uint32], count: int)
     n_bytes = (width + 7) // 8
     done = 0
     while done < count:
-        head, shift = 0, 0
-        while True:
-            if at >= stop or shift > 28:
-                return False
-            byte = byte_at(at)
-            at += 1
-            head |= (byte & 127) << shift
-            if byte < 128:
-                break
-            shift += 7
+        head, at = varint(at, stop, 32)
         size = head >> 1
-        if size == 0:
+        if at < 0 or size == 0:
             return False
         if head & 1:
             if size * width > stop - at:
@@ -109,15 +101,8 @@ def _hybrid(at: int, stop: int, width: int, out: NDArray[np.uint32], count: int)
 @inner
 def _one_run(at: int, stop: int, count: int) -> bool:
     """Whether the levels are a single run of ones, as they mostly are: then they need not be written out."""
-    head, shift = 0, 0
-    while at < stop and shift <= 28:
-        byte = byte_at(at)
-        at += 1
-        head |= (byte & 127) << shift
-        shift += 7
-        if byte < 128:
-            return head & 1 == 0 and head >> 1 >= count and at < stop and byte_at(at) == 1
-    return False
+    head, at = varint(at, stop, 32)
+    return at >= 0 and head & 1 == 0 and head >> 1 >= count and at < stop and byte_at(at) == 1
 
 
 @inner

@@ -13,7 +13,8 @@ import numpy as np
 from miscreen.kernels._jit import count_closer, inlined, inner, kernel, word_at
 from miscreen.kernels.ranks import normal_score_table
 
-RAW, STANDARD, RANK = 0, 1, 2
+RAW, STANDARD, RANK = range(3)
+KSG, ROSS, GAO, COMBINED = range(4)  # what an estimate was made by
 PAD = 16  # values compared at once by strides
 LOOK = 8  # values compared at once where an edge should be, as by `count_closer`; less than PAD
 FEW = 16  # strides before galloping

@@ -15,10 +15,21 @@ from miscreen.kernels._jit import (
     scan_lanes_for_many,
     scan_lanes_for_sixteen,
 )
-from miscreen.kernels.margins import RANK, count_within, has_extent, index_margin, is_tied, rescale, score_ranks, weigh
+from miscreen.kernels.margins import (
+    COMBINED,
+    GAO,
+    KSG,
+    RANK,
+    count_within,
+    has_extent,
+    index_margin,
+    is_tied,
+    rescale,
+    score_ranks,
+    weigh,
+)
 from miscreen.kernels.ranks import present_count
 
-KSG, GAO, COMBINED = 0, 2, 3
 LANES = 4  # samples that are looked at side by side
 SHORT, LONG = 8, 16  # rows of distances that are kept in registers
 ALL, PART, REST = 0, 1, 2  # of the samples, by which neighbours are looked for; PART is about every fourth

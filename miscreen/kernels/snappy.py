@@ -6,23 +6,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from miscreen.kernels._jit import copy_bytes, inner, kernel
+from miscreen.kernels.varint import varint
 
 
 @inner
 def _unpack(raw: NDArray[np.uint8], at: int, stop: int, out: NDArray[np.uint8]) -> bool:
     """Unpack bytes `at` to `stop` to fill `out`; False when they are unsound."""
-    size, shift = 0, 0
-    while True:
-        if at >= stop or shift > 28:
-            return False
-        byte = int(raw[at])
-        at += 1
-        size |= (byte & 127) << shift
-        shift += 7
-        if byte < 128:
-            break
-    if size != len(out):
+    base = raw.ctypes.data
+    size, after = varint(base + at, base + stop, 32)
+    if after < 0 or size != len(out):
         return False
+    at = after - base
     done = 0
     while at < stop:
         tag = int(raw[at])
@@ -42,7 +36,7 @@ def _unpack(raw: NDArray[np.uint8], at: int, stop: int, out: NDArray[np.uint8]) 
                 length = number + 1
             if length > stop - at or length > size - done:
                 return False
-            copy_bytes(out.ctypes.data + done, raw.ctypes.data + at, length)
+            copy_bytes(out.ctypes.data + done, base + at, length)
             at += length
         else:
             if kind == 1:

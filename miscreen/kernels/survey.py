@@ -39,7 +39,10 @@ def _hash(a: Any, b: Any, c: Any, d: Any, rest: NDArray[np.float64]) -> Any:
 
 @kernel
 def mask_infinities(values: NDArray[np.float64], n_infinite: NDArray[np.int64]) -> None:
-    """Turn infinities in `values` (n_features, n_samples) into NaN; count them in `n_infinite` (n_features,)."""
+    """Turn infinities in `values` (n_features, n_samples) into NaN; count them in `n_infinite` (n_features,).
+
+    O(values), in vectors.
+    """
     n_features, n = values.shape
     for f in range(n_features):
         found = 0
@@ -53,10 +56,11 @@ def mask_infinities(values: NDArray[np.float64], n_infinite: NDArray[np.int64]) 
 
 
 @kernel
-def tame(values: NDArray[np.float64]) -> None:
+def rescale_extremes(values: NDArray[np.float64]) -> None:
     """Scale rows of `values` (n_features, n_samples) whose largest magnitude is beyond 2^300 or below 2^-300.
 
-    By a power of two, so that no digit changes but squares and sums of them stay finite and above zero.
+    By a power of two, so that no digit changes but squares and sums of them stay finite and above zero. O(values), in
+    vectors where nothing is scaled.
     """
     n_features, n = values.shape
     for f in range(n_features):
@@ -81,7 +85,7 @@ def tame(values: NDArray[np.float64]) -> None:
 def presence(values: NDArray[np.float64], n_present: NDArray[np.int64], constant: NDArray[np.bool_]) -> None:
     """Count what is not NaN in each row of `values` (n_features, n_samples); tell which rows have one value.
 
-    A row without any value is not constant; it has `n_present` 0.
+    A row without any value is not constant; it has `n_present` 0. O(values), in vectors.
     """
     n_features, n = values.shape
     for f in range(n_features):
@@ -106,6 +110,7 @@ def survey(
     """Do the above with `values` in one go, and fill `fingerprints` (n_features,) with a 64-bit hash of each row.
 
     The hash is of the row as it came; every NaN counts as the same. Two rows at a time, as `stir_lanes` likes it.
+    O(values): a pass to hash and one to count, and three more over rows with what is infinite or out of range.
     """
     n_features, n = values.shape
     whole = n - n % 4
@@ -129,13 +134,13 @@ def survey(
             if large > 0 or fair == n:
                 one = slice(row, row + 1)
                 mask_infinities(values[one], n_infinite[one])
-                tame(values[one])
+                rescale_extremes(values[one])
                 presence(values[one], n_present[one], constant[one])
 
 
 @kernel
 def count_levels(values: NDArray[np.float64], most: int) -> int:
-    """Count the distinct values of `values` (n,), NaN aside, giving up at `most` + 1."""
+    """Count the distinct values of `values` (n,), NaN aside, giving up at `most` + 1. O(n most)."""
     levels = np.empty(most + 1)
     found = 0
     for i in range(len(values)):

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from miscreen.kernels._jit import byte_at, inner, kernel
+from miscreen.kernels.varint import varint
 
 TRUE, FALSE, BYTE, I16, I32, I64, DOUBLE, BINARY, LIST, SET, MAP, STRUCT = range(1, 13)
 
@@ -18,30 +19,16 @@ DEEPEST = 16  # structs in structs; a footer has fewer than ten
 
 
 @inner
-def _varint(at: int, stop: int) -> tuple[int, int]:
-    """An unsigned integer of 7 bits a byte, and the address after it, or -1."""
-    value, shift = 0, 0
-    while at < stop and shift < 64:
-        byte = byte_at(at)
-        at += 1
-        value |= (byte & 127) << shift
-        if byte < 128:
-            return value, at
-        shift += 7
-    return 0, -1
-
-
-@inner
 def integer(at: int, stop: int) -> tuple[int, int]:
     """A signed integer, and the address after it, or -1."""
-    value, at = _varint(at, stop)
+    value, at = varint(at, stop, 64)
     return ((value >> 1) & 0x7FFFFFFFFFFFFFFF) ^ -(value & 1), at
 
 
 @inner
 def _binary(at: int, stop: int) -> tuple[int, int]:
     """First address and end of a string of bytes; the end is -1 when it is not all there."""
-    size, at = _varint(at, stop)
+    size, at = varint(at, stop, 64)
     if at < 0 or size < 0 or size > stop - at:
         return 0, -1
     return at, at + size
@@ -56,7 +43,7 @@ def _list(at: int, stop: int) -> tuple[int, int, int]:
     at += 1
     size = byte >> 4
     if size == 15:
-        size, at = _varint(at, stop)
+        size, at = varint(at, stop, 64)
     if at < 0 or size < 0 or size > stop - at:
         return 0, 0, -1
     return byte & 15, size, at
@@ -81,7 +68,7 @@ def field(at: int, stop: int, last: int) -> tuple[int, int, int]:
 def _skip_plain(at: int, stop: int, kind: int) -> int:
     """The address after a value that holds no others, or -1."""
     if kind == I16 or kind == I32 or kind == I64:
-        return _varint(at, stop)[1]
+        return varint(at, stop, 64)[1]
     if kind == BINARY:
         return _binary(at, stop)[1]
     if kind == BYTE:

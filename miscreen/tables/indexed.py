@@ -302,8 +302,8 @@ class IndexedSource(TableSource):
         self, buffer: NDArray[np.uint8], starts: NDArray[np.int64], stops: NDArray[np.int64], offsets: NDArray[np.int64]
     ) -> None:
         """Read spans of the file to where they start and stop in a buffer."""
-        done = 0
-        while (k := kernels.read_spans(_pread(), self._file, offsets[done:], starts[done:], stops[done:], buffer)) >= 0:
+        done, pread = 0, _pread()
+        while (k := kernels.pread_spans(pread, self._file, offsets[done:], starts[done:], stops[done:], buffer)) >= 0:
             # Interrupted, cut short or impossible; Python deals with the first and tells of the last.
             start, stop, offset = (int(places[done + k]) for places in (starts, stops, offsets))
             while start < stop:
