@@ -14,7 +14,7 @@ MIB = 1 << 20
 _UNLIMITED = 1 << 60  # control groups write a number near 2^63 where there is no limit
 _SELF = Path("/proc/self")
 ADDRESS_SPACE = "RLIMIT_AS"
-_NEITHER = 4 << 30  # bytes, on a system that tells nothing
+_ASSUMED_MEMORY = 4 << 30  # bytes, on a system that tells nothing
 
 # Each grants processors to one process of a job: Slurm, PBS, LSF, Grid Engine.
 _GRANTS = ("SLURM_CPUS_PER_TASK", "NCPUS", "LSB_DJOB_NUMPROC", "NSLOTS")
@@ -66,7 +66,7 @@ class Limits:
         """
         threads = tuple(_thread_limits())
         memory = tuple(_memory_limits(min(limit.value for limit in threads)))
-        return cls(threads, memory or (Limit("assumed", _NEITHER),), _soft_limit(ADDRESS_SPACE))
+        return cls(threads, memory or (Limit("assumed", _ASSUMED_MEMORY),), _soft_limit(ADDRESS_SPACE))
 
 
 def least(limits: tuple[Limit, ...]) -> Limit:

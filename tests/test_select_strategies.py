@@ -18,7 +18,7 @@ from miscreen.kernels.information import scaled_logs
 from miscreen.model import Kind, Target
 from miscreen.resources import Resources
 from miscreen.selection import STRATEGIES, strategy_class
-from miscreen.selection.clump import GAUSSIAN_MI, binned_mi
+from miscreen.selection.clump import GAUSSIAN_MI, gaussian_mi_in_bins
 from miscreen.selection.codes import Column, Columns, code_columns, code_target, count_bins
 from miscreen.selection.information import Information
 from miscreen.selection.strategy import Choice, Pool, Strategy
@@ -306,7 +306,7 @@ class TestClumping:
             below = np.array([[multivariate_normal.cdf([a, b], cov=[[1, r], [r, 1]]) for b in edges] for a in edges])
             cells = np.diff(np.diff(below, axis=0), axis=1)
             expected = float(np.sum(cells * np.log(cells * bins**2)))
-            assert binned_mi(-0.5 * math.log(1 - r * r), bins) == pytest.approx(expected, rel=1e-3)
+            assert gaussian_mi_in_bins(-0.5 * math.log(1 - r * r), bins) == pytest.approx(expected, rel=1e-3)
         assert round(GAUSSIAN_MI, 4) == 0.2231
 
     @pytest.mark.parametrize("n", [300, 1000, 3000])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ FALL = 0.55  # of that variance from one cosine to the next, where classes diffe
 SHARES = (0.15, 0.1)  # of the second hypothesis: cosines for scores, and for classes all cosines
 NEIGHBORS = 8  # of two continuous columns, for the information
 CLASS_NEIGHBORS = 10  # of a continuous column within a class
-CELL = 5  # samples for every bin and class, at least
+SAMPLES_PER_CELL = 5  # of every bin and class, on average, at least
 _NONE = np.empty(0, dtype=np.int64)
 _NOT_DEALT = _NONE, _NONE, _NONE, np.empty(0, dtype=np.uint64), 0, _NONE.reshape(0, 0), np.inf, 0
 
@@ -102,10 +102,10 @@ class Auto(Estimator):
     to order. Two columns of labels have but one term, Pearson's chi-squared, in both hypotheses.
 
     The mean of exp(score) is 1 under independence, so that P(score > t) < exp(-t) for columns of all kinds, as far
-    as z is normal. Where few samples decide it is skewed, and drawn in by the cube root of Wilson & Hilferty. A pair of
-    functions of which one sample alone could make 2 standard deviations is left out (of a function beside labels the
-    class is); if they are the first of both sides, z is drawn in as if it were as skewed as that. A margin has one
-    function for every ten samples outside of its commonest value, one at least.
+    as z is normal. Where few samples decide it is skewed, and shrunk by the cube root of Wilson & Hilferty. A pair of
+    functions is left out when a single sample could contribute 2 standard deviations (for labels: that class is). The
+    first pair is kept, but shrunk as if it were that skewed. A margin has one function for every ten samples outside of
+    its commonest value, one at least.
 
     The mutual information beside the score comes from the estimator that errs least for such a pair, by its root mean
     square error over distributions of known information, and `Scores.method` names it:
@@ -142,7 +142,7 @@ class Auto(Estimator):
     array([108.8,  -0.4])
     """
 
-    Options = AutoOptions
+    Options: ClassVar[type[Any]] = AutoOptions
 
     def __init__(self, target: Target, options: AutoOptions) -> None:
         n = len(target.values)
@@ -259,7 +259,7 @@ class Auto(Estimator):
         return mi, method, instead | np.isnan(mi)
 
     def _fills_bins(self, batch: Batch) -> NDArray[np.bool_]:
-        """Whether the classes of a feature's samples have enough for bins: `CELL` on average, 1 in the smallest."""
+        """Whether classes have enough samples for bins: `SAMPLES_PER_CELL` on average, and in the smallest 1 a bin."""
         last = batch.values[np.arange(len(batch.values)), batch.order[:, -1]]  # missing ones come last
         present = ~np.isnan(batch.values if np.isnan(last).any() else batch.values[:1])
         at = np.arange(len(present))[:, np.newaxis] * self._target.n_levels + self._target.codes
@@ -267,5 +267,5 @@ class Auto(Estimator):
         n, levels = sizes.sum(axis=1), np.count_nonzero(sizes, axis=1)
         smallest = np.where(sizes > 0, sizes, np.inf).min(axis=1)
         bins = 2 * np.cbrt(n)
-        found = (CELL * levels * bins <= n) & (smallest >= bins)
+        found = (SAMPLES_PER_CELL * levels * bins <= n) & (smallest >= bins)
         return np.broadcast_to(found, len(batch.values))

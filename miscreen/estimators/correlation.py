@@ -195,8 +195,7 @@ class Copula(_Correlation):
     for two columns and for the pair leave 0.5 (psi((n - 1) / 2) - psi((n - 2) / 2)), about 1 / 2n. Unbiased
     under independence; for strongly dependent Gaussian values the scores, whose tails are short, lower it by up
     to about 5 / n. Otherwise a lower bound of the mutual information, blind to symmetric dependence. May be
-    negative. Invariant under increasing transforms, bit for
-    bit.
+    negative. Invariant under increasing transforms, bit for bit.
 
     Labels with K > 2 levels: the correlation ratio of the scores, less 0.5 (psi((n - 1) / 2) - psi((n - K) / 2)),
     its expectation under independence of Gaussian scores; or the plug-in; see `Pearson`.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,8 +97,8 @@ class Ksg(Estimator):
     then cut to the class as above, since a k-th neighbour infinitely far away would say nothing but log n. No
     noise is added. This is the authors' published code, github.com/wgao9/mixed_KSG, not the formula printed in
     the paper: that one takes logarithms of counts that include the k-th neighbour, which lowers estimates by
-    0.2 to 0.3, at most 0.5, for tied columns at k = 3. With no k-th neighbour at distance 0 it is ``ksg``
-    but for log n.
+    0.2 to 0.3, at most 0.5, for tied columns at k = 3. With no k-th neighbour at distance 0 it equals ``ksg`` with
+    log n in place of psi(n).
     Bias: upwards where a k-th neighbour shares its distance with others, of which k~ has some but n_x and n_y
     none. At n = 500 and k = 5 up to 0.09 where half of the samples are 0, in the midst of the others, and down
     to -0.015 for a staircase; within 0.005 for such zeros on the rank scale. Largest for values in steps that
@@ -126,7 +127,7 @@ class Ksg(Estimator):
     ksg [0.45]
     """
 
-    Options = KsgOptions
+    Options: ClassVar[type[Any]] = KsgOptions
 
     def __init__(self, target: Target, options: KsgOptions, untied: float = 0.0) -> None:
         n = len(target.values)

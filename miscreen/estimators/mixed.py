@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from miscreen.model import Batch, Floats, Kind, Target
 
-CELL = 6  # samples for every bin and class, on average
+SAMPLES_PER_CELL = 6  # of every bin and class, on average
+MOST_BINS = 6  # times the cube root of the samples
 
 
 def mixed_mi(target: Target, batch: Batch) -> tuple[Floats, Floats, Floats]:
@@ -34,12 +35,12 @@ def mixed_mi(target: Target, batch: Batch) -> tuple[Floats, Floats, Floats]:
     -----
     What has an order is put into bins of equal frequency, ties staying together: 6 samples for every bin and class, at
     most 6 n^(1/3) bins (three times those of Terrell & Scott 1985, doi:10.2307/2288074, since many stay empty), two at
-    least. The bias of the plug-in estimate is
-    taken off by the jackknife (Quenouille 1956, doi:10.1093/biomet/43.3-4.353; of entropies Zahl 1977,
-    doi:10.2307/1936227). Where cells expect five samples it leaves less than the correction of Miller & Madow: 0.002 of
-    0.013, for counts in ten bins and 20 classes that they depend on, with 1,000 samples; for independent ones -0.004
-    and 0.004. Sums are exact, so that neither the other features nor the order of the samples change them. O(n) a
-    feature once it is sorted; scratch about 40 n bytes for each feature of the batch.
+    least. The bias of the plug-in estimate is taken off by the jackknife (Quenouille 1956,
+    doi:10.1093/biomet/43.3-4.353; of entropies Zahl 1977, doi:10.2307/1936227). Where cells expect five samples it
+    leaves less than the correction of Miller & Madow: 0.002 of 0.013, for counts in ten bins and 20 classes that they
+    depend on, with 1,000 samples; for independent ones -0.004 and 0.004. Sums are exact, so that neither the other
+    features nor the order of the samples change them. O(n) a feature once it is sorted; scratch about 40 n bytes for
+    each feature of the batch.
 
     Examples
     --------
@@ -64,7 +65,7 @@ def mixed_mi(target: Target, batch: Batch) -> tuple[Floats, Floats, Floats]:
         if not len(labels) or doubled.min() == doubled.max() or labels.min() == labels.max():
             continue
         n_classes = np.count_nonzero(np.bincount(labels))
-        bins = max(2, min(math.ceil(6 * float(n[f]) ** (1 / 3)), n[f] // (CELL * n_classes)))
+        bins = max(2, min(math.ceil(MOST_BINS * float(n[f]) ** (1 / 3)), n[f] // (SAMPLES_PER_CELL * n_classes)))
         found[0, f], found[2, f] = _estimate(doubled * bins // (2 * n[f]), labels)
         found[1, f] = _estimate(doubled * max(2, bins // 2) // (2 * n[f]), labels)[0]
     return found[0], found[1], found[2]

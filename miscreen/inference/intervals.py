@@ -18,7 +18,7 @@ from miscreen.model import Batch, Floats, Kind, Scores, Target
 _HALVES_BYTES = 1 << 20  # random halves of one feature that are looked at together
 COLUMNS = ("ci_low", "ci_high")
 PLANE, LINE = (3, 16), (8, 32)  # neighbours near and far, for two continuous columns and for one
-SHARED = {PLANE: 1.6, LINE: 1.35}  # variance of a mean of local terms, over that of independent ones
+VARIANCE_INFLATION = {PLANE: 1.6, LINE: 1.35}  # variance of a mean of local terms, over that of independent ones
 
 
 class Intervals:
@@ -55,12 +55,11 @@ class Intervals:
       are taken.
       With `replicates`, the standard deviation over random halves of the samples, drawn without replacement since
       ties would be taken for information: the delete-half jackknife, up to 1.4 times larger.
-    - Bias: I_k - I_m, m = 16, and 32 where k = 8. The distance to the k-th neighbour grows as sqrt(k / n) in the plane,
-      so that this difference is some more than the bias of I_k where that grows in proportion, at sharp edges, and an
-      upper bound of it for smooth densities, whose bias grows faster. The end that the difference points to is moved
-      by it, as in intervals that allow for the worst bias (Armstrong & Kolesar 2018, doi:10.3982/ECTA14434). Few
-      neighbours have little bias: with four, intervals are a tenth shorter, and edges and folds fall out of them.
-
+    - Bias: I_k - I_m, m = 16, and 32 where k = 8. The distance to the k-th neighbour grows as sqrt(k / n) in the plane.
+      The difference slightly exceeds the bias of I_k where bias is proportional to that distance (sharp edges), and
+      bounds it for smooth densities. The end that the difference points to is moved by it, as in intervals that allow
+      for the worst bias (Armstrong & Kolesar 2018, doi:10.3982/ECTA14434). Few neighbours have little bias: with four,
+      intervals are a tenth shorter, and edges and folds fall out of them.
 
     Two estimates of nearest neighbours a feature, O(n log n) each, in the plane from one search; 8 n bytes of scratch.
 
@@ -118,7 +117,7 @@ class Intervals:
                 (center, terms), further = near.local(part), far.score(part)
                 away, method = further.mi, further.method
             drift = center - away
-            error = math.sqrt(SHARED[neighbors]) * _standard_errors(terms)
+            error = math.sqrt(VARIANCE_INFLATION[neighbors]) * _standard_errors(terms)
             if neighbors == LINE:
                 tied = np.flatnonzero([word == "gao" for word in method] & np.isfinite(drift))
                 center[tied], coarser, error[tied] = mixed_mi(self._target, part.take(tied))

@@ -28,8 +28,8 @@ class Clump(Strategy):
     Notes
     -----
     Bins hide some of the mutual information: of a Gaussian pair with correlation 0.6, 0.196 of 0.223 nats are left in
-    8 x 8 bins. Two continuous columns are therefore held to `binned_mi` of the threshold: what is left of it in their
-    bins if they are a Gaussian pair. Pairs with a discrete column are held to the threshold itself.
+    8 x 8 bins. Two continuous columns are therefore held to `gaussian_mi_in_bins` of the threshold: what is left of it
+    in their bins if they are a Gaussian pair. Pairs with a discrete column are held to the threshold itself.
     O(kept candidates (n + cells)).
     """
 
@@ -73,12 +73,12 @@ class Clump(Strategy):
         candidates = information.candidates
         limits = np.full(len(candidates), self._threshold)
         if z.binned:
-            limits[candidates.binned] = binned_mi(self._threshold, z.size)
+            limits[candidates.binned] = gaussian_mi_in_bins(self._threshold, z.size)
         return limits
 
 
 @cache
-def binned_mi(mi: float, bins: int) -> float:
+def gaussian_mi_in_bins(mi: float, bins: int) -> float:
     """Mutual information, in nats, that is left of a Gaussian pair's in `bins` bins of equal frequency each.
 
     Notes
@@ -88,7 +88,7 @@ def binned_mi(mi: float, bins: int) -> float:
 
     Examples
     --------
-    >>> round(binned_mi(0.2231, 8), 3), round(binned_mi(0.2231, 3), 3)
+    >>> round(gaussian_mi_in_bins(0.2231, 8), 3), round(gaussian_mi_in_bins(0.2231, 3), 3)
     (0.196, 0.135)
     """
     normal = NormalDist()
