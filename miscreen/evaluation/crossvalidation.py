@@ -235,12 +235,12 @@ def _fit(
 
 
 def _trial(table: TableSource, design: Design, columns: NDArray[np.intp], fold: int) -> Trial:
-    from miscreen.kernels.survey import tame
+    from miscreen.kernels.survey import rescale_extremes
 
     values = table.values(columns).astype(np.float64)[:, design.target.rows]
     values[np.isinf(values)] = np.nan
     values = np.ascontiguousarray(values)
-    tame(values)
+    rescale_extremes(values)
     train, test = design.splits[fold]
     return Trial(
         values=values,
