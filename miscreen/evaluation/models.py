@@ -35,7 +35,7 @@ class Trial:
     Attributes
     ----------
     values : float64 array, shape (n_features, n_samples)
-        NaN where missing; text as codes. Of columns that `miscreen.kernels.survey.tame` has scaled.
+        NaN where missing; text as codes. Of columns that `miscreen.kernels.survey.rescale_extremes` has scaled.
     is_text : bool array, shape (n_features,)
     y : float64 array, shape (n_samples,)
         Numbers, or codes of classes.
