@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import miscreen
+from miscreen.kernels import _cache
 
 SAMPLE = Path(__file__).parents[1] / "data" / "samples" / "pbmc.csv"
 # One small kernel for two types, so that several processes write side by side without compiling for long.
@@ -50,6 +51,58 @@ def files(cache: Path) -> list[Path]:
 
 
 # ---- compiled kernels --------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="no owners")
+@pytest.mark.parametrize(
+    ("of_parent", "of_leaf", "kept"),
+    [
+        (0o700, 0o700, True),
+        (0o755, 0o755, True),
+        (0o1777, 0o700, True),
+        (0o777, 0o700, False),
+        (0o770, 0o700, False),
+        (0o700, 0o770, False),
+        (0o700, 0o702, False),
+    ],
+)
+def test_machine_code_is_not_read_from_where_others_write(
+    of_parent: int, of_leaf: int, kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MISCREEN_CACHE_DIR", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(_cache.tempfile, "tempdir", str(tmp_path / "scratch"))
+    (tmp_path / "scratch").mkdir()
+    leaf = _cache.choose_cache_dir()
+    assert leaf is not None and leaf.parent == tmp_path / "home" / "miscreen"
+    assert [path.stat().st_mode & 0o777 for path in (leaf, leaf.parent)] == [0o700, 0o700]
+    leaf.chmod(of_leaf)
+    leaf.parent.chmod(of_parent)
+    found = _cache.choose_cache_dir()
+    assert found is not None and (found == leaf) == kept
+    assert kept or found.parent.parent == tmp_path / "scratch"
+    monkeypatch.setenv("MISCREEN_CACHE_DIR", str(leaf.parent))  # who says where knows who may write there
+    assert _cache.choose_cache_dir() == leaf
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="only root gives files away")
+@pytest.mark.parametrize("linked", [False, True])
+def test_nor_from_where_others_may_put_another_directory(
+    linked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MISCREEN_CACHE_DIR", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(_cache.tempfile, "tempdir", str(tmp_path))
+    parent = tmp_path / "home" / "miscreen"
+    parent.parent.mkdir()
+    if linked:
+        (tmp_path / "ours").mkdir()
+        parent.symlink_to(tmp_path / "ours")
+    else:
+        parent.mkdir()
+    assert (_cache.choose_cache_dir() or tmp_path).parent == parent
+    os.chown(parent, 12345, -1, follow_symlinks=False)
+    assert (_cache.choose_cache_dir() or tmp_path).parent != parent
 
 
 def test_many_processes_start_on_an_empty_cache(tmp_path: Path) -> None:

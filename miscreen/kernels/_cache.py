@@ -16,6 +16,7 @@ import hashlib
 import importlib.util
 import os
 import platform
+import stat
 import tempfile
 import threading
 import time
@@ -55,11 +56,26 @@ def _cache_key() -> str:
     return digest.hexdigest()[:16]
 
 
-def _writable(directory: Path) -> bool:
-    """Whether machine code can be kept there: by us, and put there by nobody else."""
+def _ours_alone(directory: Path) -> bool:
+    """Whether nobody else can write there, nor put another directory in its place."""
+    own, above = directory.stat(), directory.parent.stat()
+    owners = {above.st_uid, directory.parent.lstat().st_uid}  # of a link, too
+    shared = above.st_mode & 0o022 and not above.st_mode & stat.S_ISVTX
+    return not own.st_mode & 0o022 and owners <= {0, os.getuid()} and not shared
+
+
+def _writable(directory: Path, asked_for: bool) -> bool:
+    """Whether machine code can be kept there: by us, and put there by nobody else, since it is executed.
+
+    Who asked for a directory knows who may write beside it.
+    """
     try:
+        if not asked_for:
+            directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if hasattr(os, "getuid") and directory.stat().st_uid != os.getuid():
+        if hasattr(os, "getuid") and (
+            directory.stat().st_uid != os.getuid() or not (asked_for or _ours_alone(directory))
+        ):
             return False
         with tempfile.NamedTemporaryFile(dir=directory, prefix="probe-") as probe:
             probe.write(b"x" * 4096)
@@ -72,14 +88,15 @@ def _writable(directory: Path) -> bool:
 def choose_cache_dir() -> Path | None:
     """The first writable of MISCREEN_CACHE_DIR, the user's cache and the scratch directory."""
     key = f"kernels-{_cache_key()}"
+    explicit = os.environ.get("MISCREEN_CACHE_DIR")
+    if explicit and _writable(Path(explicit) / key, asked_for=True):
+        return Path(explicit) / key
     candidates = []
-    if explicit := os.environ.get("MISCREEN_CACHE_DIR"):
-        candidates.append(Path(explicit))
     with contextlib.suppress(RuntimeError):  # nobody's home, as in containers
         candidates.append(Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "miscreen")
     candidates.append(Path(tempfile.gettempdir()) / f"miscreen-{os.getuid() if hasattr(os, 'getuid') else 0}")
     for candidate in candidates:
-        if _writable(candidate / key):
+        if _writable(candidate / key, asked_for=False):
             return candidate / key
     return None
 
