@@ -268,19 +268,37 @@ def test_samples_that_stand_in_for_others_are_not_tied_more(method: str) -> None
     assert judged(Significance(target, estimator, 0), estimator, make_batch(only))[0][0] <= 1.0
 
 
-@pytest.mark.parametrize("method", ESTIMATORS)
+RANKS_ALONE = [
+    ("auto", {}, True),
+    ("bin", {"bins": 8}, True),
+    ("bin", {"bins": "fd"}, False),
+    ("bin", {"bins": 8, "binning": "width"}, False),
+    ("kde", {}, True),
+    ("kde", {"scale": "raw"}, False),
+    ("ksg", {"scale": "rank"}, True),
+    ("ksg", {}, False),
+    ("ksg", {"scale": "raw"}, False),
+    ("pearson", {}, False),
+    ("spearman", {}, True),
+    ("copula", {}, True),
+]
+
+
+def test_every_method_says_whether_it_sees_ranks_alone() -> None:
+    assert {method for method, _, _ in RANKS_ALONE} == set(ESTIMATORS)
+
+
+@pytest.mark.parametrize(("method", "options", "expected"), RANKS_ALONE)
 @pytest.mark.parametrize("kind", Kind)
-def test_margin_free_methods_see_ranks_alone(method: str, kind: Kind) -> None:
+def test_margin_free_methods_see_ranks_alone(method: str, options: dict[str, Any], expected: bool, kind: Kind) -> None:
     rng = np.random.default_rng(3)
     y = rng.standard_normal(80) if kind == Kind.CONTINUOUS else rng.integers(0, 3, 80).astype(float)
     x = np.stack([rng.standard_normal(80), np.maximum(rng.standard_normal(80), 0)])
     bent = np.exp(2 * y) if kind == Kind.CONTINUOUS else y
-    for options in ({}, {"scale": "rank"} if method == "ksg" else {}):
-        plain = make_estimator(method, make_target(y, kind), **options)
-        other = make_estimator(method, make_target(bent, kind), **options)
-        same = np.allclose(plain.statistic(make_batch(x)), other.statistic(make_batch(np.exp(3 * x))), rtol=1e-9)
-        assert same or not plain.margin_free
-        assert plain.margin_free or method in ("pearson", "ksg")
+    plain = make_estimator(method, make_target(y, kind), **options)
+    other = make_estimator(method, make_target(bent, kind), **options)
+    same = np.allclose(plain.statistic(make_batch(x)), other.statistic(make_batch(np.exp(3 * x))), rtol=1e-9)
+    assert plain.margin_free == same == expected
 
 
 KINDS = [(Kind.CONTINUOUS, False), (Kind.DISCRETE, False), (Kind.DISCRETE, True)]
@@ -519,8 +537,9 @@ def test_max_t_keeps_to_strata() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"fdr": 1.5}, "fdr is 1.5"),
-        ({"fdr": 0}, "fdr is 0"),
+        ({"fdr": 1.5}, r"fdr must be a number between 0 and 1, not 1\.5"),
+        ({"fdr": 0}, "fdr must be a number between 0 and 1, not 0"),
+        ({"ci": True}, "ci must be a number between 0 and 1, not True"),
         ({"p_values": True, "fdr_method": "holm"}, "no FDR method 'holm'"),
         ({"fdr_method": "by"}, "no effect without p-values"),
         ({"strata": "site"}, "no effect without p-values"),
