@@ -86,17 +86,23 @@ def whole_number(name: str, given: Any, least: int | None = None, most: int | No
     return number
 
 
-def real_number(name: str, given: Any) -> float:
-    """What was given for an option as Python's own float; `InputError` when it is no number, or NaN.
+def real_number(name: str, given: Any, above: float | None = None, below: float | None = None) -> float:
+    """What was given for an option as Python's own float; `InputError` when it is no number, NaN, or not between.
 
     Examples
     --------
     >>> real_number("threshold", 1)
     1.0
     """
-    if isinstance(given, bool) or not isinstance(given, Real) or math.isnan(given):
-        raise InputError(f"{name} must be a number, not {given!r}")
-    return float(given)
+    try:
+        number = math.nan if isinstance(given, bool) or not isinstance(given, Real) else float(given)
+    except OverflowError:
+        number = math.nan
+    within = (above is None or number > above) and (below is None or number < below)
+    if math.isnan(number) or not within:
+        bounds = "" if above is None else f" above {above:g}" if below is None else f" between {above:g} and {below:g}"
+        raise InputError(f"{name} must be a number{bounds}, not {given!r}")
+    return number
 
 
 def truth_value(name: str, given: Any) -> bool:

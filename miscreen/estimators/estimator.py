@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-import operator
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from miscreen.errors import InputError
+from miscreen.errors import InputError, real_number, whole_number
 from miscreen.estimators import ESTIMATORS
 from miscreen.model import Batch, Dealing, Floats, Scores, Target
 
@@ -50,16 +48,12 @@ def settle_number(options: object, name: str, whole: range | None = None, otherw
     2.0
     """
     given = getattr(options, name)
-    number: int | float | None = None
-    if not isinstance(given, bool):
-        try:
-            if whole is not None:
-                number = operator.index(given)
-            elif isinstance(given, Real):
-                number = float(given)
-        except (TypeError, OverflowError):
-            pass
-    if number is None or not (0.0 < number < math.inf if whole is None else number in whole):
+    number: int | float | None
+    try:
+        number = real_number(name, given, 0.0, math.inf) if whole is None else whole_number(name, given)
+    except InputError:
+        number = None
+    if number is None or (whole is not None and number not in whole):
         if whole is None:
             expected = "a positive number"
         else:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from numbers import Real
 
-from miscreen.errors import InputError, truth_value, whole_number
+from miscreen.errors import InputError, real_number, truth_value, whole_number
 
 FDR_METHODS = ("bh", "by")
 
@@ -55,18 +54,14 @@ class Inference:
         if not isinstance(self.strata, str | None):
             raise InputError(f"strata must be the name of one column, not {self.strata!r}")
         if self.fdr is not None:
-            if isinstance(self.fdr, bool) or not isinstance(self.fdr, Real) or not 0.0 < self.fdr < 1.0:
-                raise InputError(f"fdr is {self.fdr!r}", "Give a rate between 0 and 1, such as 0.05")
-            object.__setattr__(self, "fdr", float(self.fdr))
+            object.__setattr__(self, "fdr", real_number("fdr", self.fdr, 0, 1))
             object.__setattr__(self, "p_values", True)
         if self.fdr_method not in FDR_METHODS:
             raise InputError(f"there is no FDR method {self.fdr_method!r}", f"Choose one of {', '.join(FDR_METHODS)}")
         if self.max_t is not None:
             object.__setattr__(self, "max_t", whole_number("max_t", self.max_t, 19, 1_000_000))
         if self.ci is not None:
-            if isinstance(self.ci, bool) or not isinstance(self.ci, Real) or not 0.0 < self.ci < 1.0:
-                raise InputError(f"ci is {self.ci!r}", "Give a level between 0 and 1, such as 0.95")
-            object.__setattr__(self, "ci", float(self.ci))
+            object.__setattr__(self, "ci", real_number("ci", self.ci, 0, 1))
         if self.bootstrap is not None:
             object.__setattr__(self, "bootstrap", whole_number("bootstrap", self.bootstrap, 20, 1_000_000))
             if self.ci is None:
