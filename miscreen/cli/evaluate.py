@@ -106,8 +106,7 @@ def evaluate(
 
 def _show(found: Evaluation) -> None:
     """Draw the means with their standard deviations, and a bar from chance to perfect."""
-    metric = found.metric
-    chance = 0.0 if metric == "r2" else 0.5
+    metric, chance = found.metric, found.chance
     columns: dict[str, list[Any]] = {name: [] for name in ("method", "k", "model", metric, "sd")}
     if "leaked_mean" in found.to_arrow().column_names:
         columns["leaked"] = []

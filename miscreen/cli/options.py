@@ -196,7 +196,16 @@ Converted = Annotated[str, Argument(metavar="OUTPUT", help="File to write; its e
 
 
 @dataclass(frozen=True)
-class Columns:
+class _Keywords:
+    """A group whose options are keywords of the library."""
+
+    def keywords(self) -> dict[str, Any]:
+        """Keywords of `miscreen.rank` for what was given; the library has the same defaults."""
+        return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) != f.default}
+
+
+@dataclass(frozen=True)
+class Columns(_Keywords):
     """Which columns are measured, and what they are taken for."""
 
     features: Annotated[
@@ -218,10 +227,6 @@ class Columns:
         int,
         Option("--min-samples", min=2, metavar="N", help="Rows that a column must share with the target."),
     ] = 10
-
-    def keywords(self) -> dict[str, Any]:
-        """Keywords of `miscreen.rank` for what was given; the library has the same defaults."""
-        return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) != f.default}
 
 
 @dataclass(frozen=True)
@@ -279,7 +284,7 @@ class Screening(Columns):
 
 
 @dataclass(frozen=True)
-class Inferring:
+class Inferring(_Keywords):
     """What is asked about chance."""
 
     p_values: Annotated[bool, Option("--p-values", help="Add p_value and q_value.")] = False
@@ -300,10 +305,6 @@ class Inferring:
     ] = None
     bootstrap: Annotated[int | None, Option("--bootstrap", metavar="N", help="Intervals from N half-samples.")] = None
     seed: Annotated[int, Option("--seed", metavar="N", help="Key of everything random.")] = 0
-
-    def keywords(self) -> dict[str, Any]:
-        """Keywords of `miscreen.rank` for what was given."""
-        return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) != f.default}
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from miscreen.cli.options import Dividing, Inferring, Reading, Running, Screening, Source, Targets, Top, Writing
-from miscreen.cli.terminal import say, show_ranking, summarise
+from miscreen.cli.terminal import SHOWN_ROWS, say, show_ranking, summarise
 from miscreen.errors import InputError
 
 if TYPE_CHECKING:
     from miscreen import Ranking
-
-SHOWN_ROWS = 20
 
 
 def rank(

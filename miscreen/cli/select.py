@@ -29,15 +29,12 @@ from miscreen.cli.options import (
     Strategy,
     Writing,
 )
-from miscreen.cli.terminal import say, show_columns
+from miscreen.cli.terminal import SHOWN_ROWS, say, show_columns
 from miscreen.errors import InputError
-from miscreen.selection import STRATEGIES
+from miscreen.selection import STRATEGIES, strategy_class
 
 if TYPE_CHECKING:
     from miscreen import Steps
-
-SHOWN_ROWS = 20
-_OF_RANKING_ALONE = ("top", "threshold")
 
 
 def select(
@@ -107,7 +104,8 @@ def select(
             "the chosen columns are no text for a terminal", "Name a file with -o, or give --names or --steps"
         )
     limits = running.start()
-    if selection is None and (ranking is None or (strategy in STRATEGIES and strategy not in _OF_RANKING_ALONE)):
+    looks_at_pairs = strategy in STRATEGIES and strategy_class(strategy).axes > 0
+    if selection is None and (ranking is None or looks_at_pairs):
         running.prepare_kernels([screening.method, *(["select"] if strategy in STRATEGIES else [])])
 
     import miscreen

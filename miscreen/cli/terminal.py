@@ -12,6 +12,8 @@ import typer
 if TYPE_CHECKING:
     from miscreen.ranking import Ranking
 
+SHOWN_ROWS = 20  # of a table, unless more are asked for
+
 _COLORS = {"error": "red", "warning": "yellow", "hint": "cyan", "note": "cyan", "done": "green"}
 
 _GAP = 2  # between the columns of a table

@@ -36,6 +36,8 @@ class Evaluation(Result):
     ----------
     metric : str
         ``r2`` or ``roc_auc``.
+    chance : float
+        What it is of a model that has learnt nothing.
     metadata : dict
         Version, options, seed and shape of the input.
     """
@@ -43,6 +45,10 @@ class Evaluation(Result):
     @property
     def metric(self) -> str:
         return str(self.metadata["metric"])
+
+    @property
+    def chance(self) -> float:
+        return 0.0 if self.metric == "r2" else 0.5
 
     def __repr__(self) -> str:
         return f"<Evaluation of {len(self._table)} rows by {self.metric}>"
@@ -98,8 +104,7 @@ class Evaluation(Result):
                         linewidth=1,
                         label=f"{method}, leaked" if start else method,
                     )
-            chance = 0.0 if self.metric == "r2" else 0.5
-            panel.axhline(chance, color="0.6", linewidth=0.8)
+            panel.axhline(self.chance, color="0.6", linewidth=0.8)
             panel.set_xscale("log")
             panel.set_xticks(ks, [f"{k:,}" for k in ks])
             panel.minorticks_off()
