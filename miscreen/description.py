@@ -17,7 +17,7 @@ from miscreen.model import Batch, ColumnType, FeatureBlock, Floats, Kind, Screen
 from miscreen.pipeline import run_blocks
 from miscreen.request import Request
 from miscreen.resources import BLOCKS_IN_FLIGHT, BYTES_PER_COLUMN, FLOOR_BYTES, plan_blocks
-from miscreen.roles import decide_kinds
+from miscreen.roles import decide_kinds, forced_kinds
 from miscreen.tables import Progress
 from miscreen.tables.columns import NameIndex
 from miscreen.tables.source import TableSource
@@ -130,8 +130,7 @@ def describe(
         columns = np.flatnonzero(wanted)
         if not len(columns):
             raise InputError(f"no column of {table.label} is left to describe", "Check --exclude")
-        forced = np.full(len(table.names), -1, dtype=np.int8)
-        forced[index.many(request.spec.discrete, "--discrete")] = int(Kind.DISCRETE)
+        forced = forced_kinds(table, index, request.spec)
         n_samples = max(1, table.n_samples)
         plan = plan_blocks(len(columns), n_samples, table.value_bytes, resources.memory_bytes, table.held_bytes)
         surveyor = _Surveyor(request.spec, forced[columns])
@@ -196,7 +195,7 @@ def _costs(
     chosen = int(candidates[0]) if outcome is None else outcome
     kind = Kind(surveyor.kinds[np.searchsorted(columns, chosen)])
     trial_columns = candidates[candidates != chosen][: min(at_most, _TRIAL_FEATURES)]
-    found = table.values(np.array([chosen]))[0].astype(np.float64)
+    found, _ = table.column(chosen)
     rows = np.flatnonzero(np.isfinite(found))
     if not len(trial_columns) or len(np.unique(found[rows])) < 2 or len(rows) < 10:
         return {}

@@ -101,20 +101,24 @@ class Partition:
     findings: list[Findings]
     notes: dict[str, Any] = field(default_factory=dict)
 
-    def to_arrow(self) -> pa.Table:
-        """A table of a row for each feature, for `from_arrow`."""
-        import pyarrow as pa
-
-        arrays: dict[str, NDArray[Any]] = {
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All arrays by name, those of target i under ``i.NAME``."""
+        found: dict[str, NDArray[Any]] = {
             "feature": np.array(self.names, dtype=object),
             "kind": self.kinds,
             "n_infinite": self.n_infinite,
             "fingerprint": self.fingerprints,
         }
         for i, findings in enumerate(self.findings):
-            arrays |= {f"{i}.{name}": values for name, values in findings.arrays().items()}
+            found |= {f"{i}.{name}": values for name, values in findings.arrays().items()}
+        return found
+
+    def to_arrow(self) -> pa.Table:
+        """A table of a row for each feature, for `from_arrow`."""
+        import pyarrow as pa
+
         about = {"first": self.first, "n_targets": len(self.findings), "notes": self.notes}
-        table = pa.table({name: arrow_column(values) for name, values in arrays.items()})
+        table = pa.table({name: arrow_column(values) for name, values in self.arrays().items()})
         return table.replace_schema_metadata({_METADATA_KEY: json.dumps(about)})
 
     @classmethod

@@ -108,6 +108,15 @@ def _settle(table: pa.Table) -> pa.Table:
     return pa.table(columns)
 
 
+def measured(table: pa.Table, start: str) -> pa.ChunkedArray:
+    """The column of a ranking whose name begins so, as those of information do with ``mi_``; `DataError` for none."""
+    name = next((name for name in table.column_names if name.startswith(start)), None)
+    if name is None:
+        what, how = ("of mutual information", "") if start == "mi_" else (start, " with --p-values")
+        raise DataError(f"the ranking has no column {what}", f"Rank the table again{how}")
+    return table.column(name)
+
+
 class Ranking(Result):
     """Every feature with its score, best first; several targets one after the other.
 
@@ -283,16 +292,13 @@ class Ranking(Result):
         """The features whose mutual information is at least `min_mi`, in the unit of the ranking."""
         import pyarrow.compute as pc
 
-        column = next((c for c in self._table.column_names if c.startswith("mi_")), None)
-        if column is None:
-            raise DataError("the ranking has no column of mutual information", "Rank the table again")
-        return self._keep(pc.greater_equal(self._table.column(column), _scalar(min_mi)))
+        return self._keep(pc.greater_equal(measured(self._table, "mi_"), _scalar(min_mi)))
 
     def within_fdr(self, fdr: float) -> Ranking:
         """The features of q-values up to `fdr`; `DataError` when the ranking has none."""
         import pyarrow.compute as pc
 
-        return self._keep(pc.less_equal(self._column("q_value"), _scalar(fdr)))
+        return self._keep(pc.less_equal(measured(self._table, "q_value"), _scalar(fdr)))
 
     def by(self, column: str) -> Ranking:
         """Each target's features in ascending order of a column of p- or q-values, equal ones as they were ranked."""
@@ -308,12 +314,7 @@ class Ranking(Result):
 
     def order_by(self, column: str) -> NDArray[np.intp]:
         """The rows of a ranking for one target in the order of `by`, for those who want its ranks as they are."""
-        return np.lexsort((self._table.column("rank").to_numpy(), self._column(column).to_numpy()))  # NaN last
-
-    def _column(self, name: str) -> pa.ChunkedArray:
-        if name not in self._table.column_names:
-            raise DataError(f"the ranking has no column {name}", "Rank the table again with --p-values")
-        return self._table.column(name)
+        return np.lexsort((self._table.column("rank").to_numpy(), measured(self._table, column).to_numpy()))  # NaN last
 
     def summary(self) -> dict[str, int]:
         """How many features have each status other than ok, for any target, and how many held infinite values."""

@@ -16,6 +16,27 @@ from miscreen.tables.source import TableSource
 _LOG = logging.getLogger("miscreen")
 
 
+def forced_kinds(source: TableSource, index: NameIndex, spec: ScreenSpec) -> NDArray[np.int8]:
+    """For every column the kind the user forced, or -1; errors when it may not have that kind, or was given both."""
+    forced = np.full(len(source.names), -1, dtype=np.int8)
+    for patterns, kind in ((spec.discrete, Kind.DISCRETE), (spec.continuous, Kind.CONTINUOUS)):
+        chosen = index.many(patterns, f"--{kind.label}")
+        clash = chosen[forced[chosen] >= 0]
+        if len(clash):
+            raise InputError(
+                f"column {source.names[clash[0]]!r} is named both discrete and continuous",
+                "Name it in one of them",
+            )
+        text = chosen[source.types_of(chosen) == ColumnType.TEXT]
+        if kind == Kind.CONTINUOUS and len(text):
+            raise DataError(
+                f"column {source.names[text[0]]!r} holds text, so it cannot be continuous",
+                "Leave it out of --continuous",
+            )
+        forced[chosen] = int(kind)
+    return forced
+
+
 def choose_columns(
     source: TableSource,
     index: NameIndex,
@@ -34,22 +55,7 @@ def choose_columns(
     target_columns = [index.one(name, "the target") for name in target_names]
     if len(set(target_columns)) < len(target_columns):
         raise InputError("a target was named twice", "Name each target once")
-    forced = np.full(len(source.names), -1, dtype=np.int8)
-    for patterns, kind in ((spec.discrete, Kind.DISCRETE), (spec.continuous, Kind.CONTINUOUS)):
-        chosen = index.many(patterns, f"--{kind.label}")
-        clash = chosen[forced[chosen] >= 0]
-        if len(clash):
-            raise InputError(
-                f"column {source.names[clash[0]]!r} is named both discrete and continuous",
-                "Name it in one of them",
-            )
-        text = chosen[source.types_of(chosen) == ColumnType.TEXT]
-        if kind == Kind.CONTINUOUS and len(text):
-            raise DataError(
-                f"column {source.names[text[0]]!r} holds text, so it cannot be continuous",
-                "Leave it out of --continuous",
-            )
-        forced[chosen] = int(kind)
+    forced = forced_kinds(source, index, spec)
     wanted = np.ones(len(source.names), dtype=bool)
     if features:
         wanted[:] = False

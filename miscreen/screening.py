@@ -245,10 +245,9 @@ class Screen:
         self._targets = []
         fingerprints = []
         for column in target_columns:
-            raw = source.values(np.array([column]))[0].astype(np.float64)
+            raw, held = source.column(column)
             fingerprints.append(_fingerprint(raw))
-            name, held = source.names[column], ColumnType(source.types_of(np.array([column]))[0])
-            self._targets.append(read_target(name, raw, held, forced[column], spec))
+            self._targets.append(read_target(source.names[column], raw, held, forced[column], spec))
         for kind in sorted({target.kind for target in self._targets}):
             expect(f"{spec.method}+{kind.label}")
         if request.inference.p_values:
@@ -258,8 +257,7 @@ class Screen:
         self._estimators = [estimator_class(spec.method)(target, spec.options) for target in self._targets]
         self._strata: list[NDArray[np.int64] | None] = [None] * len(self._targets)
         for column in grouping:
-            raw = source.values(np.array([column]))[0].astype(np.float64)
-            held = ColumnType(source.types_of(np.array([column]))[0])
+            raw, held = source.column(column)
             self._strata = [read_strata(source.names[column], raw, held, target) for target in self._targets]
         self._significance: list[Significance] = []  # for all partitions, since nulls take long to draw
         if request.inference.p_values:

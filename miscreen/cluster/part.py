@@ -104,15 +104,7 @@ class Part:
 def _digest(partitions: Sequence[Partition], about: bytes) -> str:
     digest = hashlib.sha256(about)
     for partition in partitions:
-        arrays: dict[str, Any] = {
-            "names": np.array(partition.names, dtype=object),
-            "kinds": partition.kinds,
-            "n_infinite": partition.n_infinite,
-            "fingerprints": partition.fingerprints,
-        }
-        for i, findings in enumerate(partition.findings):
-            arrays |= {f"{i}.{name}": values for name, values in findings.arrays().items()}
-        for name, values in arrays.items():
+        for name, values in partition.arrays().items():
             digest.update(f"{name} {values.dtype.str} {len(values)}\n".encode())
             if values.dtype == object:
                 words = [word.encode() for word in values]

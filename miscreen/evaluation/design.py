@@ -55,13 +55,11 @@ class Design:
         columns, (column,), forced = choose_columns(
             table, index, request.targets, spec, request.features, request.exclude
         )
-        held = ColumnType(table.types[column])
-        raw = table.values(np.array([column]))[0].astype(np.float64)
+        raw, held = table.column(column)
         target = read_target(table.names[column], raw, held, int(forced[column]), spec)
         members = None
         if together is not None:
-            labels = table.values(np.array([together]))[0].astype(np.float64)
-            members = read_levels(f"the groups {groups!r}", labels, ColumnType(table.types[together]), target)
+            members = read_levels(f"the groups {groups!r}", *table.column(together), target)
         _check_folds(target, members, folds)
         splits = _split(target.values, target.kind, members, folds, seed)
         for train, test in splits:

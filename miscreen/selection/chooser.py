@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from miscreen.errors import DataError, InputError, real_number, whole_number
 from miscreen.inference.permutation import generator
 from miscreen.model import ColumnType, Floats, Kind, ScreenSpec, Target
-from miscreen.ranking import UNITS, Ranking, arrow_column
+from miscreen.ranking import UNITS, Ranking, arrow_column, measured
 from miscreen.request import Request
 from miscreen.resources import BYTES_PER_COLUMN
-from miscreen.roles import choose_columns, decide_kinds, read_target
+from miscreen.roles import choose_columns, decide_kinds, forced_kinds, read_target
 from miscreen.screening import screen
 from miscreen.selection import strategy_class
 from miscreen.selection.strategy import Choice, Pool, Strategy
@@ -237,13 +237,10 @@ class Chooser:
         """The target as it was ranked."""
         at = self._index.one(name, "the target")
         _, _, forced = choose_columns(self._table, self._index, [name], self._spec, (), ())
-        raw = self._table.values(np.array([at]))[0].astype(np.float64)
-        return read_target(name, raw, ColumnType(self._table.types[at]), int(forced[at]), self._spec)
+        return read_target(name, *self._table.column(at), int(forced[at]), self._spec)
 
     def _kinds_of_given(self) -> NDArray[np.uint8]:
-        forced = np.full(len(self._table.names), -1, dtype=np.int8)
-        for patterns, kind in ((self._spec.discrete, Kind.DISCRETE), (self._spec.continuous, Kind.CONTINUOUS)):
-            forced[self._index.many(patterns, f"--{kind.label}")] = kind
+        forced = forced_kinds(self._table, self._index, self._spec)
         values = self._table.values(self._given).astype(np.float64)
         return decide_kinds(values, self._table.types[self._given], forced[self._given], self._spec.max_levels)
 
@@ -328,19 +325,10 @@ class Chooser:
 
 
 def _threshold_values(table: pa.Table, option: str) -> Floats:
-    columns = table.column_names
-    if option == "--min-mi":
-        name = next((c for c in columns if c.startswith("mi_")), None)
-        if name is not None and len(table) and table.column(name).null_count == len(table):
-            raise DataError("the ranking holds no mutual information", "Rank the table again, without --no-mi")
-    else:
-        name = {"--min-score": "score", "--fdr": "q_value"}[option]
-    if name is None or name not in columns:
-        with_it = " with --p-values" if option == "--fdr" else ""
-        raise DataError(
-            f"the ranking has no column {name or 'of mutual information'}", f"Rank the table again{with_it}"
-        )
-    values: Floats = table.column(name).cast("float64").to_numpy()
+    column = measured(table, {"--min-mi": "mi_", "--min-score": "score", "--fdr": "q_value"}[option])
+    if option == "--min-mi" and len(table) and column.null_count == len(table):
+        raise DataError("the ranking holds no mutual information", "Rank the table again, without --no-mi")
+    values: Floats = column.cast("float64").to_numpy()
     return values
 
 

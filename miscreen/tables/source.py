@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from miscreen.errors import DataError
-from miscreen.model import FeatureBlock
+from miscreen.model import ColumnType, FeatureBlock, Floats
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -80,6 +80,11 @@ class TableSource(ABC):
             values=self.values(columns),
             types=self.types_of(columns),
         )
+
+    def column(self, at: int) -> tuple[Floats, ColumnType]:
+        """Read one column: its values as float64, encoded as `FeatureBlock` says, and its type."""
+        columns = np.array([at])
+        return self.values(columns)[0].astype(np.float64), ColumnType(self.types_of(columns)[0])
 
     def types_of(self, columns: NDArray[np.intp]) -> NDArray[np.uint8]:
         """`ColumnType` of some columns, which costs less than that of all where it takes looking at their cells."""
