@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from miscreen.inference.permutation import Pattern, generator
+from miscreen.inference.permutation import Orders, Pattern, generator
+from miscreen.inference.tail import exponential_shares
 from miscreen.model import Floats
-
-Orders = NDArray[np.int64]
 
 _SETS = ((1, 1), (3, 1), (10, 1), (30, 1), (3, 2), (10, 2), (30, 2), (3, 3), (10, 3))  # values of each side, meetings
 _DRAWS = 100  # arrangements for each
@@ -20,8 +19,7 @@ _TOGETHER = 50
 _SELDOM = 0.02  # what comes up more often is drawn anyway
 _TOLD = 3  # of them that reach a statistic tell its share; of fewer the best _TAIL do
 _TAIL = 10
-_MARGIN = 2.0  # on the exponent then, since the largest of several estimates is taken
-_MOST_SPREAD = 1.35  # standard deviation of exceedances in units of their mean; 1 when exponential
+_MARGIN = 0.5  # on the mean of their exceedances, since the largest of several estimates is taken
 _STREAM = 1 << 32  # beyond the counters of other random numbers of a pattern
 
 
@@ -76,20 +74,12 @@ class Meetings:
             reached = len(statistics) - np.searchsorted(statistics, observed)
             share = np.concatenate(([0.0], shares))[reached]
             few = reached < _TOLD
-            beyond = shares[_TAIL - 1] * _exponential(statistics[-_TAIL:], observed[few])
-            share[few] = np.minimum(beyond, shares[_TOLD - 1])  # so that it falls as the statistic rises
-            found = np.maximum(found, share)
+            threshold = statistics[-_TAIL]
+            beyond = exponential_shares(statistics[-_TAIL:] - threshold, observed[few] - threshold, _MARGIN)
+            # At most the share that is told, so that it falls as the statistic rises.
+            share[few] = np.minimum(shares[_TAIL - 1] * beyond, shares[_TOLD - 1])
+            found = np.fmax(found, share)  # NaN tells nothing
         return np.minimum(found, 1.0)
-
-
-def _exponential(best: Floats, observed: Floats) -> Floats:
-    """Share of the best, ascending, that would reach statistics with an exponential tail; 0 if they have none."""
-    exceedances = best - best[0]
-    mean = exceedances.mean()
-    if not mean > 0.0 or exceedances.std() > _MOST_SPREAD * mean:
-        return np.zeros(len(observed))
-    found: Floats = np.exp(-_MARGIN * np.maximum(observed - best[0], 0.0) / mean)
-    return found
 
 
 def _remotest(pattern: Pattern) -> tuple[NDArray[np.intp], NDArray[np.int64]]:

@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 
 from miscreen.estimators.estimator import Estimator
 from miscreen.inference.meetings import Meetings
-from miscreen.inference.permutation import Pattern, generator
+from miscreen.inference.permutation import Orders, Pattern, generator
+from miscreen.inference.tail import exponential_shares
 from miscreen.model import Floats
-
-Orders = NDArray[np.int64]
 
 PERMUTATION, SPLITTING, EXTRAPOLATED = "permutation", "splitting", "exponential tail"
 MEETINGS = "remote values"
@@ -27,7 +26,6 @@ _CHAINS = 50  # arrangements moved together
 _DEEPEST = 1e-10  # below, nothing is sampled
 _SURELY_BEYOND = 1e-12  # by the first level and a careful margin: not worth sampling further
 _MARGIN = 1.5  # on the mean of exceedances, three standard errors of 100 of them that come from chains
-_MOST_SPREAD = 1.35  # standard deviation of exceedances in units of their mean; 1 when exponential
 _SPLIT = 10  # one in so many goes on to the next level
 _ACCEPTED = 0.35  # share of moves aimed at
 _LEAST_STIR = 1e-4
@@ -151,8 +149,8 @@ class Null:
                 p[beyond], how[beyond] = self._tail(lowered[beyond], pool)
                 if self._effort.sequential:
                     least = self._by_meetings(lowered[beyond])
-                    more = beyond[least > p[beyond]]
-                    p[more], how[more] = least[least > p[beyond]], MEETINGS
+                    more = least > p[beyond]
+                    p[beyond[more]], how[beyond[more]] = least[more], MEETINGS
         return np.maximum(p, self._least), how
 
     def _stopped(self, observed: float) -> float:
@@ -302,11 +300,7 @@ def _exponential(found: Floats, observed: Floats, margin: float = 1.0) -> Floats
     """Shares beyond statistics by an exponential tail on the best tenth of ascending ones; NaN if it is none."""
     threshold = found[-(len(found) // _SPLIT)]
     exceedances = found[np.searchsorted(found, threshold) :] - threshold
-    mean = exceedances.mean()
-    if not mean > 0.0 or exceedances.std() > _MOST_SPREAD * mean:
-        return np.full(len(observed), np.nan)
-    exponents = ((threshold - observed) / (margin * mean)).tolist()
-    return len(exceedances) / len(found) * np.array([math.exp(min(x, 0.0)) for x in exponents])
+    return len(exceedances) / len(found) * exponential_shares(exceedances, observed - threshold, margin)
 
 
 def _each(pool: Executor | None, work: Callable[[Any], Any], over: Iterable[Any]) -> list[Any]:

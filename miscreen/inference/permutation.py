@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from miscreen.kernels.shuffling import stir
 from miscreen.model import Batch, Dealing, Floats, Kind, Target
 
+Orders = NDArray[np.int64]  # arrangements, one a row
 FEW = 100  # a tie among so many samples changes no null that could be told from its own
 
 
@@ -72,7 +73,7 @@ class Pattern:
         """How remote each of the values is that are dealt out."""
         return remoteness(self.dealing.values, bool(self.dealing.template.nominal[0]), self.by_rank)
 
-    def move(self, orders: NDArray[np.int64], share: float, random: np.random.Generator) -> NDArray[np.int64]:
+    def move(self, orders: Orders, share: float, random: np.random.Generator) -> Orders:
         """The arrangements with a share of their values dealt out anew: symmetric, and uniform if they were."""
         moved = orders.copy()
         for start, stop in itertools.pairwise(self.dealing.starts.tolist()):
