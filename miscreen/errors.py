@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import os
+from collections.abc import Sequence
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,23 @@ def truth_value(name: str, given: Any) -> bool:
     if type(given).__name__ not in ("bool", "bool_"):  # NumPy's own is none of Python's
         raise InputError(f"{name} must be True or False, not {given!r}")
     return bool(given)
+
+
+def first_of(names: Sequence[str]) -> str:
+    """The first of some names, and how many more they are, for a message.
+
+    Examples
+    --------
+    >>> first_of(["age", "iq", "sex"])
+    "'age' (and 2 more)"
+    """
+    return f"{names[0]!r} (and {len(names) - 1:,} more)" if len(names) > 1 else repr(names[0])
+
+
+def function_given(name: str, given: Any) -> None:
+    """`InputError` when what was given for a function to call is neither one nor None."""
+    if not (given is None or callable(given)):
+        raise InputError(f"{name} must be a function, not {given!r}")
 
 
 def path_given(name: str, given: Any) -> Path:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from miscreen._version import __version__
-from miscreen.errors import InputError, whole_number
+from miscreen.errors import InputError, function_given, whole_number
 from miscreen.estimators import estimator_class
 from miscreen.inference.options import Inference
 from miscreen.measures import check_measures
@@ -94,8 +94,7 @@ class Request:
             raise InputError(f"there is no target kind {target_kind!r}", "Choose continuous or discrete")
         if unit not in UNITS:
             raise InputError(f"there is no unit {unit!r}", f"Choose one of {', '.join(UNITS)}")
-        if not (on_progress is None or callable(on_progress)):
-            raise InputError(f"on_progress must be a function, not {on_progress!r}")
+        function_given("on_progress", on_progress)
         spec = ScreenSpec(
             method=method,
             options=estimator_class(method).make_options(options),

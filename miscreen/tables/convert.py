@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from miscreen.errors import InputError, path_given
+from miscreen.errors import InputError, function_given, path_given
 from miscreen.resources import Resources
 from miscreen.tables import Progress, library_threads, open_table
 from miscreen.tables.columns import NameIndex, expand_patterns, name_matcher
@@ -63,8 +63,7 @@ def convert(
     ...     miscreen.describe(f"{folder}/eye.parquet").n_columns
     3
     """
-    if not (on_progress is None or callable(on_progress)):
-        raise InputError(f"on_progress must be a function, not {on_progress!r}")
+    function_given("on_progress", on_progress)
     destination = Destination(path_given("path", path), format, force)
     resources = Resources.detect(threads, memory, scratch_dir)
     left_out, as_text = expand_patterns(exclude), expand_patterns(discrete)

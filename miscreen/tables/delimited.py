@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from miscreen.errors import DataError, InputError, ResourceError
+from miscreen.errors import DataError, InputError, ResourceError, first_of
 from miscreen.kernels.delimited import MAX_TEXT
 from miscreen.model import EXACT_INTEGERS, ColumnType, Floats
 from miscreen.resources import Resources, format_bytes
@@ -196,8 +196,7 @@ class DelimitedSource(TableSource):
     def _note(self, columns: list[int], what: str) -> None:
         """Say something once for all columns."""
         if columns:
-            more = f" (and {len(columns) - 1:,} more)" if len(columns) > 1 else ""
-            _LOG.info("%s: column %r%s %s", self.label, self.names[columns[0]], more, what)
+            _LOG.info("%s: column %s %s", self.label, first_of([self.names[column] for column in columns]), what)
 
     def _note_rounded(self, columns: NDArray[np.intp], held: Floats) -> None:
         """Say that whole numbers beyond what doubles hold exactly, as identifiers may be, are not as they were."""

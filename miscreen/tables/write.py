@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from miscreen.errors import DataError, InputError, MiscreenError, ResourceError
+from miscreen.errors import DataError, InputError, MiscreenError, ResourceError, first_of
 
 # pyarrow and polars are imported where they write: paths are checked long before, at the start of a run.
 
@@ -43,10 +43,9 @@ def _text(separator: str) -> Callable[[Any, BinaryIO], None]:
             file.write(made.getbuffer())
         if lost:
             names = list(lost)
-            more = f" (and {len(names) - 1:,} more)" if len(names) > 1 else ""
             _LOG.info(
-                "column %r%s holds %s, which readers of text take as missing: Parquet and Arrow keep such labels",
-                names[0], more, repr(lost[names[0]]) if lost[names[0]] else "empty text",
+                "column %s holds %s, which readers of text take as missing: Parquet and Arrow keep such labels",
+                first_of(names), repr(lost[names[0]]) if lost[names[0]] else "empty text",
             )  # fmt: skip
 
     return write
@@ -91,8 +90,7 @@ def _note_infinity(table: Any) -> None:
     numbers = [i for i, field in enumerate(table.schema) if pt.is_floating(field.type)]
     found = [table.column_names[i] for i in numbers if pc.any(pc.is_inf(table.column(i))).as_py()]
     if found:
-        more = f" (and {len(found) - 1:,} more)" if len(found) > 1 else ""
-        _LOG.info("column %r%s holds infinity, which JSON has not: it is written as null", found[0], more)
+        _LOG.info("column %s holds infinity, which JSON has not: it is written as null", first_of(found))
 
 
 def _panics(arrow_type: Any) -> bool:
