@@ -1,5 +1,6 @@
 """Levels, contingency tables and plug-in information."""
 
+import itertools
 import math
 
 import naive
@@ -8,14 +9,14 @@ import pytest
 from cases import CASES
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import special, stats
 from sklearn.metrics import mutual_info_score
 
 from miscreen.estimators.mixed import mixed_mi
 from miscreen.estimators.plugin import plugin_errors, plugin_scores
 from miscreen.kernels.counts import joint_counts, level_codes, miller_madow, plugin_mi
 from miscreen.kernels.survey import survey
-from miscreen.model import Batch, Kind, Target
+from miscreen.model import Batch, Floats, Kind, Target
 
 
 def discrete_target(y):
@@ -132,6 +133,27 @@ def test_mean_over_seeds_is_the_truth(name):
         assert (estimates < 0).any(), "estimates must not be clamped"
 
 
+def jackknife_by_chance(x: Floats, y: Floats) -> float:
+    """Mean of the jackknife's estimate over all arrangements of y, by SciPy's hypergeometric distribution."""
+    n = len(x)
+    k = np.arange(n + 1)
+    last = special.xlogy(k, k) - special.xlogy(np.maximum(k - 1, 0), np.maximum(k - 1, 0))
+    rows, columns = (np.unique(codes, return_counts=True)[1] for codes in (x, y))
+    cells = sum(stats.hypergeom(n, row, column).pmf(k) @ (k * last) for row in rows for column in columns)
+    return float(last[n] + (cells - rows @ last[rows] - columns @ last[columns]) / n)
+
+
+def test_mixed_pairs_have_a_mean_of_zero_over_all_arrangements_of_the_labels() -> None:
+    counts = np.array([0.0, 0, 0, 1, 1, 2, 2, 2])
+    labels = np.array([0.0, 0, 1, 1, 1, 1, 2, 2])
+    every = np.array(sorted(set(itertools.permutations(labels))))
+    assert len(every) == math.factorial(8) // (2 * math.factorial(4) * 2)
+    target = Target("y", counts, Kind.CONTINUOUS, False, np.arange(8))
+    mi, _ = mixed_mi(target, Batch(every, Kind.DISCRETE, np.zeros(len(every), dtype=bool)))
+    assert mi.mean() == pytest.approx(0, abs=1e-14)
+    assert mi.max() > 0.2 and mi.min() < -0.05
+
+
 @pytest.mark.parametrize("classes_of", ["target", "feature"])
 def test_mixed_pairs_are_binned_and_corrected_by_leaving_each_sample_out(classes_of: str) -> None:
     rng = np.random.default_rng(6)
@@ -146,14 +168,16 @@ def test_mixed_pairs_are_binned_and_corrected_by_leaving_each_sample_out(classes
         target, feature = Target("y", counts, Kind.CONTINUOUS, False, np.arange(n)), labels
     kind = Kind.CONTINUOUS if classes_of == "target" else Kind.DISCRETE
     batch = Batch(feature[np.newaxis], kind, np.zeros(1, dtype=bool))
-    mi, coarser, error = mixed_mi(target, batch)
+    mi, error = mixed_mi(target, batch)
+    coarser, _ = mixed_mi(target, batch, coarseness=2)
     most = max(2, min(27, present.sum() // 24))  # 6 n^(1/3) or 6 a bin and class
     for bins, found in ((most, mi[0]), (max(2, most // 2), coarser[0])):
         x, y = stats.rankdata(counts[present]), labels[present]
         cells = np.floor((x - 0.5) * bins / len(x))
         whole = mutual_info_score(cells, y)
         others = [mutual_info_score(np.delete(cells, i), np.delete(y, i)) for i in range(len(x))]
-        assert found == pytest.approx(len(x) * whole - (len(x) - 1) * np.mean(others), abs=1e-12)
+        jackknife = len(x) * whole - (len(x) - 1) * np.mean(others)
+        assert found == pytest.approx(jackknife - jackknife_by_chance(cells, y), abs=1e-10)
     coded = Target("y", y, Kind.DISCRETE, True, np.arange(len(y)))
     cells = np.floor((x - 0.5) * most / len(x))
     binned = Batch(cells[np.newaxis], Kind.DISCRETE, np.zeros(1, dtype=bool))

@@ -120,8 +120,9 @@ class Intervals:
             error = math.sqrt(VARIANCE_INFLATION[neighbors]) * _standard_errors(terms)
             if neighbors == LINE:
                 tied = np.flatnonzero([word == "gao" for word in method] & np.isfinite(drift))
-                center[tied], coarser, error[tied] = mixed_mi(self._target, part.take(tied))
-                drift[tied] = center[tied] - coarser
+                some = part.take(tied)
+                center[tied], error[tied] = mixed_mi(self._target, some)
+                drift[tied] = center[tied] - mixed_mi(self._target, some, coarseness=2)[0]
         if self._replicates is not None:
 
             def by_neighbors(some: Batch) -> Floats:
