@@ -36,15 +36,16 @@ def mixed_mi(target: Target, batch: Batch, coarseness: int = 1) -> tuple[Floats,
 
     Notes
     -----
-    What has an order is put into bins of equal frequency, ties staying together: 6 samples for every bin and class, at
-    most 6 n^(1/3) bins (three times those of Terrell & Scott 1985, doi:10.2307/2288074, since many stay empty), two at
-    least. The bias of the plug-in estimate is taken off by the jackknife (Quenouille 1956,
-    doi:10.1093/biomet/43.3-4.353; of entropies Zahl 1977, doi:10.2307/1936227), which leaves less of it than the
-    correction of Miller & Madow, and from that the mean over all arrangements of the labels, in which a cell's count is
-    hypergeometric (Vinh et al. 2010, JMLR 11:2837, do so with the plug-in estimate): what the jackknife leaves of
-    independent pairs, -0.003 for counts in eight bins and 20 classes with 1,000 samples. So they have a mean of 0,
-    whatever the samples. Sums are exact, so that neither the other features nor the order of the samples change them.
-    O(n) a feature once it is sorted; scratch about 40 n bytes for each feature of the batch.
+    What has an order is put into bins of equal frequency, ties staying together, or into its groups of ties if these
+    are no more: 6 samples for every bin and class, at most 6 n^(1/3) bins (three times those of Terrell & Scott 1985,
+    doi:10.2307/2288074, since many stay empty), two at least. The bias of the plug-in estimate is taken off by the
+    jackknife (Quenouille 1956, doi:10.1093/biomet/43.3-4.353; of entropies Zahl 1977, doi:10.2307/1936227), which
+    leaves less of it than the correction of Miller & Madow, and from that the mean over all arrangements of the
+    labels, in which a cell's count is hypergeometric (Vinh et al. 2010, JMLR 11:2837, do so with the plug-in
+    estimate): what the jackknife leaves of independent pairs, -0.003 for counts in eight bins and 20 classes with
+    1,000 samples. So they have a mean of 0, whatever the samples. Sums are exact, so that neither the other
+    features nor the order of the samples change them. O(n) a feature once it is sorted; scratch about 40 n bytes
+    for each feature of the batch.
 
     Examples
     --------
@@ -61,18 +62,23 @@ def mixed_mi(target: Target, batch: Batch, coarseness: int = 1) -> tuple[Floats,
     present = ~np.isnan(batch.values)
     n = np.count_nonzero(present, axis=1)
     gain, log_factorial = _tables(int(n.max()))
-    below, through, number = _groups(batch.order, batch.repeats, n)
-    if target.kind == Kind.CONTINUOUS:
-        below, through = _groups_of_target(target, present, n)
+    below, through, group = _groups(batch.order, batch.repeats, n)
+    if target.kind == Kind.DISCRETE:
+        codes = np.broadcast_to(target.codes, present.shape)
+    else:
+        codes = group
+        below, through, group = _groups_of_target(target, present, n)
     for f, here in enumerate(present):
-        labels = (target.codes if target.kind == Kind.DISCRETE else number[f])[here]
+        labels = codes[f][here]
         doubled = (below[f] + through[f])[here]  # the average rank, less one half
         if not len(labels) or doubled.min() == doubled.max() or labels.min() == labels.max():
             continue
         n_classes = np.count_nonzero(np.bincount(labels))
         bins = min(math.ceil(MOST_BINS * float(n[f]) ** (1 / 3)), n[f] // (SAMPLES_PER_CELL * n_classes))
         bins = max(2, bins // coarseness)
-        mi[f], error[f] = _estimate(doubled * bins // (2 * n[f]), labels, gain, log_factorial)
+        place = group[f][here]
+        cells = place if place.max() < bins else doubled * bins // (2 * n[f])
+        mi[f], error[f] = _estimate(cells, labels, gain, log_factorial)
     return mi, error
 
 
@@ -156,11 +162,11 @@ def _groups(
 
 def _groups_of_target(
     target: Target, present: NDArray[np.bool_], n: NDArray[np.intp]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The first two of a target among the samples of each feature."""
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """The same of a target among the samples of each feature."""
     if np.all(n == len(target.values)):
         alone = Batch(target.values[np.newaxis], Kind.CONTINUOUS, np.zeros(1, dtype=np.bool_))
-        below, through, _ = _groups(alone.order, alone.repeats, n[:1])
-        return np.broadcast_to(below, present.shape), np.broadcast_to(through, present.shape)
+        below, through, number = (np.broadcast_to(a, present.shape) for a in _groups(alone.order, alone.repeats, n[:1]))
+        return below, through, number
     each = Batch(np.where(present, target.values, np.nan), Kind.CONTINUOUS, np.zeros(len(present), dtype=np.bool_))
-    return _groups(each.order, each.repeats, n)[:2]
+    return _groups(each.order, each.repeats, n)
