@@ -249,7 +249,7 @@ def intervals_section(part: Mapping[str, Any]) -> tuple[str, list[list[str]]]:
         f"\nOutside 92 to 98 per cent, with 0.05 nats and more: {', '.join(outside) or 'none'}. Intervals that cover "
         "too often are too wide: what the samples add is taken to be correlated by as much for all distributions, and "
         "is less so for columns of many zeros. They cover too rarely where nearest neighbours lie across sharp edges "
-        "or the folds of a wave, or bins join the counts that tell a rare class.\n",
+        "or the folds of a wave.\n",
     ]
     inside = len(real) - len(outside)
     aims = [
