@@ -67,17 +67,20 @@ class Meetings:
             order = np.argsort(found, kind="stable")
             self._shares.append((found[order], np.cumsum(weights[order[::-1]]) / _DRAWS))
 
-    def least(self, observed: Floats) -> Floats:
-        """The share of all arrangements that reach each statistic, at least; 0 where nothing is known."""
+    def least(self, observed: Floats, *, beyond: bool) -> Floats:
+        """The share of all arrangements that reach each statistic, at least; 0 where nothing is known.
+
+        `beyond` the best that were drawn it is that of an exponential tail, or nothing.
+        """
         found = np.zeros(len(observed))
         for statistics, shares in self._shares:
             reached = len(statistics) - np.searchsorted(statistics, observed)
             share = np.concatenate(([0.0], shares))[reached]
             few = reached < _TOLD
             threshold = statistics[-_TAIL]
-            beyond = exponential_shares(statistics[-_TAIL:] - threshold, observed[few] - threshold, _MARGIN)
+            tail = exponential_shares(statistics[-_TAIL:] - threshold, observed[few] - threshold, _MARGIN)
             # At most the share that is told, so that it falls as the statistic rises.
-            share[few] = np.minimum(shares[_TAIL - 1] * beyond, shares[_TOLD - 1])
+            share[few] = np.minimum(shares[_TAIL - 1] * tail, shares[_TOLD - 1]) if beyond else 0.0
             found = np.fmax(found, share)  # NaN tells nothing
         return np.minimum(found, 1.0)
 

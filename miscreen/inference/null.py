@@ -13,8 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from miscreen.estimators.estimator import Estimator
+from miscreen.inference.chi_square import EXACT
 from miscreen.inference.meetings import Meetings
+from miscreen.inference.moves import Moves
 from miscreen.inference.permutation import Orders, Pattern, generator
+from miscreen.inference.tables import Tables
 from miscreen.inference.tail import exponential_shares
 from miscreen.model import Floats
 
@@ -29,9 +32,10 @@ _MARGIN = 1.5  # on the mean of exceedances, three standard errors of 100 of the
 _SPLIT = 10  # one in so many goes on to the next level
 _ACCEPTED = 0.35  # share of moves aimed at
 _LEAST_STIR = 1e-4
+_TOLD_BY_FEW = 100  # values: of fewer the tail is not surely exponential
 _BOUND = 1e100
 _DIGITS = 2.0**34
-_SMALLEST = float(np.finfo(np.float64).tiny)
+SMALLEST = float(np.finfo(np.float64).tiny)
 
 
 @dataclass(frozen=True)
@@ -126,7 +130,9 @@ class Null:
         self._drawn = np.empty(0)
         self._levels: list[_Level] = []
         self._meetings: Meetings | None = None
-        self._least = max(_SMALLEST, math.exp(-pattern.log_arrangements))
+        self._moves: Moves | None = None
+        self._tables: Tables | None = None
+        self._least = max(SMALLEST, math.exp(-pattern.log_arrangements))
         self._lock = threading.Lock()
 
     def p_values(self, observed: Floats, pool: Executor | None = None) -> tuple[Floats, NDArray[Any]]:
@@ -145,7 +151,10 @@ class Null:
                 p = np.where(reached >= self._effort.enough, (reached + 1) / (self._effort.draws + 1), np.nan)
             how = np.full(len(p), PERMUTATION, dtype=object)
             beyond = np.flatnonzero(np.isnan(p))
-            if len(beyond):  # all has been drawn, and the best of it are where the tail begins
+            exact = self._exactly(lowered[beyond]) if len(beyond) else None
+            if exact is not None:
+                p[beyond], how[beyond] = exact, EXACT
+            elif len(beyond):  # all has been drawn, and the best of it are where the tail begins
                 p[beyond], how[beyond] = self._tail(lowered[beyond], pool)
                 if self._effort.sequential:
                     least = self._by_meetings(lowered[beyond])
@@ -179,8 +188,11 @@ class Null:
         """p-values, and how they were found, of statistics that too few draws reach."""
         p, how = np.full(len(observed), np.nan), np.full(len(observed), SPLITTING, dtype=object)
         left = np.arange(len(observed))
-        if not self._levels:
+        if self._moves is None:
+            self._moves = Moves(self._pattern)
             self._levels.append(self._first_level())
+        few = self._moves.among_few or self._pattern.dealing.dealt.sum() < _TOLD_BY_FEW
+        floor = _DEEPEST if few else self._effort.floor
         least = 0.0
         if self._effort.sequential and self._least < _SURELY_BEYOND and (len(self._levels) > 1 or self._descend(pool)):
             # Not from the draws: the bulk of a statistic may fall off much faster than its tail.
@@ -196,7 +208,7 @@ class Null:
             within = observed[left] <= level.threshold
             p[left[within]] = level.p_values(observed[left[within]])
             left = left[~within]
-            if level.tail * level.share < self._effort.floor:
+            if level.tail * level.share < floor:
                 beyond = level.tail * _exponential(level.found, observed[left])
                 told = ~np.isnan(beyond)
                 p[left[told]], how[left[told]] = np.maximum(beyond[told], least), EXTRAPOLATED
@@ -205,10 +217,19 @@ class Null:
         p[left] = self._levels[-1].p_values(observed[left])
         return p, how
 
+    def _exactly(self, observed: Floats) -> Floats | None:
+        """The shares that reach statistics which too few draws reach, where all tables can be looked at."""
+        if self._tables is None:
+            self._tables = Tables(self._pattern, self._evaluate)
+        found = self._tables.p_values(observed)
+        return None if found is None else np.minimum(found, self._effort.enough / self._effort.draws)
+
     def _by_meetings(self, observed: Floats) -> Floats:
         if self._meetings is None:
             self._meetings = Meetings(self._pattern, self._evaluate, self._effort.draws)
-        return np.minimum(self._meetings.least(observed), self._effort.enough / self._effort.draws)
+        assert self._moves is not None
+        least = self._meetings.least(observed, beyond=not self._moves.among_few)
+        return np.minimum(least, self._effort.enough / self._effort.draws)
 
     def _first_level(self) -> _Level:
         best = np.argsort(-self._drawn, kind="stable")[: self._effort.enough]
@@ -232,22 +253,26 @@ class Null:
 
     def _walk(self, start: _Level, chains: slice, length: int, number: int) -> tuple[Floats, Orders, Floats, float]:
         """Move some chains among the arrangements beyond a threshold: all statistics, and the best arrangements."""
-        random = generator(self._pattern.key, chains.start, number)
+        random, moves = generator(self._pattern.key, chains.start, number), self._moves
+        assert moves is not None
         orders, found, stir = start.best[chains], start.best_found[chains], start.stir
         visited: list[Floats] = []
         parts: list[tuple[Orders, Floats]] = []
         count = self._effort.level // _SPLIT
-        for _ in range(length):
-            moved = self._pattern.move(orders, stir, random)
+        for step in range(2 * length if moves.among_few else length):
+            anew = not moves.among_few or step % 2 == 0
+            moved = moves.deal_anew(orders, stir, random) if anew else moves.exchange(orders, random)
             there = self._evaluate(moved)
-            accepted = there >= start.threshold
+            accepted, changed = there >= start.threshold, there != found
             orders = np.where(accepted[:, np.newaxis], moved, orders)
             found = np.where(accepted, there, found)
             visited.append(found)
             parts.append((orders, found))
             if sum(len(part[1]) for part in parts) > 3 * count:  # memory for so many
                 parts = [_best(parts, count)]
-            stir = min(1.0, max(_LEAST_STIR, stir * (1.3 if np.mean(accepted) > _ACCEPTED else 0.8)))
+            if anew:
+                often = np.count_nonzero(accepted & changed) >= _ACCEPTED * np.count_nonzero(changed)
+                stir = min(1.0, max(_LEAST_STIR, stir * (1.3 if often else 0.8)))
         return np.concatenate(visited), *_best(parts, count), stir
 
 

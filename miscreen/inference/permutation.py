@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from miscreen.kernels.shuffling import stir
 from miscreen.model import Batch, Dealing, Floats, Kind, Target
 
 Orders = NDArray[np.int64]  # arrangements, one a row
@@ -58,6 +56,8 @@ class Pattern:
         p-value can lie below one in so many.
     by_rank : bool
         Whether the statistic sees nothing but ranks.
+    target_levels : intp array, shape (n_samples,)
+        Which of the target's values each sample has, ascending.
     remote_targets : float64 array, shape (n_samples,)
         How remote the target is, by sample: see `remoteness`.
     """
@@ -66,21 +66,13 @@ class Pattern:
     key: bytes
     log_arrangements: float
     by_rank: bool
+    target_levels: NDArray[np.intp]
     remote_targets: Floats
 
     @property
     def remote_values(self) -> Floats:
         """How remote each of the values is that are dealt out."""
         return remoteness(self.dealing.values, bool(self.dealing.template.nominal[0]), self.by_rank)
-
-    def move(self, orders: Orders, share: float, random: np.random.Generator) -> Orders:
-        """The arrangements with a share of their values dealt out anew: symmetric, and uniform if they were."""
-        moved = orders.copy()
-        for start, stop in itertools.pairwise(self.dealing.starts.tolist()):
-            size = stop - start
-            some = start + random.choice(size, min(size, max(2, round(share * size))), replace=False)
-            stir(moved, some, random.integers(0, 2**64, 2, dtype=np.uint64))
-        return moved
 
 
 class Permuter:
@@ -145,7 +137,7 @@ class Permuter:
             np.array([np.count_nonzero(template[rows] != commonest) for rows in groups]),
             np.frombuffer(digest, dtype="<u8", count=2).astype(np.uint64),
         )
-        return Pattern(dealing, digest, ways, self._by_rank, self._remote)
+        return Pattern(dealing, digest, ways, self._by_rank, self._levels, self._remote)
 
 
 def remoteness(values: Floats, nominal: bool, by_rank: bool) -> Floats:

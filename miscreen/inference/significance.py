@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from miscreen.estimators.estimator import Estimator
 from miscreen.estimators.plugin import PLUG_IN
-from miscreen.inference.chi_square import CHI_SQUARE, g_test
-from miscreen.inference.null import OWN, SHARED, Null
+from miscreen.inference.chi_square import table_test
+from miscreen.inference.null import OWN, SHARED, SMALLEST, Null
 from miscreen.inference.permutation import Permuter, hardly_tied
 from miscreen.kernels.sorting import count_present
 from miscreen.model import Batch, Floats, Kind, Scores, Target
@@ -41,8 +41,8 @@ class Significance:
       them in single precision) share one, when the statistic sees only ranks
       (`Estimator.margin_free`): their arrangements are the same. So do features whose ties the statistic does not
       see, such as those whose bins hold as many samples (`Scores.as_untied`). It is drawn once (`SHARED`).
-    - Two discrete columns whose every cell expects 10 samples, where the statistic is the plug-in estimate, or by
-      `auto` chi-squared, as it is for two of labels: the G test, see `g_test`.
+    - Two discrete columns, where the statistic is the plug-in estimate, or by `auto` chi-squared, as it is for two of
+      labels: an exact test of two by two levels, and the G test where every cell expects enough, see `table_test`.
     - All others: one by one (`OWN`), stopping early for features that are clearly null. Features that are tied
       alike share draws where only ranks are seen; without ties in the target only the number of samples counts.
 
@@ -77,11 +77,11 @@ class Significance:
             plugged = np.array([word == PLUG_IN for word in scores.method])
         for i in np.flatnonzero(~self._sharing(batch, scores.as_untied) & ~np.isnan(observed)):
             if plugged[i] and not self._restricted:
-                p[i], how[i] = g_test(batch.values[i], self._target.codes), CHI_SQUARE
+                p[i], how[i] = table_test(batch.values[i], self._target.codes, by_chi_square=scores.score is not None)
             if np.isnan(p[i]):
                 null = self._null(batch.values[i], batch.kind, bool(batch.nominal[i]))
                 p[i : i + 1], how[i : i + 1] = null.p_values(observed[i : i + 1])
-        return p, how
+        return np.maximum(p, SMALLEST), how
 
     def settle(self, observed: Floats, p: Floats, how: NDArray[Any], threads: int) -> None:
         """Fill in, in place, what `judge` left to the null that untied features share."""

@@ -89,11 +89,19 @@ def lay_out_values(values: NDArray[np.float64], orders: NDArray[np.int64], rows:
 
 
 @kernel
-def stir(orders: NDArray[np.int64], places: NDArray[np.int64], key: NDArray[np.uint64]) -> None:
-    """Deal out what every order has at some places anew among these, every way as likely as any other. O(orders)."""
+def stir(
+    orders: NDArray[np.int64], places: NDArray[np.int64], ends: NDArray[np.int64], key: NDArray[np.uint64]
+) -> None:
+    """Deal out what every order has at some places anew among these, every way as likely as any other.
+
+    places: group by group; ends: where those of each group end. O(orders).
+    """
     state, step = _mixed(key[0]), key[1] | _U1
     for r in range(len(orders)):
-        for i in range(len(places) - 1, 0, -1):
-            place, state = _below(np.uint64(i + 1), state, step)
-            one, other = places[i], places[np.int64(place)]
-            orders[r, one], orders[r, other] = orders[r, other], orders[r, one]
+        start = 0
+        for end in ends:
+            for i in range(end - 1, start, -1):
+                further, state = _below(np.uint64(i - start + 1), state, step)
+                one, other = places[i], places[start + np.int64(further)]
+                orders[r, one], orders[r, other] = orders[r, other], orders[r, one]
+            start = end
