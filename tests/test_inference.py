@@ -15,12 +15,12 @@ from scipy import stats
 from miscreen.errors import InputError
 from miscreen.estimators import ESTIMATORS, estimator_class
 from miscreen.estimators.estimator import Estimator
-from miscreen.inference.chi_square import CHI_SQUARE, g_test
+from miscreen.inference.chi_square import CHI_SQUARE, EXACT, table_test
 from miscreen.inference.max_t import MaxT
 from miscreen.inference.multiple import max_t_p_values, q_values
 from miscreen.inference.null import EXTRAPOLATED, MEETINGS, OWN, PERMUTATION, SHARED, SPLITTING, Effort, Null
 from miscreen.inference.options import Inference
-from miscreen.inference.permutation import Permuter, generator
+from miscreen.inference.permutation import Permuter
 from miscreen.inference.significance import Significance
 from miscreen.model import Batch, Floats, Kind, Scores, Target
 
@@ -185,10 +185,13 @@ def test_a_null_is_the_same_in_any_order_and_on_any_threads(effort: Effort) -> N
 
 @pytest.mark.parametrize("method", ["spearman", "auto"])
 @pytest.mark.parametrize(("n", "ones", "marked", "overlap"), [(200, 60, 100, 48), (40, 12, 15, 11)])
+@pytest.mark.parametrize("exactly", [True, False])
 def test_tails_of_tied_statistics_are_not_drawn_to_one_side(
-    method: str, n: int, ones: int, marked: int, overlap: int
+    exactly: bool, method: str, n: int, ones: int, marked: int, overlap: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two columns of two levels, whose statistics are tied by the hundred: Fisher's exact test, two-sided."""
+    if not exactly:
+        monkeypatch.setattr("miscreen.inference.tables.MOST_TABLES", 0)
     x, y = (np.arange(n) < ones).astype(float), np.arange(n) < marked
     target = make_target(y.astype(float), Kind.DISCRETE)
     estimator = make_estimator(method, target)
@@ -203,8 +206,10 @@ def test_tails_of_tied_statistics_are_not_drawn_to_one_side(
     found = []
     for seed in range(12):
         pattern = Permuter(target, True, seed, None).pattern(x, Kind.DISCRETE, False)
-        found.append(Null(pattern, estimator, OWN).p_values(observed)[0][0])
-    assert abs(np.mean(np.log10(found)) - math.log10(truth)) < 0.35
+        p, how = Null(pattern, estimator, OWN).p_values(observed)
+        assert (how[0] == EXACT) == exactly
+        found.append(p[0])
+    assert abs(np.mean(np.log10(found)) - math.log10(truth)) < (1e-9 if exactly else 0.35)
 
 
 # ---- patterns ----------------------------------------------------------------------------------------------
@@ -221,8 +226,6 @@ def test_draws_are_uniform_arrangements_within_groups() -> None:
     assert found.tolist() == [[*a, *b] for a in ([1, 2], [2, 1]) for b in ([3, 4, 4], [4, 3, 4], [4, 4, 3])]
     assert stats.chisquare(counts).pvalue > 1e-4
     assert pattern.log_arrangements == pytest.approx(math.log(6))
-    moved = pattern.dealing.batch(pattern.move(orders, 0.5, generator(b"other"))).values
-    assert stats.chisquare(np.unique(np.delete(moved, 2, axis=1), axis=0, return_counts=True)[1]).pvalue > 1e-4
 
 
 def test_features_share_a_pattern_where_they_are_tied_alike() -> None:
@@ -422,7 +425,7 @@ def test_ways_to_a_p_value() -> None:
     levels = rng.integers(0, 3, (1, 400)).astype(float)
     assert judged(significance, estimator, make_batch(levels, Kind.DISCRETE))[1] == [CHI_SQUARE]
     rare = np.where(np.arange(400) < 5, 1.0, 0.0)
-    assert judged(significance, estimator, make_batch(rare, Kind.DISCRETE))[1] == [PERMUTATION]
+    assert judged(significance, estimator, make_batch(rare, Kind.DISCRETE))[1] == [EXACT]
     within = Significance(target, estimator, 0, np.arange(400) % 2)
     assert judged(within, estimator, make_batch(levels, Kind.DISCRETE))[1] == [PERMUTATION]
 
@@ -465,20 +468,42 @@ def test_bins_filled_as_without_ties_share_a_null_whatever_is_tied(kind: Kind) -
 def test_the_g_test_agrees_with_scipy_and_with_permutations() -> None:
     rng = np.random.default_rng(6)
     y = rng.integers(0, 3, 500)
-    x = np.where(rng.random(500) < 0.12, y, rng.integers(0, 3, 500)).astype(float)
+    x = np.where(rng.random(500) < 0.06, y, rng.integers(0, 3, 500)).astype(float)
     x[:30] = np.nan
     table = np.histogram2d(x[30:], y[30:], bins=(3, 3))[0]
     plain = stats.chi2_contingency(table, lambda_="log-likelihood", correction=False)
     rows, columns = table.sum(1), table.sum(0)
     williams = 1 + (470 * np.sum(1 / rows) - 1) * (470 * np.sum(1 / columns) - 1) / (6 * 470 * 4)
-    assert g_test(x, y) == pytest.approx(stats.chi2(4).sf(plain.statistic / williams), rel=1e-10)
+    p_of_g = stats.chi2(4).sf(plain.statistic / williams)
+    found = table_test(x, y, by_chi_square=False)
+    assert found == (pytest.approx(p_of_g, rel=1e-10), CHI_SQUARE)
     target = make_target(y, Kind.DISCRETE)
     estimator = make_estimator("bin", target, correction="none")
     null = Null(Permuter(target, True, 0, None).pattern(x, Kind.DISCRETE, False), estimator, SHARED)
     batch = make_batch(x, Kind.DISCRETE)
     p, _ = null.p_values(estimator.statistic(batch))
-    assert g_test(x, y) == pytest.approx(p[0], rel=0.5)
-    assert math.isnan(g_test(np.where(np.arange(500) < 9, 1.0, 0.0), y))
+    assert found[0] == pytest.approx(p[0], rel=0.5)
+    assert math.isnan(table_test(np.where(np.arange(500) < 9, 1.0, 0.0), y, by_chi_square=False)[0])
+    strong = np.where(rng.random(500) < 0.5, y, rng.integers(0, 3, 500)).astype(float)
+    assert table_test(strong, y, by_chi_square=False)[0] < 1e-10  # every cell expects 50
+    assert math.isnan(table_test(strong[:300], y[:300], by_chi_square=False)[0])
+
+
+@pytest.mark.parametrize("by_chi_square", [True, False])
+@pytest.mark.parametrize(("n", "ones", "marked"), [(500, 20, 250), (60, 17, 22), (20_000, 400, 600), (30, 1, 29)])
+def test_two_by_two_is_exact(n: int, ones: int, marked: int, by_chi_square: bool) -> None:
+    y = (np.arange(n) < marked).astype(np.int64)
+    counts = np.arange(max(0, ones + marked - n), min(ones, marked) + 1)
+    shares = stats.hypergeom(n, marked, ones).pmf(counts)
+    features = np.zeros((len(counts), n))
+    for x, k in zip(features, counts.tolist(), strict=True):
+        x[:k] = x[marked : marked + ones - k] = 1.0
+    mi = np.array([naive.cell_mi(x, y) for x in features])
+    far = np.abs(counts - ones * marked / n) if by_chi_square else mi
+    for x, here in zip(features, far, strict=True):
+        p, how = table_test(x, y, by_chi_square=by_chi_square)
+        assert how == EXACT
+        assert p == pytest.approx(shares[far >= here - 1e-12].sum(), rel=1e-6)
 
 
 # ---- many at once ------------------------------------------------------------------------------------------

@@ -73,7 +73,8 @@ def test_columns_of_the_result(frame: pl.DataFrame, tmp_path: Path) -> None:
     entropy = stats.entropy(frame["sign"].value_counts()["count"].to_numpy())
     whole = scored.filter(n=N)
     assert whole["normalized"].to_numpy() == pytest.approx(whole["mi_nats"].to_numpy() / entropy)
-    assert set(scored["p_method"]) <= {"permutation", "splitting", "exponential tail", "remote values", "chi-square"}
+    ways = {"permutation", "splitting", "exponential tail", "remote values", "chi-square", "exact"}
+    assert set(scored["p_method"]) <= ways
     assert scored["p_fwer"].to_numpy() == pytest.approx(np.round(scored["p_fwer"].to_numpy() * 31) / 31)
     assert np.all(np.diff(scored["p_fwer"].to_numpy()) >= 0), "single-step max T follows the scores"
     last = found.row(-1, named=True)

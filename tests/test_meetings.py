@@ -43,7 +43,7 @@ def test_the_share_in_which_outliers_meet(n_groups: int) -> None:
         def met(orders: Any, values: Any = values, rows: Any = of_y) -> Floats:
             return np.array([np.count_nonzero(rows[order[values]]) for order in orders], dtype=float)
 
-        found = Meetings(pattern, met, 0).least(np.arange(1.0, 4.0))
+        found = Meetings(pattern, met, 0).least(np.arange(1.0, 4.0), beyond=True)
         counts = np.ones(1)
         for g in range(n_groups):
             here = strata == g

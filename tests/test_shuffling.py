@@ -63,6 +63,11 @@ def test_values_go_to_the_samples_of_an_order() -> None:
 
 def test_some_places_are_dealt_out_among_themselves() -> None:
     orders = np.tile(np.arange(5), (50_000, 1))
-    stir(orders, np.array([4, 1, 2, 0]), KEY)
+    stir(orders, np.array([4, 1, 2, 0]), np.array([4]), KEY)
     assert np.all(orders[:, 3] == 3)
     assert evenly(orders, 24)
+    orders = np.tile(np.arange(6), (50_000, 1))
+    stir(orders, np.array([4, 1, 0, 5, 2]), np.array([2, 2, 5]), KEY)  # the second group has none
+    assert np.all(orders[:, 3] == 3)
+    assert np.all(np.sort(orders[:, [4, 1]]) == [1, 4])
+    assert evenly(orders, 12)

@@ -56,9 +56,9 @@ class Moves:
         wanted = share * self._sizes
         some = 2 * (2 * random.random(len(wanted)) < wanted)
         counts = np.minimum(np.where(wanted < 2, some, np.round(wanted).astype(np.intp)), self._sizes)
-        if counts.max() < 2:
-            at_all = np.cumsum(np.where(self._sizes < 2, 0, self._sizes))
-            counts[np.searchsorted(at_all, random.random() * at_all[-1], side="right")] = 2 * (at_all[-1] > 0)
+        at_all = np.cumsum(np.where(self._sizes < 2, 0, self._sizes))
+        if counts.max() < 2 and at_all[-1]:
+            counts[np.searchsorted(at_all, random.random() * at_all[-1], side="right")] = 2
         shuffled = np.lexsort((random.random(len(self._group)), self._group))
         chosen = np.arange(len(self._group)) < (self._starts + counts)[self._group]
         moved = orders.copy()

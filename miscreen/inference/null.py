@@ -32,6 +32,7 @@ _MARGIN = 1.5  # on the mean of exceedances, three standard errors of 100 of the
 _SPLIT = 10  # one in so many goes on to the next level
 _ACCEPTED = 0.35  # share of moves aimed at
 _LEAST_STIR = 1e-4
+_EXCHANGES = 3  # for each move that deals out a share anew, where few values or samples decide
 _TOLD_BY_FEW = 100  # values: of fewer the tail is not surely exponential
 _BOUND = 1e100
 _DIGITS = 2.0**34
@@ -109,14 +110,15 @@ class Null:
     Tail: where fewer than h draws reach the statistic, the h best of them are the start of Markov chains that keep
     to the arrangements beyond them, the best tenth of which are the start of the next level (subset simulation, Au &
     Beck 2001, doi:10.1016/S0266-8920(01)00019-4). A move deals out anew some of the values, so many that about a
-    third of the moves are accepted. The standard deviation of log10 p at 1e-8 is about 0.15 with the effort
-    `SHARED`, 0.4 with `OWN`. Below the floor, exceedances over the last threshold are taken as exponential, the
+    third of the moves are accepted; where few samples decide, three of four moves exchange a value, see `Moves`. The
+    standard deviation of log10 p at 1e-8 is about 0.15 with the effort `SHARED`, 0.4 with `OWN` and where few decide.
+    Below the floor, which is 1e-10 for less than 100 values beside the commonest, exceedances over the last threshold are taken as exponential, the
     generalised Pareto distribution of shape 0, since log-survival functions of estimates of mutual information are
     asymptotically linear (Sanov's theorem). Where their standard deviation speaks against it, sampling goes on to
     1e-10, and p is then the least that was sampled.
 
     Where a few samples decide, and only in ways that are seldom drawn, such a tail is far too small: when sequential, p
-    is at least what `Meetings` finds.
+    is at least what `Meetings` finds. Columns of few levels have it exactly, by `Tables`.
 
     Everything is drawn when it is first needed and depends on the pattern's key alone. For one null p falls as
     the statistic rises. O(draws + levels) statistics; n_present * 8 bytes for a tenth of a
@@ -259,8 +261,9 @@ class Null:
         visited: list[Floats] = []
         parts: list[tuple[Orders, Floats]] = []
         count = self._effort.level // _SPLIT
-        for step in range(2 * length if moves.among_few else length):
-            anew = not moves.among_few or step % 2 == 0
+        exchanges = _EXCHANGES if moves.among_few else 0
+        for step in range((1 + exchanges) * length):
+            anew = step % (1 + exchanges) == 0
             moved = moves.deal_anew(orders, stir, random) if anew else moves.exchange(orders, random)
             there = self._evaluate(moved)
             accepted, changed = there >= start.threshold, there != found

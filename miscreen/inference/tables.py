@@ -61,7 +61,7 @@ class Tables:
         statistics = np.concatenate(found)
         order = np.argsort(statistics, kind="stable")
         self._statistics = statistics[order]
-        self._shares = np.cumsum(shares[order][::-1])[::-1]
+        self._shares = np.minimum(np.cumsum(shares[order][::-1])[::-1], 1.0)
 
     def p_values(self, observed: Floats) -> Floats | None:
         """The share of arrangements that reach each statistic; None where there are too many tables."""
