@@ -87,7 +87,10 @@ def read_target(name: str, raw: Floats, held: ColumnType, forced: int, spec: Scr
     if not len(values):
         raise DataError(f"the target {name!r} is missing in all {len(raw):,} rows", "Choose another target")
     if spec.target_kind is not None and spec.target_kind == Kind.CONTINUOUS and held == ColumnType.TEXT:
-        raise DataError(f"the target {name!r} holds text, so it cannot be continuous", "Leave out --target-kind")
+        raise DataError(
+            f"the target {name!r} holds text, so it cannot be continuous",
+            "Leave out --target-kind; where it is numbers with a decimal comma, write them with a point",
+        )
     kind = _kind(held, forced if spec.target_kind is None else int(spec.target_kind))
     if kind is None:
         most = min(spec.max_levels, len(values) // 2)
@@ -113,7 +116,9 @@ def read_target(name: str, raw: Floats, held: ColumnType, forced: int, spec: Scr
     if kind == Kind.DISCRETE and levels > len(values) // 2:
         raise DataError(
             f"the target {name!r} is discrete with {levels:,} levels in {len(values):,} rows: too many for classes",
-            "Choose another target, or --target-kind continuous if its values are numbers",
+            "Choose another target; numbers with a decimal comma are text, so write them with a point"
+            if held == ColumnType.TEXT
+            else "Choose another target, or --target-kind continuous if its values are numbers",
         )
     return Target(name, values, kind, held == ColumnType.TEXT and levels > 2, rows)
 

@@ -352,6 +352,10 @@ def test_types(cells, expected, tmp_path):
         (["1", "1.0", " 2.5 ", "inf"], ("float", [1.0, 1.0, 2.5, float("inf")])),
         (["NA"], ("float", [None])),
         (["9007199254740993"], ("text", ["9007199254740993"])),
+        (["10", "007"], ("text", ["10", "007"])),
+        (["1E5", "10E4"], ("text", ["1E5", "10E4"])),
+        (["1", "+5"], ("text", ["1", "+5"])),
+        (["0", "-0", "0.50", "1e-05"], ("float", [0.0, -0.0, 0.5, 1e-5])),
     ],
 )
 def test_columns_taken_as_labels(cells, expected, tmp_path):
@@ -453,6 +457,19 @@ def test_whole_numbers_that_are_written_rounded_are_noted(cells, noted, tmp_path
     assert not caplog.messages
 
 
+def test_identifiers_that_are_written_as_numbers_are_noted(tmp_path, caplog):
+    caplog.set_level("INFO", "miscreen")
+    text = "x,id,well,y\n7,007,1E5,0.5\n8,008,2E5,1e-5\n"
+    with read(text, tmp_path) as table:
+        assert not caplog.messages
+        table.table(np.arange(4))
+    assert [m.split(" such as")[0] for m in caplog.messages] == ["t.csv: column 'id' (and 1 more) holds numbers"]
+    caplog.clear()
+    with read(text, tmp_path, captured={"id", "well"}) as table:
+        assert table.table(np.arange(4)).to_pydict()["id"] == ["007", "008"]
+    assert not caplog.messages
+
+
 # ---- what is wrong ------------------------------------------------------------------------------------------
 
 
@@ -465,7 +482,8 @@ def test_whole_numbers_that_are_written_rounded_are_noted(cells, noted, tmp_path
         ("a,b\n", ["a header and no rows"]),
         ("a,b\n\n\n", ["a header and no rows"]),
         ("a,b\n1,2\n\n3\n4,5\n", ["line 4: 1 cells, but 2 were expected", "--delimiter"]),
-        ("a,b\n1,2\n3,4,5\n", ["line 3: 3 cells", "lacks a name"]),
+        ("a,b\n1,2\n3,4,5\n", ["line 3: 3 cells", "Check that line"]),
+        ("a,b\n1,2,3\n3,4,5\n", ["line 2: 3 cells", "lacks a name"]),
         ("a,b\n1,2\n3,4,5,6\n", ["line 3: 4 cells", "Check that line"]),
         ('a,b\n"1\n2",x\n3\n', ["line 4: 1 cells"]),
         ("a,b\n1,2\n1,x\n1,2,3\n", ["line 3, column 'b': 'x' in a column of numbers", "--discrete 'b'", "--exclude"]),

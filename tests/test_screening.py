@@ -456,3 +456,17 @@ def test_options_are_refused_by_the_name_of_the_method() -> None:
     table = pl.DataFrame({"x": np.arange(20.0), "y": np.arange(20.0) ** 2})
     with pytest.raises(InputError, match="method 'bin' has no option 'mi'"):
         miscreen.rank(table, "y", "bin", mi=False)
+    with pytest.raises(InputError, match=r"method 'auto' has no option 'bins'.*'bins' is one of bin"):
+        miscreen.rank(table, "y", bins=4)
+
+
+def test_a_target_that_cannot_be_scored_is_none_to_describe_either() -> None:
+    table = pl.DataFrame({"x": np.arange(20.0), "y": [[1.0]] * 20})
+    for call in (miscreen.rank, miscreen.describe):
+        with pytest.raises(DataError, match="the target 'y' is of a type that cannot be scored"):
+            call(table, target="y")
+
+
+def test_parts_to_merge_are_paths() -> None:
+    with pytest.raises(InputError, match="parts must be a path, not 5"):
+        miscreen.merge(5)  # type: ignore[arg-type]

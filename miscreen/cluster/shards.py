@@ -16,7 +16,7 @@ from miscreen.cluster.conversion import open_for_shards
 from miscreen.cluster.identity import Identity, stamps
 from miscreen.cluster.part import Part
 from miscreen.cluster.run import Counted, score_range
-from miscreen.errors import DataError, InputError
+from miscreen.errors import DataError, InputError, path_given
 from miscreen.partition import rank_partitions
 from miscreen.ranking import Ranking
 from miscreen.request import Request
@@ -197,10 +197,10 @@ def merge(parts: str | PathLike[str] | Sequence[str | PathLike[str]]) -> Ranking
         When parts are missing, doubled, damaged or of another input, other options or another version: says which,
         and the list for ``sbatch --array=`` that computes them.
     """
-    given = [parts] if isinstance(parts, str | PathLike) else list(parts)
+    given = list(parts) if isinstance(parts, Iterable) and not isinstance(parts, str | bytes) else [parts]
     if not given:
         raise InputError("no parts are given", "Give the parts, their directory, or the output named to the shards")
-    paths = list(dict.fromkeys(path for entry in given for path in _part_files(Path(entry))))
+    paths = list(dict.fromkeys(path for entry in given for path in _part_files(path_given("parts", entry))))
     found: list[_Found] = []
     damaged: list[Path] = []
     for path in paths:

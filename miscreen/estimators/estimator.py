@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from miscreen.errors import InputError, real_number, whole_number
-from miscreen.estimators import ESTIMATORS
+from miscreen.estimators import ESTIMATORS, estimator_class
 from miscreen.model import Batch, Dealing, Floats, Scores, Target
 
 _DRAWS = 40  # in one call, where few may be enough: a call takes as long as some scores
@@ -148,6 +148,8 @@ class Estimator(ABC):
         for name in given:
             if name not in known:
                 takes = f"It takes {', '.join(known)}" if known else "It takes no options"
+                others = [m for m in ESTIMATORS if name in [f.name for f in fields(estimator_class(m).Options)]]
+                takes += f"; {name!r} is one of {' and '.join(others)}" if others else ""
                 method = next(method for method, where in ESTIMATORS.items() if where.endswith(f":{cls.__name__}"))
                 raise InputError(f"method {method!r} has no option {name!r}", takes)
         return cls.Options(**given)

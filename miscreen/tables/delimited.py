@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import BinaryIO
@@ -18,7 +19,7 @@ from miscreen.resources import Resources, format_bytes
 from miscreen.tables import Opening, no_columns
 from miscreen.tables.columns import ColumnTest
 from miscreen.tables.encoding import check_names
-from miscreen.tables.labels import NULL_TOKENS, Meaning, have_decimal_commas, interpret
+from miscreen.tables.labels import CODE, NULL_TOKENS, Meaning, have_decimal_commas, interpret, read_number
 from miscreen.tables.loading import Loader
 from miscreen.tables.records import Records
 from miscreen.tables.source import TableSource
@@ -26,6 +27,7 @@ from miscreen.tables.store import ColumnStore
 
 _LOG = logging.getLogger("miscreen")
 _LONGEST_NULL = 254  # bytes
+_HAS_CODE = re.compile(rb"(?:^|[^\d.eE+-])(?:\+|-?0\d|-?\d+[eE]\d)")
 _BLOCK_BYTES = 8 << 20  # larger blocks are no faster
 _BYTES_PER_BYTE = 13  # text, row positions and results of the densest table: two empty cells a row
 READING_SHARE = 4  # of the memory, one part is for what is being read; the rest holds the table
@@ -179,6 +181,7 @@ class DelimitedSource(TableSource):
         self.held_bytes = self._store.held_bytes
         self.types = np.where(loader.has_fraction | ~loader.has_number, ColumnType.FLOAT, ColumnType.INTEGER)
         self.types = self.types.astype(np.uint8)
+        self._codes = _like_codes(records, first)
         self._meanings: dict[int, Meaning] = {}
         for column, codes in loader.codes.items():
             labels = [label.decode("utf-8") for label in codes]
@@ -198,8 +201,13 @@ class DelimitedSource(TableSource):
         if columns:
             _LOG.info("%s: column %s %s", self.label, first_of([self.names[column] for column in columns]), what)
 
-    def _note_rounded(self, columns: NDArray[np.intp], held: Floats) -> None:
-        """Say that whole numbers beyond what doubles hold exactly, as identifiers may be, are not as they were."""
+    def _note_altered(self, columns: NDArray[np.intp], held: Floats) -> None:
+        """Say that numbers that may be identifiers are not as they were: beyond what doubles hold exactly, or 007."""
+        self._note(
+            [column for column in columns.tolist() if column in self._codes and column not in self._meanings],
+            "holds numbers such as 007 or 1E5, which are written without zeros and exponents: if they are identifiers, "
+            "convert the table with --discrete, which keeps them as they are written",
+        )
         most = np.fmax(np.fmax.reduce(held, axis=1), -np.fmin.reduce(held, axis=1))
         large = np.flatnonzero((most >= EXACT_INTEGERS) & (self.types[columns] == ColumnType.FLOAT))
         self._note(
@@ -220,7 +228,7 @@ class DelimitedSource(TableSource):
     def table(self, columns: NDArray[np.intp]) -> pa.Table:
         """See `TableSource.table`."""
         held = self._store.read(columns)
-        self._note_rounded(columns, held)
+        self._note_altered(columns, held)
         arrays = []
         for column, row in zip(columns.tolist(), held, strict=True):
             missing = np.isnan(row)
@@ -237,6 +245,17 @@ class DelimitedSource(TableSource):
     def close(self) -> None:
         """Let go of the table, in memory and in scratch space."""
         self._store.close()
+
+
+def _like_codes(records: Records, first: bytes) -> frozenset[int]:
+    """Columns whose first cell is a number written as identifiers are, such as 007."""
+    if not _HAS_CODE.search(first):  # a look at it is cheaper than its cells
+        return frozenset()
+    try:
+        cells = records.split(first)
+    except DataError:  # for the loader to tell
+        return frozenset()
+    return frozenset(i for i, cell in enumerate(cells) if CODE.match(cell) and read_number(cell) is not None)
 
 
 def _are_rounded(numbers: Floats) -> bool:

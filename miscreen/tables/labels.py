@@ -27,6 +27,7 @@ _MOMENT = re.compile(rf"{_DATE.pattern}[T ]{_TIME.pattern}(Z|[+-]\d\d(:?\d\d)?)?
 _NUMBER = re.compile(
     r"[ \t]*([+-]?(?:(\d+)|(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|inf(?:inity)?))[ \t]*", re.ASCII | re.IGNORECASE
 )
+CODE = re.compile(r"[ \t]*(?:\+|-?0\d|-?\d+e\d)", re.ASCII | re.IGNORECASE)  # 007 or 1E5, not as numbers are written
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TICK = timedelta(microseconds=1)
 _MOST_TICKS = 2**63 // 1000  # that are a 64-bit number of nanoseconds
@@ -97,7 +98,8 @@ def interpret(labels: list[str], *, numbers: bool) -> Meaning:
     labels : list of str
         Distinct, none missing.
     numbers : bool
-        Whether they may be numbers, integers below 2^53; else a label that looks like one is a label.
+        Whether they may be numbers, integers below 2^53 and none like 007 or 1E5; else a label that looks like one is a
+        label.
 
     Notes
     -----
@@ -117,7 +119,7 @@ def interpret(labels: list[str], *, numbers: bool) -> Meaning:
     if all(label.lower() in ("true", "false") for label in labels):
         truth = np.array([label.lower() == "true" for label in labels])
         return Meaning(ColumnType.BOOLEAN, truth.astype(np.float64), truth, pa.bool_())
-    if numbers and (found := _each(labels, read_number)) and not any(map(_is_rounded, labels, found)):
+    if numbers and (found := _each(labels, read_number)) and not any(map(_is_altered, labels, found)):
         values = np.array([value for value, _ in found])
         if all(integer for _, integer in found):
             return Meaning(ColumnType.INTEGER, values, values.astype(np.int64), pa.int64())
@@ -135,9 +137,16 @@ def interpret(labels: list[str], *, numbers: bool) -> Meaning:
     return Meaning(ColumnType.TEXT, None, labels, pa.string())
 
 
-def _is_rounded(label: str, number: tuple[float, bool]) -> bool:
-    """Whether a label is an integer that a double may not hold, so that others would be the same number."""
-    return abs(number[0]) >= EXACT_INTEGERS and label.strip().lstrip("+-").isdigit()
+def _is_altered(label: str, number: tuple[float, bool]) -> bool:
+    """Whether a label is an integer that a double may not hold or is spelt as identifiers are: others would be as one.
+
+    Examples
+    --------
+    >>> [_is_altered(label, read_number(label)) for label in ("007", "1E5", "9007199254740993", "7", "0.50", "1e-05")]
+    [True, True, True, False, False, False]
+    """
+    beyond = abs(number[0]) >= EXACT_INTEGERS and label.strip().lstrip("+-").isdigit()
+    return beyond or CODE.match(label) is not None
 
 
 def _ticks(labels: list[str], since: list[timedelta], arrow_type: Callable[[str], pa.DataType]) -> Meaning:

@@ -282,7 +282,7 @@ class Loader:
             return DataError(
                 f"{self._label}, line {line}: {found:,} cells, but {expected:,} were expected from the first row",
                 "The header lacks a name, perhaps for row labels"
-                if found == expected + 1
+                if found == expected + 1 and line <= 2
                 else "Check that line, and the delimiter with --delimiter",
             )
         return DataError(

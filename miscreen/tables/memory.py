@@ -136,7 +136,10 @@ def open_object(data: Any, names: Sequence[str] | None) -> TableSource:
             raise InputError(f"the array has {data.shape[1]:,} columns and {found}", "Give names=, one a column")
         return MatrixSource(data, names)
     if names is not None:
-        raise InputError("names= goes with a NumPy array only", "Leave it out; the table has names of its own")
+        raise InputError(
+            f"names= goes with a NumPy array only, and this is a {type(data).__name__}",
+            "Leave it out for a dataframe, which has names of its own; make an array of anything else",
+        )
     try:
         if isinstance(data, pa.RecordBatch):
             return ArrowTableSource(pa.Table.from_batches([data]))
@@ -154,5 +157,7 @@ def open_object(data: Any, names: Sequence[str] | None) -> TableSource:
         ) from error
     raise InputError(
         f"cannot read a table from {type(data).__name__}",
-        "Give a path, a Polars, pandas or pyarrow table, or a NumPy array with names=",
+        "Collect it first"
+        if type(data).__name__ == "LazyFrame"
+        else "Give a path, a Polars, pandas or pyarrow table, or a NumPy array with names=",
     )
