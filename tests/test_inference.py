@@ -475,7 +475,7 @@ def test_the_g_test_agrees_with_scipy_and_with_permutations() -> None:
     rows, columns = table.sum(1), table.sum(0)
     williams = 1 + (470 * np.sum(1 / rows) - 1) * (470 * np.sum(1 / columns) - 1) / (6 * 470 * 4)
     p_of_g = stats.chi2(4).sf(plain.statistic / williams)
-    found = table_test(x, y, by_chi_square=False)
+    found = table_test(x, y, "plug-in")
     assert found == (pytest.approx(p_of_g, rel=1e-10), CHI_SQUARE)
     target = make_target(y, Kind.DISCRETE)
     estimator = make_estimator("bin", target, correction="none")
@@ -483,25 +483,27 @@ def test_the_g_test_agrees_with_scipy_and_with_permutations() -> None:
     batch = make_batch(x, Kind.DISCRETE)
     p, _ = null.p_values(estimator.statistic(batch))
     assert found[0] == pytest.approx(p[0], rel=0.5)
-    assert math.isnan(table_test(np.where(np.arange(500) < 9, 1.0, 0.0), y, by_chi_square=False)[0])
+    assert math.isnan(table_test(np.where(np.arange(500) < 9, 1.0, 0.0), y, "plug-in")[0])
     strong = np.where(rng.random(500) < 0.5, y, rng.integers(0, 3, 500)).astype(float)
-    assert table_test(strong, y, by_chi_square=False)[0] < 1e-10  # every cell expects 50
-    assert math.isnan(table_test(strong[:300], y[:300], by_chi_square=False)[0])
+    assert table_test(strong, y, "plug-in")[0] < 1e-10  # every cell expects 50
+    assert math.isnan(table_test(strong[:300], y[:300], "plug-in")[0])
 
 
-@pytest.mark.parametrize("by_chi_square", [True, False])
-@pytest.mark.parametrize(("n", "ones", "marked"), [(500, 20, 250), (60, 17, 22), (20_000, 400, 600), (30, 1, 29)])
-def test_two_by_two_is_exact(n: int, ones: int, marked: int, by_chi_square: bool) -> None:
+@pytest.mark.parametrize("order", ["chi-square", "plug-in", "miller-madow"])
+@pytest.mark.parametrize(
+    ("n", "ones", "marked"), [(500, 20, 250), (60, 17, 22), (20_000, 400, 600), (30, 1, 29), (100, 18, 18)]
+)
+def test_two_by_two_is_exact(n: int, ones: int, marked: int, order: str) -> None:
     y = (np.arange(n) < marked).astype(np.int64)
     counts = np.arange(max(0, ones + marked - n), min(ones, marked) + 1)
     shares = stats.hypergeom(n, marked, ones).pmf(counts)
     features = np.zeros((len(counts), n))
     for x, k in zip(features, counts.tolist(), strict=True):
         x[:k] = x[marked : marked + ones - k] = 1.0
-    mi = np.array([naive.cell_mi(x, y) for x in features])
-    far = np.abs(counts - ones * marked / n) if by_chi_square else mi
+    mi = np.array([naive.cell_mi(x, y, order == "miller-madow") for x in features])
+    far = np.abs(counts - ones * marked / n) if order == "chi-square" else mi
     for x, here in zip(features, far, strict=True):
-        p, how = table_test(x, y, by_chi_square=by_chi_square)
+        p, how = table_test(x, y, order)
         assert how == EXACT
         assert p == pytest.approx(shares[far >= here - 1e-12].sum(), rel=1e-6)
 

@@ -105,7 +105,7 @@ class Binning(Estimator):
         self._fixed = 0 if isinstance(options.bins, str) else options.bins
         self._rule = RULES[options.bins] if isinstance(options.bins, str) else bin_rules.FIXED
         self._by_width = options.binning == "width"
-        self._correct = options.correction == "miller-madow"
+        self.corrects_counts = options.correction == "miller-madow"
         self._table = bin_rules.n_log_n(len(target.values))
         self._cells = np.empty(len(target.values), dtype=np.int64)
         self._n_cells = margin_cells(
@@ -139,7 +139,7 @@ class Binning(Estimator):
         binned_mi(
             batch.values, batch.order if sorting else np.empty((len(mi), 0), dtype=np.intp),
             target.values, target.order, self._cells, self._n_cells, discrete, target.kind == Kind.DISCRETE,
-            self._fixed, self._rule, self._by_width, self._correct, self._table, mi, as_untied,
+            self._fixed, self._rule, self._by_width, self.corrects_counts, self._table, mi, as_untied,
         )  # fmt: skip
         method = PLUG_IN if discrete and target.kind == Kind.DISCRETE else "bin"
         return Scores(mi, method, as_untied=as_untied)

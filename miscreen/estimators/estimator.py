@@ -81,6 +81,7 @@ class Estimator(ABC):
 
     Options: ClassVar[type[Any]] = NoOptions
     extra_columns: ClassVar[tuple[str, ...]] = ()
+    corrects_counts = True  # whether a plug-in estimate of two discrete columns has the correction of Miller & Madow
 
     @abstractmethod
     def __init__(self, target: Target, options: Any) -> None: ...

@@ -14,7 +14,7 @@ LEAST_EXPECTED = 10.0  # in every cell, for the approximation to hold
 _IN_TAIL, _TAIL = 50.0, 1e-3  # and where p is smaller than that
 
 
-def table_test(values: Floats, codes: NDArray[np.int64], *, by_chi_square: bool) -> tuple[float, str]:
+def table_test(values: Floats, codes: NDArray[np.int64], order: str) -> tuple[float, str]:
     """Probability under independence of a table of counts that is as far from it, and how it was found.
 
     Parameters
@@ -23,8 +23,9 @@ def table_test(values: Floats, codes: NDArray[np.int64], *, by_chi_square: bool)
         Levels of a feature. NaN means missing: the sample is left out.
     codes : int64 array, shape (n_samples,)
         Levels of the target.
-    by_chi_square : bool
-        Whether chi-square says which of two tables of two by two is farther, or the plug-in estimate.
+    order : str
+        What says which of two tables of two by two is farther: ``chi-square``, ``plug-in`` for the plug-in estimate, or
+        ``miller-madow`` for that with the correction, which is less by 1/2n for a table without empty cells.
 
     Returns
     -------
@@ -43,7 +44,7 @@ def table_test(values: Floats, codes: NDArray[np.int64], *, by_chi_square: bool)
     Examples
     --------
     >>> x, y = np.repeat([0.0, 1.0], 50), np.tile([0, 1], 50)
-    >>> table_test(x, y, by_chi_square=False)
+    >>> table_test(x, y, "plug-in")
     (1.0, 'exact')
     """
     from scipy.special import gammaincc
@@ -57,7 +58,7 @@ def table_test(values: Floats, codes: NDArray[np.int64], *, by_chi_square: bool)
     expected = np.outer(of_rows, of_columns) / n
     freedom = (shape[0] - 1) * (shape[1] - 1)
     if freedom == 1:
-        return _two_by_two(int(counts[0, 0]), of_rows, of_columns, by_chi_square), EXACT
+        return _two_by_two(int(counts[0, 0]), of_rows, of_columns, order), EXACT
     if not freedom or expected.min() < LEAST_EXPECTED:
         return math.nan, ""
     seen = counts > 0
@@ -67,15 +68,17 @@ def table_test(values: Floats, codes: NDArray[np.int64], *, by_chi_square: bool)
     return (p, CHI_SQUARE) if p >= _TAIL or expected.min() >= _IN_TAIL else (math.nan, "")
 
 
-def _two_by_two(count: int, rows: NDArray[np.int64], columns: NDArray[np.int64], by_chi_square: bool) -> float:
+def _two_by_two(count: int, rows: NDArray[np.int64], columns: NDArray[np.int64], order: str) -> float:
     """The share of tables with these sums that are as far from independence as the one with a count first."""
     from scipy.special import gammaln, xlogy
 
     n, row, column = int(rows.sum()), int(rows[0]), int(columns[0])
     first = np.arange(max(0, row + column - n), min(row, column) + 1, dtype=np.float64)
     cells = np.array([first, row - first, column - first, n - row - column + first])
-    far = np.abs(first - row * column / n) if by_chi_square else xlogy(cells, cells).sum(axis=0)
-    sums = np.concatenate((rows, columns)).astype(np.float64)
-    logs = gammaln(sums + 1.0).sum() - gammaln(n + 1.0) - gammaln(cells + 1.0).sum(axis=0)
+    far = np.abs(first - row * column / n) if order == "chi-square" else xlogy(cells, cells).sum(axis=0)
+    if order == "miller-madow":
+        far -= 0.5 * np.count_nonzero(cells, axis=0)
+    logs = -gammaln(cells + 1.0).sum(axis=0)
+    shares = np.exp(logs - logs.max())
     least = far[count - int(first[0])]
-    return min(1.0, float(np.exp(logs[far >= least - 1e-12 * abs(least)]).sum()))
+    return float(shares[far >= least - 1e-12 * abs(least)].sum() / shares.sum())

@@ -9,7 +9,7 @@ from miscreen.inference.permutation import Orders, Pattern
 from miscreen.kernels.shuffling import stir
 from miscreen.model import Floats
 
-FEW = 30  # values or samples; of more a share has always some
+FEW = 12  # values or samples; of more a share has some often enough
 _FAR = 10  # values that have half of a sum of squares; with a Gaussian distribution it is 12 % of all
 _OF_LEVELS = 10  # samples a level, on average, for a column to be one of levels
 
@@ -102,9 +102,11 @@ def _rare(levels: NDArray[np.intp]) -> NDArray[np.bool_]:
 def _far(remote: Floats) -> NDArray[np.bool_]:
     """The few values that are so far out that they have half of the sum of squares, if so few have."""
     far = np.zeros(len(remote), dtype=np.bool_)
+    if remote.min(initial=0.0) < 0.0 or not remote.max(initial=0.0) > 0.0:  # labels have no distance
+        return far
     largest = np.argsort(-remote, kind="stable")
-    squares = (remote[largest] / max(remote.max(initial=0.0), 1e-300)) ** 2
-    enough = np.searchsorted(np.cumsum(squares), squares.sum() / 2) + 1
-    if remote.min(initial=0.0) >= 0.0 and enough <= _FAR:  # labels have no distance
+    bounded = np.minimum(remote[largest], np.finfo(np.float64).max)
+    squares = (bounded / bounded[0]) ** 2
+    if np.searchsorted(np.cumsum(squares), squares.sum() / 2) + 1 <= _FAR:
         far[largest[:_FAR]] = True
     return far

@@ -50,7 +50,8 @@ class Effort:
     enough : int
         Exceedances among them that settle a p-value; with fewer the tail is sampled.
     level : int
-        Arrangements at each level of the tail, a tenth of which go on to the next.
+        Arrangements at each level of the tail, a tenth of which go on to the next; where few samples decide, four
+        times as many at a level.
     floor : float
         Below, the tail is extrapolated where it is seen to be exponential.
     sequential : bool
@@ -230,7 +231,8 @@ class Null:
         if self._meetings is None:
             self._meetings = Meetings(self._pattern, self._evaluate, self._effort.draws)
         assert self._moves is not None
-        least = self._meetings.least(observed, beyond=not self._moves.among_few)
+        # Chains that exchange values find what ranks have; outliers may lie farther off than they get.
+        least = self._meetings.least(observed, beyond=not (self._moves.among_few and self._pattern.by_rank))
         return np.minimum(least, self._effort.enough / self._effort.draws)
 
     def _first_level(self) -> _Level:
@@ -249,7 +251,9 @@ class Null:
         walks = _each(pool, lambda start: self._walk(last, slice(start, start + _CHAINS), length, number), groups)
         found = np.concatenate([w[0] for w in walks])
         best, best_found = _best([w[1:3] for w in walks], self._effort.level // _SPLIT)
-        self._levels[-1] = replace(last, best=last.best[:0], best_found=last.best_found[:0])  # have had their use
+        self._levels[-1] = replace(
+            last, best=last.best[:0].copy(), best_found=last.best_found[:0].copy()
+        )  # have had their use
         self._levels.append(_level(tail, found, best, best_found, float(np.mean([w[3] for w in walks]))))
         return True
 

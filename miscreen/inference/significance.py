@@ -69,7 +69,9 @@ class Significance:
         """
         observed = scores.mi if scores.score is None else scores.score
         p, how = np.full(len(observed), np.nan), np.full(len(observed), "", dtype=object)
+        order = "miller-madow" if self._estimator.corrects_counts else "plug-in"
         if scores.score is not None:  # which is chi-squared for two columns of labels, and something else for others
+            order = "chi-square"
             plugged = batch.nominal & self._target.nominal
         elif isinstance(scores.method, str):
             plugged = np.full(len(p), scores.method == PLUG_IN)
@@ -77,7 +79,7 @@ class Significance:
             plugged = np.array([word == PLUG_IN for word in scores.method])
         for i in np.flatnonzero(~self._sharing(batch, scores.as_untied) & ~np.isnan(observed)):
             if plugged[i] and not self._restricted:
-                p[i], how[i] = table_test(batch.values[i], self._target.codes, by_chi_square=scores.score is not None)
+                p[i], how[i] = table_test(batch.values[i], self._target.codes, order)
             if np.isnan(p[i]):
                 null = self._null(batch.values[i], batch.kind, bool(batch.nominal[i]))
                 p[i : i + 1], how[i : i + 1] = null.p_values(observed[i : i + 1])

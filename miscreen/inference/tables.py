@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from itertools import islice
 
 import numpy as np
-from numpy.typing import NDArray
 
 from miscreen.inference.permutation import Orders, Pattern
 from miscreen.model import Floats
@@ -40,7 +38,7 @@ class Tables:
         levels = np.unique(dealing.values, return_inverse=True)[1]
         classes = np.unique(pattern.target_levels[dealing.samples], return_inverse=True)[1]
         rows, columns = np.bincount(levels), np.bincount(classes)
-        if not _are_few(rows, columns):
+        if len(rows) * len(columns) > MOST_TABLES:
             return
         tables = np.array(list(islice(_tables(rows.tolist(), columns.tolist()), MOST_TABLES + 1)))
         if len(tables) > MOST_TABLES:
@@ -70,18 +68,6 @@ class Tables:
         reached = np.searchsorted(self._statistics, observed)
         found: Floats = np.concatenate((self._shares, [0.0]))[reached]
         return found
-
-
-def _are_few(rows: NDArray[np.intp], columns: NDArray[np.intp]) -> bool:
-    """Whether there may be few enough tables: as many ways as counts of all levels but the commonest have, if small."""
-    if min(len(rows), len(columns)) < 2 or len(rows) * len(columns) > MOST_TABLES:
-        return False
-    ways = 1
-    for count in sorted(rows.tolist())[:-1]:
-        ways *= math.comb(count + len(columns) - 1, len(columns) - 1)
-        if ways > MOST_TABLES * MOST_TABLES:
-            return False
-    return True
 
 
 def _tables(rows: list[int], columns: list[int]) -> Iterator[list[list[int]]]:
