@@ -113,6 +113,9 @@ def test_what_is_few() -> None:
     assert not few(normal, normal) and not few(classes, normal) and not few(normal, classes)
     assert few(sparse, normal) and few(rare, normal) and few(normal, rare)
     assert few(heavy, normal) and few(normal, heavy) and not few(heavy, heavy, by_rank=True)
+    assert few(heavy * 1.7e305, normal)  # whose distance from the middle has no square
+    labels = Permuter(target_of(normal), False, 0, None).pattern(np.arange(n) % 3.0, Kind.DISCRETE, True)
+    assert not Moves(labels).among_few
 
 
 @pytest.mark.parametrize(("size", "slope"), [(2, 0.7), (3, 0.5), (4, 0.55)])

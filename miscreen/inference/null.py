@@ -111,12 +111,13 @@ class Null:
     Tail: where fewer than h draws reach the statistic, the h best of them are the start of Markov chains that keep
     to the arrangements beyond them, the best tenth of which are the start of the next level (subset simulation, Au
     & Beck 2001, doi:10.1016/S0266-8920(01)00019-4). A move deals out anew some of the values, so many that about a
-    third of the moves are accepted; where few samples decide, three of four moves exchange a value, see `Moves`.
-    The standard deviation of log10 p at 1e-8 is about 0.15 with the effort `SHARED`, 0.4 with `OWN` and where few
-    decide. Below the floor, which is 1e-10 for less than 100 values beside the commonest, exceedances over the last
-    threshold are taken as exponential, the generalised Pareto distribution of shape 0, since log-survival functions
-    of estimates of mutual information are asymptotically linear (Sanov's theorem). Where their standard deviation
-    speaks against it, sampling goes on to 1e-10, and p is then the least that was sampled.
+    third of the moves are accepted. Where few samples decide, each is followed by three that exchange a value, see
+    `Moves`, and the best fortieth goes on. The standard deviation of log10 p at 1e-8 is about 0.15 with the effort
+    `SHARED`, 0.4 with `OWN` and where few decide, more where outliers meet a class of a few. Below the floor, which
+    is 1e-10 there and for less than 100 values beside the commonest, exceedances over the last threshold are taken
+    as exponential, the generalised Pareto distribution of shape 0, since log-survival functions of estimates of
+    mutual information are asymptotically linear (Sanov's theorem). Where their standard deviation speaks against
+    it, sampling goes on to 1e-10, and p is then the least that was sampled.
 
     Where a few samples decide, and only in ways that are seldom drawn, such a tail is far too small: when sequential, p
     is at least what `Meetings` finds. Columns of few levels have it exactly, by `Tables`.
