@@ -252,9 +252,8 @@ class Null:
         walks = _each(pool, lambda start: self._walk(last, slice(start, start + _CHAINS), length, number), groups)
         found = np.concatenate([w[0] for w in walks])
         best, best_found = _best([w[1:3] for w in walks], self._effort.level // _SPLIT)
-        self._levels[-1] = replace(
-            last, best=last.best[:0].copy(), best_found=last.best_found[:0].copy()
-        )  # have had their use
+        used = last.best[:0].copy(), last.best_found[:0].copy()  # views would keep the arrays
+        self._levels[-1] = replace(last, best=used[0], best_found=used[1])
         self._levels.append(_level(tail, found, best, best_found, float(np.mean([w[3] for w in walks]))))
         return True
 
