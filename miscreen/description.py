@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from miscreen.errors import DataError, InputError
+from miscreen.errors import InputError
 from miscreen.estimators import ESTIMATORS, estimator_class
 from miscreen.model import Batch, ColumnType, FeatureBlock, Floats, Kind, ScreenSpec, Target
 from miscreen.pipeline import run_blocks
 from miscreen.request import Request
 from miscreen.resources import BLOCKS_IN_FLIGHT, BYTES_PER_COLUMN, FLOOR_BYTES, plan_blocks
-from miscreen.roles import decide_kinds, forced_kinds
+from miscreen.roles import check_scorable, decide_kinds, forced_kinds
 from miscreen.tables import Progress
 from miscreen.tables.columns import NameIndex
 from miscreen.tables.source import TableSource
@@ -123,10 +123,8 @@ def describe(
     with request.open(source) as table:
         index = NameIndex(table.names, table.label)
         outcome = None if target is None else index.one(target, "the target")
-        if outcome is not None and table.types_of(np.array([outcome]))[0] == ColumnType.UNSUPPORTED:
-            raise DataError(
-                f"the target {target!r} is of a type that cannot be scored", "Choose a column of numbers or text"
-            )
+        if outcome is not None:
+            check_scorable(table.names[outcome], ColumnType(table.types_of(np.array([outcome]))[0]))
         wanted = np.ones(len(table.names), dtype=np.bool_)
         wanted[index.many(request.exclude, "--exclude")] = False
         if outcome is not None:

@@ -73,12 +73,17 @@ def choose_columns(
     return columns, target_columns, forced
 
 
+def check_scorable(name: str, held: ColumnType) -> None:
+    """`DataError` when a target is of a type that no method takes."""
+    if held == ColumnType.UNSUPPORTED:
+        raise DataError(f"the target {name!r} is of a type that cannot be scored", "Choose a column of numbers or text")
+
+
 def read_target(name: str, raw: Floats, held: ColumnType, forced: int, spec: ScreenSpec) -> Target:
     """Make a target of a column's values; `DataError` when it has no two different values."""
     from miscreen.kernels.survey import count_levels, rescale_extremes
 
-    if held == ColumnType.UNSUPPORTED:
-        raise DataError(f"the target {name!r} is of a type that cannot be scored", "Choose a column of numbers or text")
+    check_scorable(name, held)
     rows = np.flatnonzero(np.isfinite(raw))
     if infinite := int(np.count_nonzero(np.isinf(raw))):
         _LOG.info("the target %r has %d infinite values, which count as missing", name, infinite)

@@ -27,7 +27,7 @@ from miscreen.tables.store import ColumnStore
 
 _LOG = logging.getLogger("miscreen")
 _LONGEST_NULL = 254  # bytes
-_HAS_CODE = re.compile(rb"(?:^|[^\d.eE+-])(?:\+|-?0\d|-?\d+[eE]\d)")
+_HAS_CODE = re.compile(rb"(?:^|[^\d.eE+-])" + CODE.pattern.encode(), CODE.flags & re.IGNORECASE)  # in a row
 _BLOCK_BYTES = 8 << 20  # larger blocks are no faster
 _BYTES_PER_BYTE = 13  # text, row positions and results of the densest table: two empty cells a row
 READING_SHARE = 4  # of the memory, one part is for what is being read; the rest holds the table
