@@ -17,6 +17,7 @@ from llvmlite import binding as llvm
 from llvmlite import ir
 from numba.core import cgutils
 from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import Compiler
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
 
@@ -63,6 +64,29 @@ done:
 """
 
 
+# What Numba does with closures, stencils, with-blocks, expressions of whole arrays and parallel loops: kernels have
+# none, and looking for them takes a twelfth of the time.
+_NEEDLESS = {
+    "dump_parfor_diagnostics",
+    "inline_closure_likes",
+    "inline_overloads",
+    "literal_unroll",
+    "nopython_rewrites",
+    "with_lifting",
+}
+_signatures: dict[tuple[Any, tuple[Any, ...]], Any] = {}
+
+
+class _Passes(Compiler):
+    """Numba's, but those that find nothing."""
+
+    def define_pipelines(self) -> list[Any]:
+        pipelines: list[Any] = super().define_pipelines()
+        for pipeline in pipelines:
+            pipeline.passes = [found for found in pipeline.passes if found[0]._name not in _NEEDLESS]
+        return pipelines
+
+
 class _Piece(JITCodeLibrary):
     """Lowered functions, to be optimised in what calls them."""
 
@@ -89,13 +113,25 @@ def _in_pieces() -> Iterator[Any]:
         gc.disable()
         codegen._library_class = _Piece
         context.get_executable = lambda *_: [].append  # Numba tells functions apart by what they are called through
+        types.Function.get_call_type = _called
         try:
             yield context
         finally:
             codegen._library_class = library
-            del context.get_executable
+            del context.get_executable, types.Function.get_call_type
             if collecting:
                 gc.enable()
+
+
+def _called(function: Any, typing: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    """The signature of an operator or a function of Numba's for what it is called with, worked out once."""
+    if named:
+        return types.BaseFunction.get_call_type(function, typing, arguments, named)
+    found = _signatures.get((function, arguments))
+    if found is None:
+        found = types.BaseFunction.get_call_type(function, typing, arguments, named)
+        _signatures[function, arguments] = found
+    return found
 
 
 def dispatcher(function: Any, options: dict[str, Any]) -> Any:
@@ -103,7 +139,8 @@ def dispatcher(function: Any, options: dict[str, Any]) -> Any:
 
     Numba would compile it anew for each constant that it is called with, which LLVM sees by itself once it is inlined.
     """
-    found = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)(function)
+    options = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True, **options}
+    found = njit(pipeline_class=_Passes, **options)(function)
     template = found.get_call_template
     found.get_call_template = lambda args, kws: template(tuple(map(types.unliteral, args)), kws)
     return found
