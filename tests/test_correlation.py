@@ -1,6 +1,7 @@
 """Pearson, Spearman and the copula against SciPy, exact fractions, and identities."""
 
 import math
+from fractions import Fraction
 
 import naive
 import numpy as np
@@ -133,6 +134,26 @@ class TestNumbers:
 
 
 class TestPrecision:
+    @pytest.mark.parametrize("offset", [0.0, 1e12, 1e15])
+    def test_a_distant_mean_costs_no_digits_beside_classes(self, offset):
+        rng = np.random.default_rng(3)
+        classes = rng.integers(0, 3, 90)
+        values = rng.normal(size=90) + classes + offset
+        exact = [Fraction(value) for value in values]
+        mean = sum(exact) / len(exact)
+        between = sum(
+            sum(x - mean for x, c in zip(exact, classes, strict=True) if c == level) ** 2
+            / int((classes == level).sum())
+            for level in range(3)
+        )
+        eta = math.sqrt(between / sum((x - mean) ** 2 for x in exact))
+        assert estimate("pearson", values, classes, y_labels=True).extras["linfoot"][0] == pytest.approx(eta, rel=1e-12)
+
+    def test_neighbouring_doubles_do_not_look_like_classes(self):
+        rng = np.random.default_rng(0)
+        values = np.where(rng.random(300) < 0.5, 0.3, 0.1 * 3)
+        assert estimate("pearson", values, rng.integers(0, 3, 300), y_labels=True).mi[0] < 0.05
+
     def test_a_distant_mean_costs_no_digits(self):
         rng = np.random.default_rng(0)
         y = rng.normal(size=1000)

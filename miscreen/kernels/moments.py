@@ -324,7 +324,8 @@ def correlation_ratio(values, classes, n_classes):
     between = 0.0
     for c in range(n_classes):
         between += sums[c] * sums[c] / sizes[c]
-    return min(1.0, between / squares)
+    between -= rest * rest / len(values)  # since the mean is rounded
+    return max(0.0, min(1.0, between / squares))
 
 
 @inner
