@@ -16,7 +16,7 @@ from miscreen.inference.chi_square import EXACT
 from miscreen.inference.moves import FEW, Moves
 from miscreen.inference.null import OWN, SHARED, Effort, Null
 from miscreen.inference.permutation import Pattern, Permuter, generator
-from miscreen.inference.tables import Tables
+from miscreen.inference.tables import Tables, _least_tables, _tables
 from miscreen.model import Batch, Floats, Kind, Scores, Target
 
 
@@ -197,6 +197,19 @@ def test_all_tables_of_two_columns_of_levels(rows: list[int], columns: list[int]
     p_null, how = Null(pattern, estimator, OWN).p_values(observed[-1:])
     if p[-1] < 1e-4:
         assert how[0] == EXACT and p_null[0] == pytest.approx(p[-1])
+
+
+def test_what_surely_are_too_many_tables_is_seen_at_once() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        rows, columns = (rng.multinomial(14, rng.dirichlet(np.ones(rng.integers(2, 4)))) for _ in range(2))
+        rows, columns = rows[rows > 0], columns[columns > 0]
+        if len(rows) > 1 < len(columns):
+            number = sum(1 for _ in _tables(rows.tolist(), columns.tolist()))
+            least = _least_tables(rows, columns)
+            assert 1 <= least <= number
+            assert least == number or min(len(rows), len(columns)) > 2
+    assert _least_tables(np.full(50, 14), np.full(10, 70)) > 1000
 
 
 @pytest.mark.parametrize(("x", "strata"), [(np.arange(60.0), None), (np.arange(60.0) < 5, np.arange(60) % 2)])

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 
 import numpy as np
+from numpy.typing import NDArray
 
 from miscreen.inference.permutation import Orders, Pattern
 from miscreen.model import Floats
@@ -38,7 +39,7 @@ class Tables:
         levels = np.unique(dealing.values, return_inverse=True)[1]
         classes = np.unique(pattern.target_levels[dealing.samples], return_inverse=True)[1]
         rows, columns = np.bincount(levels), np.bincount(classes)
-        if len(rows) * len(columns) > MOST_TABLES:
+        if len(rows) * len(columns) > MOST_TABLES or _least_tables(rows, columns) > MOST_TABLES:
             return
         tables = np.array(list(islice(_tables(rows.tolist(), columns.tolist()), MOST_TABLES + 1)))
         if len(tables) > MOST_TABLES:
@@ -68,6 +69,26 @@ class Tables:
         reached = np.searchsorted(self._statistics, observed)
         found: Floats = np.concatenate((self._shares, [0.0]))[reached]
         return found
+
+
+def _least_tables(rows: NDArray[np.intp], columns: NDArray[np.intp]) -> float:
+    """Fewer tables than have these sums: those with two columns, or two rows, once the others are added to these."""
+    return max(_ways(int(np.sort(columns)[::2].sum()), rows), _ways(int(np.sort(rows)[::2].sum()), columns))
+
+
+def _ways(count: int, most: NDArray[np.intp]) -> float:
+    """How many ways there are to split a count into parts of at most these sizes, or fewer where these are very many.
+
+    O(count) for each part.
+    """
+    ways = np.zeros(count + 1)
+    ways[0] = 1.0
+    for size in most.tolist():
+        up_to = np.cumsum(ways)
+        ways = up_to.copy()
+        ways[size + 1 :] -= up_to[: -size - 1]
+        np.minimum(ways, 1e6, out=ways)
+    return float(ways[count])
 
 
 def _tables(rows: list[int], columns: list[int]) -> Iterator[list[list[int]]]:

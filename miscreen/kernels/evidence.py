@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-from miscreen.kernels._jit import add_tile, copy_bytes, inner, kernel
+from miscreen.kernels._jit import add_tile, bits_of, copy_bytes, float_of, inlined, inner, kernel
 from miscreen.kernels.counts import level_codes
 from miscreen.kernels.ranks import compact, compact_target, normal_quantile, untied
 from miscreen.kernels.shuffling import arrangement
@@ -34,6 +34,7 @@ _LEAST_LEAN = 1e-4  # less skewness draws in nothing
 _MOST_LOG = 36.0  # of a Bayes factor beside which 1 is nothing
 _FEW_TIED = 8  # one in so many samples at the commonest value are worth leaving out
 _LARGE = 1e280  # times e^36 can still be held
+_SHAPES = 4  # numbers for each function and class
 _DEPENDENT = 1e-4  # share of a function's variance below which the others are taken to hold it: less is rounding
 
 
@@ -226,6 +227,18 @@ def _solve(factor, products):
             products[j, k] /= factor[j, j]
 
 
+@inlined
+def _drawn_in(size, lean):
+    """The size of a deviate on its long tail, drawn in by the skewness, which is at least `_LEAST_LEAN`. O(1)."""
+    u = 0.5 * lean * size
+    cube = 1.0 + u
+    root = float_of(((bits_of(cube) >> 32) * 1431655766 >> 32) + 715094163 << 32)  # a third of its logarithm
+    for _ in range(2):  # Halley's method, whose error becomes less than its cube
+        root *= (root * root * root + 2.0 * cube) / (2.0 * root * root * root + cube)
+    grown = u / (root * root + root + 1.0)  # the cube root of 1 + u, less 1: all digits count
+    return min(size, 6.0 / lean * grown + lean / 6.0)
+
+
 @inner
 def _normalised(z, skew, of_one):
     """A deviate of mean 0 and variance 1 whose long tail, by its skewness, is drawn in to that of a normal one. O(1).
@@ -236,11 +249,9 @@ def _normalised(z, skew, of_one):
     """
     if of_one >= _MOST_OF_ONE:
         skew = math.copysign(max(abs(skew), of_one), z)
-    lean = abs(skew)
-    if skew * z <= 0.0 or lean < _LEAST_LEAN:
+    if skew * z <= 0.0 or abs(skew) < _LEAST_LEAN:
         return z
-    root = math.expm1(math.log1p(0.5 * lean * abs(z)) / 3.0)  # of 1 + what it is of, less 1: all digits count
-    return math.copysign(min(abs(z), 6.0 / lean * root + lean / 6.0), z)
+    return math.copysign(_drawn_in(abs(z), abs(skew)), z)
 
 
 @inner
@@ -372,35 +383,78 @@ def _ordered_pair(
 
 
 @inner
-def _labelled_pair(n, table, places, moments, codes, n_classes, priors, effect, effects, share):
-    """Evidence between a margin with an order and one of classes, in few scores or in all cosines. O(n FUNCTIONS)."""
-    sums = np.zeros((n_classes, _COLUMNS))
-    sizes = np.zeros(n_classes)
+def _label_shapes(n, moments, codes, n_classes, sizes, shapes):
+    """Write what `_labelled_pair` needs of both margins but for the order: O(n + FUNCTIONS classes).
+
+    sizes: float64 (>= n_classes,), samples of each class; shapes: float64 (2, FUNCTIONS, _SHAPES, >= n_classes), for
+    each family, function and class what takes a correlation to a deviate, its skewness and that it has at least, and
+    its weight, which is 0 where it is left out.
+    """
+    for c in range(n_classes):
+        sizes[c] = 0.0
     for i in range(n):
         sizes[codes[i]] += 1.0
+    for c in range(n_classes):
+        share = sizes[c] / n
+        rest = 1.0 - share
+        scale, skew, largest = math.sqrt((n - 1.0) / rest), _indicator_skew(share), _indicator_largest(share)
+        for family in range(2):
+            for j in range(FUNCTIONS):
+                of_one = moments[family, _LARGEST, j] * largest / math.sqrt(n)
+                much = of_one >= _MOST_OF_ONE
+                shapes[family, j, 0, c] = scale
+                shapes[family, j, 1, c] = moments[family, _SKEW, j] * skew / math.sqrt(n)
+                shapes[family, j, 2, c] = of_one if much else 0.0
+                shapes[family, j, 3, c] = 0.0 if much and j > 0 else rest
+
+
+@inner
+def _labelled_pair(
+    n, table, places, moments, codes, order, first, n_classes, sizes, shapes, sums, priors, effect, effects, share
+):
+    """Evidence between a margin with an order and one of classes, in few scores or in all cosines. O(n FUNCTIONS).
+
+    Samples are taken in this order; those that follow the first so many are tied. sums: scratch of float64
+    (>= n_classes, _WIDTH).
+    """
+    for c in range(n_classes):
+        for j in range(_WIDTH):
+            sums[c, j] = 0.0
+        sums[c, _COLUMNS] = sizes[c]  # of samples yet to come
+    for i in range(first):
+        row, own = table[places[order[i]]], sums[codes[order[i]]]
         for j in range(_COLUMNS):
-            sums[codes[i], j] += table[places[i], j]
-    scaled = np.empty((FUNCTIONS, n_classes))
+            own[j] += row[j]
+        own[_COLUMNS] -= 1.0
+    if first < n:
+        row = table[places[order[first]]]
+        for c in range(n_classes):
+            for j in range(_COLUMNS):
+                sums[c, j] += sums[c, _COLUMNS] * row[j]
+    scaled, squares = np.empty((FUNCTIONS, n_classes)), np.empty(n_classes)
     totals = np.zeros(2)
     for family in range(2):
         own = moments[family]
         for c in range(n_classes):
+            root = math.sqrt(sizes[c] * n)
             for j in range(FUNCTIONS):
                 a = _column(family, j)
-                scaled[j, c] = (sums[c, a] - sizes[c] * own[_MEANS, a]) / math.sqrt(sizes[c] * n)
+                scaled[j, c] = (sums[c, a] - sizes[c] * own[_MEANS, a]) / root
         _solve(own, scaled)
         for j in range(FUNCTIONS):
             if own[j, j] > 0.0:
+                scale, skews, least, weights = shapes[family, j]
+                for c in range(n_classes):
+                    z = scaled[j, c] * scale[c]  # which `_normalised` takes, here without branches
+                    size, lean = abs(z), max(abs(skews[c]), least[c])
+                    drawn = _drawn_in(size, max(lean, _LEAST_LEAN))
+                    long = (least[c] > 0.0) | (skews[c] * z > 0.0) & (lean >= _LEAST_LEAN)
+                    size = drawn if long else size
+                    squares[c] = weights[c] * (size * size)
                 q = degrees = 0.0
                 for c in range(n_classes):
-                    of_one = own[_LARGEST, j] * _indicator_largest(sizes[c] / n) / math.sqrt(n)
-                    if of_one >= _MOST_OF_ONE and j > 0:
-                        continue
-                    rest = 1.0 - sizes[c] / n
-                    skew = own[_SKEW, j] * _indicator_skew(sizes[c] / n) / math.sqrt(n)
-                    z = _normalised(scaled[j, c] * math.sqrt((n - 1.0) / rest), skew, of_one)
-                    q += rest * (z * z)
-                    degrees += rest
+                    q += squares[c]
+                    degrees += weights[c]
                 if family == _COSINES:
                     totals[family] += _log_factor(q, degrees, effects[j])
                 else:
@@ -504,6 +558,14 @@ def _arrange(r, samples, starts, dealt, key, first, orders, position, dealt_plac
         places[order[i]] = dealt_places[i]
 
 
+@inner
+def _first_tied(full, samples, dealt):
+    """The place in an arrangement from which all samples are tied, or past its end where these are not many."""
+    if len(dealt) == 1 and dealt[0] < len(samples) - len(samples) // _FEW_TIED:
+        return dealt[0]
+    return full
+
+
 @kernel
 def evidence(
     values, order, target, target_order, table, target_places, target_moments, rank_moments, priors, class_priors,
@@ -531,9 +593,7 @@ def evidence(
     dealing = len(samples) > 0
     turns = len(scores) if dealing else 1  # of each feature
     dealt_places, position = np.empty(len(samples), np.int64), np.empty(full if dealing else 0, np.int64)
-    first_tied = full
-    if len(dealt) == 1 and dealt[0] < len(samples) - len(samples) // _FEW_TIED:
-        first_tied = dealt[0]
+    first_tied = _first_tied(full, samples, dealt)
     ranks, held, ky = table, 0, 0
     count = reached = 0
     for f in range(len(values)):
@@ -578,6 +638,8 @@ def label_evidence(
     dealing = len(samples) > 0
     turns = len(scores) if dealing else 1  # of each feature
     dealt_places, position = np.empty(len(samples), np.int64), np.empty(full if dealing else 0, np.int64)
+    first_tied = _first_tied(full, samples, dealt)
+    sizes, shapes, sums = np.empty(full), np.empty((2, FUNCTIONS, _SHAPES, 0)), np.empty((0, _WIDTH))
     ranks, held, ky = table, 0, 0
     count = reached = 0
     for f in range(len(values)):
@@ -600,9 +662,13 @@ def label_evidence(
                 scores[f + r] = _classes_pair(held, places[0], kx, places[1], ky, prior, effect)
             else:
                 a, b = (1, 0) if kx > 0 else (0, 1)  # which has an order, and which has classes
+                if max(kx, ky) > len(sums):
+                    sums, shapes = np.empty((max(kx, ky), _WIDTH)), np.empty((2, FUNCTIONS, _SHAPES, max(kx, ky)))
+                if r == 0:
+                    _label_shapes(held, moments[a], places[b], max(kx, ky), sizes, shapes)
                 scores[f + r] = _labelled_pair(
-                    held, ranks, places[a], moments[a], places[b], max(kx, ky), class_priors, effect, effects,
-                    class_share,
+                    held, ranks, places[a], moments[a], places[b], x_order, held if b == 0 else min(held, first_tied),
+                    max(kx, ky), sizes, shapes, sums, class_priors, effect, effects, class_share,
                 )  # fmt: skip
             count += 1
             reached += scores[f + r] >= observed
