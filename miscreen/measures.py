@@ -65,14 +65,15 @@ def normalized(mi: Floats, batch: Batch, target: Target) -> Floats:
 
     Notes
     -----
-    I / H(y), H the plug-in entropy in nats. O(n) a feature with missing values.
+    I / H(y), H the entropy in nats with the correction of Miller (1955), (levels - 1) / 2n, which estimates of I have,
+    too: a copy of the target has 1. O(n) a feature with missing values.
 
     Examples
     --------
     >>> y = np.repeat([0.0, 1.0], 10)
     >>> target = Target("y", y, Kind.DISCRETE, False, np.arange(20))
     >>> normalized(np.array([np.log(2) / 4]), Batch(y[None, :], Kind.DISCRETE, np.zeros(1, bool)), target).round(3)
-    array([0.25])
+    array([0.241])
     """
     if target.kind == Kind.CONTINUOUS:
         return np.full(len(mi), np.nan)
@@ -91,4 +92,6 @@ def further_measures(wanted: Sequence[str], mi: Floats, batch: Batch, target: Ta
 def _entropy(codes: NDArray[np.int64]) -> float:
     counts = np.bincount(codes)
     shares = counts[counts > 0] / len(codes)
-    return float(-np.sum(shares * np.log(shares)))
+    if len(shares) < 2:
+        return 0.0
+    return float(-np.sum(shares * np.log(shares))) + (len(shares) - 1) / (2 * len(codes))

@@ -108,10 +108,10 @@ class Target:
     ----------
     name : str
     values : float64 array, shape (n_present,), finite
-        Numbers, or codes of the levels in order of first appearance when `nominal`.
+        Numbers; of text codes of the levels in order of first appearance.
     kind : Kind
     nominal : bool
-        True when the levels are labels without an order (text with more than two levels).
+        True when the levels are labels without an order: more than two, of text or named discrete.
     rows : intp array, shape (n_present,)
         The samples of the table in which the target is present, ascending.
     """
@@ -149,7 +149,7 @@ class Batch:
         at least two different values and enough samples.
     kind : Kind
     nominal : bool array, shape (n_features,)
-        True for labels without an order, whose values are codes.
+        True for labels without an order.
     """
 
     values: Floats
@@ -256,6 +256,11 @@ class Scores:
         What is ranked, larger first; `mi` when absent.
     extras : mapping of str to float64 array, shape (n_features,)
         Further columns of the result.
+    correlation : float64 array, shape (n_features,), optional
+        That of a Gaussian pair with information `mi`, whose interval is that of the correlation; NaN where there is
+        none. Without it intervals are for the mutual information whatever the distribution.
+    of_ranks : bool
+        Whether the correlations are those of ranks.
     as_untied : bool array, shape (n_features,), optional
         True where dealing out a feature's values anew gives the statistic the distribution that it has for features
         without ties and missing values, as far as the estimator knows without counting ties.
@@ -265,6 +270,8 @@ class Scores:
     method: str | Sequence[str]
     score: Floats | None = None
     extras: Mapping[str, Floats] = field(default_factory=dict)
+    correlation: Floats | None = None
+    of_ranks: bool = False
     as_untied: NDArray[np.bool_] | None = None
 
 

@@ -35,7 +35,7 @@ def mutual_info(
     method : str
         As in `miscreen.rank`, which treats `x` as a feature and `y` as the target.
     x_kind, y_kind : str, optional
-        ``continuous`` or ``discrete``; otherwise by type and `max_levels`.
+        ``continuous``, or ``discrete``, without an order; otherwise by type and `max_levels`.
     unit : str
         ``nats`` or ``bits``.
     **screening

@@ -96,7 +96,8 @@ def read_target(name: str, raw: Floats, held: ColumnType, forced: int, spec: Scr
             f"the target {name!r} holds text, so it cannot be continuous",
             "Leave out --target-kind; where it is numbers with a decimal comma, write them with a point",
         )
-    kind = _kind(held, forced if spec.target_kind is None else int(spec.target_kind))
+    forced = forced if spec.target_kind is None else int(spec.target_kind)
+    kind = _kind(held, forced)
     if kind is None:
         most = min(spec.max_levels, len(values) // 2)
         kind = Kind.DISCRETE if count_levels(values, most) <= most else Kind.CONTINUOUS
@@ -125,7 +126,7 @@ def read_target(name: str, raw: Floats, held: ColumnType, forced: int, spec: Scr
             if held == ColumnType.TEXT
             else "Choose another target, or --target-kind continuous if its values are numbers",
         )
-    return Target(name, values, kind, held == ColumnType.TEXT and levels > 2, rows)
+    return Target(name, values, kind, levels > 2 and (held == ColumnType.TEXT or forced == Kind.DISCRETE), rows)
 
 
 def read_strata(name: str, raw: Floats, held: ColumnType, target: Target) -> NDArray[np.int64]:

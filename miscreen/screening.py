@@ -92,9 +92,10 @@ def rank(
     features, exclude : sequences of str
         Names, globs or ``@file``: the columns to screen (all when empty), and columns to leave out.
     discrete, continuous : sequences of str
-        Names, globs or ``@file``: columns whose kind is not to be guessed.
+        Names, globs or ``@file``: columns whose kind is not to be guessed. Numbers named discrete are classes without
+        an order, like text.
     target_kind : str, optional
-        ``continuous`` or ``discrete``: the kind of every target.
+        ``continuous``, or ``discrete``, without an order: the kind of every target.
     max_levels : int
         Integers with at most so many distinct values are discrete.
     min_samples : int
@@ -434,7 +435,7 @@ class _Scorer:
         for i in np.flatnonzero((types == ColumnType.INTEGER.value) & (constant | (kinds == Kind.DISCRETE.value))):
             if n[i] and np.nanmax(np.abs(values[i])) >= EXACT_INTEGERS:
                 status[i] = Status.ROUNDED_LEVELS
-        nominal = types == ColumnType.TEXT.value
+        nominal = (types == ColumnType.TEXT.value) | (forced == Kind.DISCRETE.value)
         for i in np.flatnonzero((kinds == Kind.DISCRETE.value) & (status == Status.OK.value)):
             if types[i] == ColumnType.BOOLEAN or (types[i] == ColumnType.INTEGER and forced[i] < 0):
                 continue  # few by their kind

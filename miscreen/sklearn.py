@@ -40,9 +40,11 @@ class MutualInfoSelector(SelectorMixin, BaseEstimator):
     options : mapping, optional
         Options of the method, such as ``{"bandwidth_multiplier": 2}``.
     discrete, continuous : sequences of str
-        Names or globs of columns whose kind is not to be guessed; columns of an array are x0, x1 and so on.
+        Names or globs of columns whose kind is not to be guessed; discrete ones are classes without an order. Columns
+        of an array are x0, x1 and so on.
     target_kind : str, optional
-        ``continuous`` or ``discrete``; by default integers of few values are classes, as in `miscreen.rank`.
+        ``continuous``, or ``discrete``, without an order; by default integers of few values are classes, as in
+        `miscreen.rank`.
     max_levels, min_samples, threads, memory
         As in `miscreen.rank`.
 

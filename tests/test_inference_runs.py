@@ -70,7 +70,7 @@ def test_columns_of_the_result(frame: pl.DataFrame, tmp_path: Path) -> None:
     assert scored["linfoot"].to_numpy() == pytest.approx(
         np.sqrt(1 - np.exp(-2 * np.maximum(scored["mi_nats"].to_numpy(), 0)))
     )
-    entropy = stats.entropy(frame["sign"].value_counts()["count"].to_numpy())
+    entropy = stats.entropy(frame["sign"].value_counts()["count"].to_numpy()) + 1 / (2 * N)
     whole = scored.filter(n=N)
     assert whole["normalized"].to_numpy() == pytest.approx(whole["mi_nats"].to_numpy() / entropy)
     ways = {"permutation", "splitting", "exponential tail", "remote values", "chi-square", "exact"}
@@ -84,6 +84,15 @@ def test_columns_of_the_result(frame: pl.DataFrame, tmp_path: Path) -> None:
     for format in ("csv", "tsv", "parquet", "arrow", "json", "ndjson"):
         ranking.write(tmp_path / f"r.{format}")
         assert miscreen.Ranking.read(tmp_path / f"r.{format}").to_arrow().equals(ranking.to_arrow()), format
+
+
+def test_a_copy_of_the_target_tells_all_of_it() -> None:
+    classes = np.arange(60) % 15
+    table = np.column_stack((classes, classes))
+    found = miscreen.rank(
+        table, "y", "bin", names=["x", "y"], discrete=["x"], target_kind="discrete", extra=["normalized"]
+    )
+    assert found.to_polars()["normalized"].to_list() == [pytest.approx(1)]
 
 
 def test_other_measures(frame: pl.DataFrame) -> None:

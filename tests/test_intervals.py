@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,6 +46,38 @@ def test_intervals_cover_the_truth(case: str) -> None:
     ends = intervals(case, 40, 500)
     assert misses(ends, SHAPES[case].mi) <= 40 * 0.08 + 4 * math.sqrt(40 * 0.08 * 0.92)
     assert (ends[:, 0] < ends[:, 1]).all()
+
+
+@pytest.mark.parametrize("target", ["classes", "feature"])
+@pytest.mark.parametrize(("n", "n_classes"), [(400, 10), (60, 2)])
+def test_small_classes_have_intervals_that_cover_the_truth(n: int, n_classes: int, target: str) -> None:
+    """Each class is a Gaussian. Far neighbours would pass the ends of a class, and point to the wrong side."""
+    means = 0.7 * np.arange(n_classes)
+    x = np.linspace(-8.0, means[-1] + 8.0, 20_001)
+    density = scipy.stats.norm.pdf(x[:, np.newaxis] - means).mean(axis=1)
+    truth = -np.trapezoid(density * np.log(density), x) - 0.5 * math.log(2 * math.pi * math.e)
+    found = []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        classes = np.arange(n) % n_classes
+        values = means[classes] + rng.standard_normal(n)
+        pair = (values, classes) if target == "classes" else (classes, values)
+        kinds: dict[str, Any] = {"target_kind": "discrete"} if target == "classes" else {"discrete": ["x"]}
+        row = miscreen.rank(np.stack(pair, axis=1), "y", "ksg", names=["x", "y"], ci=0.95, threads=1, **kinds)
+        found.append([row.to_arrow().to_pylist()[0][end] for end in ("ci_low", "ci_high")])
+    assert misses(np.array(found), float(truth)) <= 60 * 0.08 + 4 * math.sqrt(60 * 0.08 * 0.92)
+
+
+def test_half_samples_without_an_estimate_are_left_out() -> None:
+    """Such as those in which no class but one has two samples."""
+    rng = np.random.default_rng(1)
+    classes = np.arange(40) < 3
+    values = rng.standard_normal((40, 30)) + classes[:, np.newaxis]
+    ranking = miscreen.rank(
+        np.column_stack((values, classes)), "y", "ksg", names=[*(f"x{i}" for i in range(30)), "y"],
+        target_kind="discrete", ci=0.95, bootstrap=40, threads=1,
+    )  # fmt: skip
+    assert ranking.to_polars()["ci_low"].null_count() == 0
 
 
 @pytest.mark.parametrize("step", [0.01, 0.1])

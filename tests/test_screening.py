@@ -470,3 +470,20 @@ def test_a_target_that_cannot_be_scored_is_none_to_describe_either() -> None:
 def test_parts_to_merge_are_paths() -> None:
     with pytest.raises(InputError, match="parts must be a path, not 5"):
         miscreen.merge(5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("method", ["auto", "bin", "pearson", "spearman"])
+def test_numbers_named_discrete_are_labels_like_text(method: str) -> None:
+    rng = np.random.default_rng(2)
+    y, c = rng.integers(0, 5, 300), rng.integers(0, 4, 300)
+    frame = pl.DataFrame({"y": y, "x": rng.normal(size=300) + (y == 1), "c": (c + (y == 2)) % 4})
+    as_text = frame.with_columns(pl.format("l{}", "y").alias("y"), pl.format("l{}", "c").alias("c"))
+    ordered = miscreen.rank(frame, "y", method).to_polars().sort("feature")
+    named = miscreen.rank(frame, "y", method, target_kind="discrete", discrete=["c"]).to_polars().sort("feature")
+    text = miscreen.rank(as_text, "y", method).to_polars().sort("feature")
+    assert named["score"].to_numpy() == pytest.approx(text["score"].to_numpy(), rel=1e-12)
+    assert named["method"].to_list() == text["method"].to_list()
+    assert (named["score"].to_list() == ordered["score"].to_list()) == (method == "bin")
+    feature = miscreen.rank(frame, "x", method, discrete=["y"]).to_polars().sort("feature")
+    text = miscreen.rank(as_text, "x", method).to_polars().sort("feature")
+    assert feature.filter(feature="y")["score"][0] == pytest.approx(text.filter(feature="y")["score"][0], rel=1e-12)

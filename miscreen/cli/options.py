@@ -103,7 +103,7 @@ Exclude = Annotated[
     list[str] | None, Option("--exclude", metavar="NAMES", help="Leave these out: names, globs or @FILE; repeatable.")
 ]
 Discrete = Annotated[
-    list[str] | None, Option("--discrete", metavar="NAMES", help="Treat these as classes; repeatable.")
+    list[str] | None, Option("--discrete", metavar="NAMES", help="Treat these as classes without an order; repeatable.")
 ]
 Top = Annotated[
     int | None,
@@ -218,7 +218,8 @@ class Columns(_Keywords):
         list[str] | None, Option("--continuous", metavar="NAMES", help="Treat these as numbers; repeatable.")
     ] = None
     target_kind: Annotated[
-        Literal["continuous", "discrete"] | None, Option("--target-kind", help="Treat the target so.")
+        Literal["continuous", "discrete"] | None,
+        Option("--target-kind", help="Treat the target so."),
     ] = None
     max_levels: Annotated[
         int, Option("--max-levels", min=2, metavar="N", help="Integers of at most N values are classes.")

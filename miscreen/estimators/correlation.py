@@ -51,7 +51,7 @@ class _Correlation(Estimator):
         labelled = batch.nominal | self._target.nominal
         if not labelled.any():
             mi, r, linfoot = self._numbers(batch, slice(None))
-            return Scores(mi, self._name, extras={"r": r, "linfoot": linfoot})
+            return self._scores(mi, r, linfoot, self._name)
         mi, r, linfoot = np.empty((3, len(labelled)))
         method = np.full(len(labelled), self._name, dtype=object)
         numbers = np.flatnonzero(~labelled)
@@ -61,7 +61,11 @@ class _Correlation(Estimator):
         mi[labels], r[labels], linfoot[labels], method[labels] = self._labels(
             batch.values[labels], batch.order[labels], batch.nominal[labels]
         )
-        return Scores(mi, list(method), extras={"r": r, "linfoot": linfoot})
+        return self._scores(mi, r, linfoot, list(method))
+
+    def _scores(self, mi: Floats, r: Floats, linfoot: Floats, method: str | list[str]) -> Scores:
+        extras = {"r": r, "linfoot": linfoot}
+        return Scores(mi, method, extras=extras, correlation=r, of_ranks=self._stage == RANKS)
 
     def _numbers(self, batch: Batch, chosen: slice | NDArray[np.intp]) -> NDArray[np.float64]:
         values, target = batch.values[chosen], self._target

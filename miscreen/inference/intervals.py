@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from miscreen.estimators.ksg import TIED, Ksg, KsgOptions
 from miscreen.estimators.mixed import mixed_mi
@@ -17,8 +19,11 @@ from miscreen.model import Batch, Floats, Kind, Scores, Target
 
 _HALVES_BYTES = 1 << 20  # random halves of one feature that are looked at together
 COLUMNS = ("ci_low", "ci_high")
-PLANE, LINE = (3, 16), (8, 32)  # neighbours near and far, for two continuous columns and for one
-VARIANCE_INFLATION = {PLANE: 1.6, LINE: 1.35}  # variance of a mean of local terms, over that of independent ones
+# Neighbours near and far: for two continuous columns, and beside classes that have many samples or few.
+PLANE, LINE, SHORT_LINE = (3, 16), (8, 32), (3, 8)
+FEWEST = 16  # samples, which have no interval
+SAMPLES_EACH = 128  # of a class, on average, for `LINE`: far neighbours are then well within it
+VARIANCE_INFLATION = {PLANE: 1.6, LINE: 1.35, SHORT_LINE: 1.5}  # of a mean of local terms, over independent ones
 
 
 class Intervals:
@@ -43,19 +48,21 @@ class Intervals:
 
     All other methods share an interval for the mutual information itself, not for what their own estimate would be
     of endless samples: smoothing and bins may put ``mi`` far outside. Its centre I_k is the estimate of `Ksg` on the
-    rank scale with k = 3 neighbours, 8 where one side is discrete, or the plug-in where both are. Ties in steps are
-    told apart at random, as for `auto`; beside classes, columns with further ties are put into bins, as by
-    `mixed_mi`, and half as many bins show the bias.
+    rank scale with k = 3 neighbours, 8 beside classes that have 128 samples each on average, or the plug-in of two
+    discrete columns. Ties in steps are told apart at random, as for `auto`; beside classes, columns with further ties
+    are put into bins, as by `mixed_mi`, and half as many bins show the bias.
 
     - Standard error: I_k is a mean of local terms, each an estimate of log f / (f_x f_y) at a sample, which is the
       influence function of mutual information but for a constant. So it is their standard deviation over sqrt n,
       were they independent (for the plug-in see `plugin_errors`). Terms of nearest neighbours are correlated, since
       near samples share neighbours: the variance of their mean is 1.2 to 1.8 times that of independent terms in the
       plane, at k = 3, and 1.0 to 1.7 times with classes, at k = 8, over 38 distributions at n = 1,000. 1.6 and 1.35
-      are taken.
+      are taken, 1.5 for k = 3 with classes. Student's quantiles allow for its own error.
       With `replicates`, the standard deviation over random halves of the samples, drawn without replacement since
-      ties would be taken for information: the delete-half jackknife, up to 1.4 times larger.
-    - Bias: I_k - I_m, m = 16, and 32 where k = 8. The distance to the k-th neighbour grows as sqrt(k / n) in the plane.
+      ties would be taken for information: the delete-half jackknife, up to 1.4 times larger. Halves without an
+      estimate are left out, unless they are most.
+    - Bias: I_k - I_m, m = 16, beside classes 32 where k = 8 and else 8: with an m as large as a class I_m
+      would fall off. The distance to the k-th neighbour grows as sqrt(k / n) in the plane.
       The difference slightly exceeds the bias of I_k where bias is proportional to that distance (sharp edges), and
       bounds it for smooth densities. The end that the difference points to is moved by it, as in intervals that allow
       for the worst bias (Armstrong & Kolesar 2018, doi:10.3982/ECTA14434). Few neighbours have little bias: with four,
@@ -77,12 +84,13 @@ class Intervals:
 
     def __init__(self, target: Target, level: float, replicates: int | None = None, seed: int = 0) -> None:
         self._target = target
+        self._level = level
         self._quantile = NormalDist().inv_cdf(0.5 + level / 2)
         self._replicates = replicates
         self._seed = seed
         self._estimates = {
             neighbors: tuple(Ksg(target, KsgOptions(k=k, scale="rank"), TIED) for k in neighbors)
-            for neighbors in (PLANE, LINE)
+            for neighbors in (PLANE, LINE, SHORT_LINE)
         }
 
     def around(self, batch: Batch, names: Sequence[str], scores: Scores) -> tuple[Floats, Floats]:
@@ -91,35 +99,54 @@ class Intervals:
         Returns
         -------
         tuple of float64 arrays, shape (n_features,)
-            NaN where there is no interval, such as for 16 samples and fewer (32 where one side is discrete).
+            NaN where there is no interval, such as for 16 samples and fewer.
         """
         low, high = np.full((2, len(names)), np.nan)
-        correlation = scores.extras.get("r", np.full(len(names), np.nan))
-        linear = np.isfinite(correlation)
-        if linear.any():
+        linear = np.zeros(len(names), dtype=np.bool_)
+        if scores.correlation is not None:
+            linear = np.isfinite(scores.correlation)
             n = np.count_nonzero(~np.isnan(batch.values[linear]), axis=1)
-            on_ranks = np.broadcast_to(np.asarray(scores.method), len(names))[linear] == "spearman"
-            low[linear], high[linear] = _of_correlations(correlation[linear], n, on_ranks, self._quantile)
+            ends = _of_correlations(scores.correlation[linear], n, scores.of_ranks, self._quantile)
+            low[linear], high[linear] = ends
         others = np.flatnonzero(~linear)
-        if not len(others):
-            return low, high
-        part = batch.take(others)
-        neighbors = PLANE if part.kind == self._target.kind == Kind.CONTINUOUS else LINE
+        for neighbors, some in self._by_neighbors(batch.take(others), others) if len(others) else ():
+            low[some], high[some] = self._by_terms(batch.take(some), [names[f] for f in some.tolist()], neighbors)
+        return low, high
+
+    def _by_neighbors(
+        self, part: Batch, features: NDArray[np.intp]
+    ) -> Iterator[tuple[tuple[int, int], NDArray[np.intp]]]:
+        """How many neighbours the intervals of which features take."""
+        if part.kind == self._target.kind:
+            yield PLANE, features
+            return
+        n = np.count_nonzero(~np.isnan(part.values), axis=1)
+        classes: Any = self._target.n_levels
+        if part.kind == Kind.DISCRETE:
+            present = np.arange(part.values.shape[1]) < n[:, np.newaxis]  # missing values come last
+            classes = np.count_nonzero(present & ~part.repeats, axis=1)
+        many = n >= SAMPLES_EACH * classes
+        for neighbors, those in ((LINE, many), (SHORT_LINE, ~many)):
+            if those.any():
+                yield neighbors, features[those]
+
+    def _by_terms(self, part: Batch, names: Sequence[str], neighbors: tuple[int, int]) -> tuple[Floats, Floats]:
+        """Ends for features, from so many neighbours near and far."""
         near, far = self._estimates[neighbors]
         tied = np.empty(0, dtype=np.intp)
         if part.kind == self._target.kind == Kind.DISCRETE:
-            center, drift = near.score(part).mi, np.zeros(len(others))
+            center, drift = near.score(part).mi, np.zeros(len(names))
             error = plugin_errors(self._target, part)
         else:
             if neighbors == PLANE:
                 away, center, terms = far.local_by_fewer(part, neighbors[0])
             else:
                 (center, terms), further = near.local(part), far.score(part)
-                away, method = further.mi, further.method
+                away = further.mi
+                tied = np.flatnonzero([word == "gao" for word in further.method] & np.isfinite(away))
             drift = center - away
             error = math.sqrt(VARIANCE_INFLATION[neighbors]) * _standard_errors(terms)
-            if neighbors == LINE:
-                tied = np.flatnonzero([word == "gao" for word in method] & np.isfinite(drift))
+            if len(tied):
                 some = part.take(tied)
                 center[tied], error[tied] = mixed_mi(self._target, some)
                 drift[tied] = center[tied] - mixed_mi(self._target, some, coarseness=2)[0]
@@ -131,11 +158,11 @@ class Intervals:
             def by_bins(some: Batch) -> Floats:
                 return mixed_mi(self._target, some)[0]
 
-            estimates = [by_bins if f in tied else by_neighbors for f in range(len(others))]
-            error = np.array([self._over_halves(estimates[f], part, f, names[int(at)]) for f, at in enumerate(others)])
-        low[others] = center - self._quantile * error + np.minimum(0.0, drift)
-        high[others] = center + self._quantile * error + np.maximum(0.0, drift)
-        return low, high
+            estimates = [by_bins if f in tied else by_neighbors for f in range(len(names))]
+            error = np.array([self._over_halves(estimates[f], part, f, name) for f, name in enumerate(names)])
+        n = np.count_nonzero(~np.isnan(part.values), axis=1)
+        reach = np.where(n > FEWEST, stdtrit(np.maximum(1, n - 1), 0.5 + self._level / 2) * error, np.nan)
+        return center - reach + np.minimum(0.0, drift), center + reach + np.maximum(0.0, drift)
 
     def _over_halves(self, estimate: Callable[[Batch], Floats], batch: Batch, f: int, name: str) -> float:
         """Standard deviation of a feature's estimates from random halves of the samples."""
@@ -149,7 +176,9 @@ class Intervals:
                 row[random.permutation(present)[: len(present) // 2]] = np.nan
             found.append(estimate(Batch(halves, batch.kind, np.full(len(halves), batch.nominal[f]))))
             remaining -= len(halves)
-        return float(np.concatenate(found).std(ddof=1))
+        estimates = np.concatenate(found)
+        kept = estimates[np.isfinite(estimates)]
+        return float(kept.std(ddof=1)) if 2 * len(kept) > len(estimates) else math.nan
 
 
 def _standard_errors(terms: Floats) -> Floats:
@@ -161,18 +190,17 @@ def _standard_errors(terms: Floats) -> Floats:
     return np.array([row.std(ddof=1) / math.sqrt(len(row)) if len(row) > 1 else np.nan for row in rows])
 
 
-def _of_correlations(
-    r: Floats, n: NDArray[np.intp], on_ranks: NDArray[np.bool_], quantile: float
-) -> tuple[Floats, Floats]:
+def _of_correlations(r: Floats, n: NDArray[np.intp], of_ranks: bool, quantile: float) -> tuple[Floats, Floats]:
     """Ends of the information of Gaussian pairs, by Fisher's z."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        error = np.where(on_ranks, np.sqrt(1 + r * r / 2), 1.0) / np.sqrt(np.where(n > 3, n - 3.0, np.nan))
+        error = (np.sqrt(1 + r * r / 2) if of_ranks else 1.0) / np.sqrt(np.where(n > 3, n - 3.0, np.nan))
         z = np.arctanh(r)
         step = quantile * error
         ends = []
         for end in (z - step, z + step):
             bound = np.tanh(end)
-            bound = np.where(on_ranks & (np.abs(bound) < 1), 2 * np.sin(np.pi / 6 * bound), bound)
+            if of_ranks:
+                bound = np.where(np.abs(bound) < 1, 2 * np.sin(np.pi / 6 * bound), bound)
             ends.append(np.where(np.isnan(bound), np.nan, -0.5 * np.log1p(-np.minimum(bound * bound, 1.0))))
         low = np.where((z - step < 0) & (z + step > 0), 0.0, np.minimum(*ends))
     return np.where(np.isnan(error), np.nan, low), np.maximum(*ends)
