@@ -143,6 +143,7 @@ class Auto(Estimator):
     """
 
     Options: ClassVar[type[Any]] = AutoOptions
+    table_order = "chi-square"
 
     def __init__(self, target: Target, options: AutoOptions) -> None:
         n = len(target.values)

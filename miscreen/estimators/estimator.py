@@ -77,11 +77,21 @@ class Estimator(ABC):
 
     A feature's score may depend on nothing but its own column, the target and the options: never on the
     other features of the batch, nor on how many there are.
+
+    Attributes
+    ----------
+    Options : type
+        The class of its options.
+    table_order : str
+        What orders the tables of counts of two columns of levels as `statistic` does, for a test by counts alone (see
+        `miscreen.inference.chi_square.table_test`). ``miller-madow`` and ``plug-in`` hold for features whose
+        `Scores.method` is ``plug-in`` and which have no score but `Scores.mi`; ``chi-square`` holds for two columns of
+        labels, whatever is said of them. All others have p-values by permutation.
     """
 
     Options: ClassVar[type[Any]] = NoOptions
     extra_columns: ClassVar[tuple[str, ...]] = ()
-    corrects_counts = True  # whether a plug-in estimate of two discrete columns has the correction of Miller & Madow
+    table_order: str = "miller-madow"
 
     @abstractmethod
     def __init__(self, target: Target, options: Any) -> None: ...

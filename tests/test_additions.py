@@ -1,0 +1,72 @@
+"""Whoever adds an estimator or a format writes one file and one line of a registry: toys that are added so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from scipy import stats
+
+import miscreen
+from miscreen.estimators import ESTIMATORS
+
+ESTIMATOR = '''
+"""How many samples have the first level in both columns: a score, and no mutual information."""
+
+import numpy as np
+
+from miscreen.estimators.estimator import Estimator
+from miscreen.model import Scores
+
+
+class First(Estimator):
+    extra_columns = ("share",)
+
+    def __init__(self, target, options):
+        self._first = target.values == 0
+
+    def score(self, batch):
+        count = np.count_nonzero((batch.values == 0) & self._first, axis=1).astype(float)
+        none = np.full(len(count), np.nan)
+        return Scores(none, "first", score=count, extras={"share": count / len(self._first)})
+'''
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where modules are imported from."""
+    made = tmp_path / "modules"
+    made.mkdir()
+    monkeypatch.syspath_prepend(made)
+    return made
+
+
+@pytest.fixture
+def first(folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a method that was added."""
+    (folder / "miscreen_first.py").write_text(ESTIMATOR)
+    monkeypatch.setitem(ESTIMATORS, "first", "miscreen_first:First")
+    return "first"
+
+
+def labels() -> pa.Table:
+    """Two columns of labels that depend on each other strongly, but in "b" and "c" alone."""
+    rng = np.random.default_rng(0)
+    y = np.array(["a", *rng.choice(["a", "b", "c"], 599)])
+    x = np.array(["a", *rng.choice(["a", "b", "c"], 599)])
+    alike = (x != "a") & (y != "a")
+    return pa.table({"x": np.where(alike, y, x), "y": y})
+
+
+def test_a_new_score_has_its_own_p_values(first: str) -> None:
+    table = labels()
+    found = miscreen.rank(table, "y", first, p_values=True).to_arrow().to_pylist()[0]
+    x, y = (np.array(table[name]) == "a" for name in ("x", "y"))
+    count = np.count_nonzero(x & y)
+    assert (found["score"], found["share"], found["mi_nats"], found["method"]) == (count, count / 600, None, "first")
+    assert found["p_method"] == "permutation"
+    p = stats.hypergeom(600, np.count_nonzero(x), np.count_nonzero(y)).sf(count - 1)
+    assert found["p_value"] == pytest.approx(p, abs=0.1)
+    assert p > 0.1  # though the columns depend on each other
