@@ -309,7 +309,9 @@ class TestBadRequests:
 
 def test_every_registered_method_exists() -> None:
     for name in ESTIMATORS:
-        assert issubclass(screening.estimator_class(name), screening.estimator_class(METHOD).__mro__[1])
+        method = screening.estimator_class(name)
+        assert issubclass(method, screening.estimator_class(METHOD).__mro__[1])
+        method.make_options(method.score_alone)
 
 
 def test_what_is_wrong_with_an_excluded_column_is_no_error(tmp_path: Path) -> None:

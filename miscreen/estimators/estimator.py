@@ -82,6 +82,8 @@ class Estimator(ABC):
     ----------
     Options : type
         The class of its options.
+    score_alone : mapping
+        Options by which only the score is estimated and `Scores.mi` left out, for runs that do without it.
     table_order : str
         What orders the tables of counts of two columns of levels as `statistic` does, for a test by counts alone (see
         `miscreen.inference.chi_square.table_test`). ``miller-madow`` and ``plug-in`` hold for features whose
@@ -90,6 +92,7 @@ class Estimator(ABC):
     """
 
     Options: ClassVar[type[Any]] = NoOptions
+    score_alone: ClassVar[Mapping[str, Any]] = {}
     extra_columns: ClassVar[tuple[str, ...]] = ()
     table_order: str = "miller-madow"
 
