@@ -10,7 +10,9 @@ import pytest
 from scipy import stats
 
 import miscreen
+from miscreen.errors import DataError, InputError
 from miscreen.estimators import ESTIMATORS
+from miscreen.sklearn import MutualInfoSelector
 
 ESTIMATOR = '''
 """How many samples have the first level in both columns: a score, and no mutual information."""
@@ -70,3 +72,15 @@ def test_a_new_score_has_its_own_p_values(first: str) -> None:
     p = stats.hypergeom(600, np.count_nonzero(x), np.count_nonzero(y)).sf(count - 1)
     assert found["p_value"] == pytest.approx(p, abs=0.1)
     assert p > 0.1  # though the columns depend on each other
+
+
+def test_a_score_without_information_is_told_where_information_is_asked_for(first: str) -> None:
+    table = labels()
+    with pytest.raises(ValueError, match="method 'first' with these options gives none"):
+        MutualInfoSelector(k=None, threshold=0.1, method=first).fit(table.select(["x"]), table["y"])
+    with pytest.raises(InputError, match="method 'first' with these options gives a score, but no mutual information"):
+        miscreen.mutual_info(table["x"], table["y"], first)
+    with pytest.raises(DataError, match="holds no mutual information") as error:
+        miscreen.select(table, "y", method=first, min_mi=0.1)
+    assert "--no-mi" not in error.value.hint
+    assert miscreen.select(table, "y", method=first, min_score=1).names == ["x"]
