@@ -249,13 +249,13 @@ class Scores:
     Attributes
     ----------
     mi : float64 array, shape (n_features,)
-        Mutual information in nats, never clamped. NaN where there is no estimate.
+        Mutual information in nats, never clamped. NaN where there is no estimate, or beside a `score` for all features.
     method : str or sequence of str
         The estimator that was used, for all features or for each.
     score : float64 array, shape (n_features,), optional
-        What is ranked, larger first; `mi` when absent.
+        What is ranked, larger first, in nats as well: ``--unit bits`` divides it by ln 2, too. `mi` when absent.
     extras : mapping of str to float64 array, shape (n_features,)
-        Further columns of the result.
+        Further columns of the result, all of them among `Estimator.extra_columns`.
     as_untied : bool array, shape (n_features,), optional
         True where dealing out a feature's values anew gives the statistic the distribution that it has for features
         without ties and missing values, as far as the estimator knows without counting ties.

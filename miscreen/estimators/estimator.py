@@ -84,6 +84,8 @@ class Estimator(ABC):
         The class of its options.
     score_alone : mapping
         Options by which only the score is estimated and `Scores.mi` left out, for runs that do without it.
+    extra_columns : tuple of str
+        Every name that `Scores.extras` may hold: columns of numbers, NaN for batches that come without.
     table_order : str
         What orders the tables of counts of two columns of levels as `statistic` does, for a test by counts alone (see
         `miscreen.inference.chi_square.table_test`). ``miller-madow`` and ``plug-in`` hold for features whose
@@ -113,6 +115,8 @@ class Estimator(ABC):
 
         Missing values are deleted pair by pair: the estimate is the one for the samples in which the
         feature is present.
+
+        Features are ranked by `Scores.score` where there is one: in nats as well, and `Scores.mi` may be NaN then.
         """
 
     def statistic(self, batch: Batch) -> Floats:
