@@ -74,6 +74,13 @@ def test_a_new_score_has_its_own_p_values(first: str) -> None:
     assert p > 0.1  # though the columns depend on each other
 
 
+def test_a_method_that_cannot_be_imported_leaves_others_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ESTIMATORS, "broken", "miscreen_nowhere:Broken")
+    with pytest.raises(InputError, match="method 'bin' has no option 'grid'") as error:
+        miscreen.rank(labels(), "y", "bin", grid=32)
+    assert error.value.hint == "It takes bins, binning, correction; 'grid' is one of kde"
+
+
 def test_a_score_without_information_is_told_where_information_is_asked_for(first: str) -> None:
     table = labels()
     with pytest.raises(ValueError, match="method 'first' with these options gives none"):

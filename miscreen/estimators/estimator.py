@@ -166,8 +166,16 @@ class Estimator(ABC):
         for name in given:
             if name not in known:
                 takes = f"It takes {', '.join(known)}" if known else "It takes no options"
-                others = [m for m in ESTIMATORS if name in [f.name for f in fields(estimator_class(m).Options)]]
+                others = [method for method in ESTIMATORS if _has_option(method, name)]
                 takes += f"; {name!r} is one of {' and '.join(others)}" if others else ""
                 method = next(method for method, where in ESTIMATORS.items() if where.endswith(f":{cls.__name__}"))
                 raise InputError(f"method {method!r} has no option {name!r}", takes)
         return cls.Options(**given)
+
+
+def _has_option(method: str, name: str) -> bool:
+    """Whether a method has such an option, as far as it can be imported: what is wrong there is not what was asked."""
+    try:
+        return name in [f.name for f in fields(estimator_class(method).Options)]
+    except Exception:
+        return False
