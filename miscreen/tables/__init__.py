@@ -95,21 +95,25 @@ class Format:
     opener : str
         ``module:function`` that takes an `Opening`.
     streams : bool
-        Whether it can be read from a pipe; the others are first copied to scratch space.
+        Whether opening reads it from its first byte to its last, so that a pipe will do; the others are read column by
+        column, and copied from a pipe to scratch space first.
+    delimited : bool
+        Whether it is delimited text, which `ReadOptions` are for.
     """
 
     suffixes: tuple[str, ...]
     magic: bytes
     opener: str
     streams: bool = False
+    delimited: bool = False
 
 
 FORMATS = {
     "parquet": Format((".parquet", ".pq"), b"PAR1", "miscreen.tables.parquet:open_parquet"),
     "arrow": Format((".arrow", ".feather", ".ipc"), b"ARROW1", "miscreen.tables.arrow:open_arrow_file"),
     "arrow stream": Format((".arrows",), b"\xff\xff\xff\xff", "miscreen.tables.arrow:open_arrow_stream"),
-    "csv": Format((".csv", ".txt"), b"", "miscreen.tables.delimited:open_delimited", streams=True),
-    "tsv": Format((".tsv", ".tab"), b"", "miscreen.tables.delimited:open_delimited", streams=True),
+    "csv": Format((".csv", ".txt"), b"", "miscreen.tables.delimited:open_delimited", streams=True, delimited=True),
+    "tsv": Format((".tsv", ".tab"), b"", "miscreen.tables.delimited:open_delimited", streams=True, delimited=True),
 }
 COMPRESSIONS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _PIPE = "Decompress it first, or pipe it: {} FILE | miscreen rank - ..."
@@ -271,8 +275,8 @@ def check_apart(source: str | os.PathLike[str], output: Path) -> None:
         )
 
 
-def parses_text(source: str | os.PathLike[str]) -> bool:
-    """Whether any file of a source is delimited text, so that reading one column takes parsing all."""
+def streams(source: str | os.PathLike[str]) -> bool:
+    """Whether any file of a source is of a format that streams, so that reading one column takes reading all."""
     for path in files_of(str(source)):
         try:
             with path.open("rb") as file:
@@ -362,7 +366,7 @@ def _dispatch(
             raise DataError(f"{label} is empty", "Give a table with a header and at least one row")
         compression = next((c for magic, c in COMPRESSIONS.items() if head.startswith(magic)), None)
         chosen = _recognise(head, suffix, label, compressed=compression is not None)
-        if settings["read"] is not None and not chosen.streams:
+        if settings["read"] is not None and not chosen.delimited:
             raise InputError(
                 f"{label} is no delimited text, so delimiter, quote, header and null tokens have no meaning",
                 "Leave them out",
@@ -381,7 +385,7 @@ def _dispatch(
         raise
     if state is not None:
         opened.files = [(label, state)]
-        if chosen.streams:  # text is parsed by now; where it is not, each reading of it looks for itself
+        if chosen.streams:  # it is read by now; delimited text that is not looks for itself whenever it is read
             try:
                 opened.check_unchanged()
             except DataError:
