@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import io
+import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +17,7 @@ import miscreen
 from miscreen.errors import DataError, InputError
 from miscreen.estimators import ESTIMATORS
 from miscreen.sklearn import MutualInfoSelector
+from miscreen.tables import FORMATS, Format
 
 ESTIMATOR = '''
 """How many samples have the first level in both columns: a score, and no mutual information."""
@@ -35,6 +40,29 @@ class First(Estimator):
         return Scores(none, "first", score=count, extras={"share": count / len(self._first)})
 '''
 
+FORMAT = '''
+"""Lines of JSON, each a row of numbers by name."""
+
+import json
+
+import pyarrow as pa
+
+from miscreen.tables.memory import open_object
+
+
+def open_lines(opening):
+    file = opening.file
+    if opening.compression is not None:
+        file = pa.CompressedInputStream(pa.PythonFile(file, "r"), opening.compression)
+    try:
+        table = open_object(pa.Table.from_pylist([json.loads(line) for line in file.read().splitlines()]), None)
+        table.label = opening.label
+        return table
+    finally:
+        if opening.owned:
+            opening.file.close()
+'''
+
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -51,6 +79,15 @@ def first(folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     (folder / "miscreen_first.py").write_text(ESTIMATOR)
     monkeypatch.setitem(ESTIMATORS, "first", "miscreen_first:First")
     return "first"
+
+
+@pytest.fixture
+def lines(folder: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
+    """A table in a format that was added."""
+    (folder / "miscreen_lines.py").write_text(FORMAT)
+    monkeypatch.setitem(FORMATS, "lines", Format((".jsonl",), b"", "miscreen_lines:open_lines", streams=True))
+    rows = np.random.default_rng(0).standard_normal((50, 2)).tolist()
+    return b"".join(json.dumps({"x": x, "y": y}).encode() + b"\n" for x, y in rows)
 
 
 def labels() -> pa.Table:
@@ -91,3 +128,28 @@ def test_a_score_without_information_is_told_where_information_is_asked_for(firs
         miscreen.select(table, "y", method=first, min_mi=0.1)
     assert "--no-mi" not in error.value.hint
     assert miscreen.select(table, "y", method=first, min_score=1).names == ["x"]
+
+
+def test_a_new_format_of_text_is_read(lines: bytes, tmp_path: Path) -> None:
+    (tmp_path / "t.jsonl").write_bytes(lines)
+    (tmp_path / "t.jsonl.gz").write_bytes(gzip.compress(lines))
+    expected = miscreen.rank(pa.Table.from_pylist([json.loads(line) for line in lines.splitlines()]), "y").to_arrow()
+    for source in (tmp_path / "t.jsonl", tmp_path / "t.jsonl.gz"):
+        assert miscreen.rank(source, "y").to_arrow() == expected
+    assert miscreen.rank(tmp_path, "y").to_arrow()["n"].to_pylist() == [100]  # a directory of both
+
+
+def test_options_of_delimited_text_are_refused_for_other_text(lines: bytes, tmp_path: Path) -> None:
+    (tmp_path / "t.jsonl").write_bytes(lines)
+    with pytest.raises(InputError, match=r"t\.jsonl is no delimited text"):
+        miscreen.rank(tmp_path / "t.jsonl", "y", read=miscreen.ReadOptions(";"))
+
+
+def test_json_is_refused_where_no_name_says_that_it_is_read(
+    lines: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(lines))))
+    (tmp_path / "t.csv").write_bytes(lines)
+    for source in ("-", tmp_path / "t.csv"):
+        with pytest.raises(DataError, match="is JSON, which is not read"):
+            miscreen.rank(source, "y")

@@ -91,7 +91,7 @@ class Format:
     ----------
     suffixes : tuple of str
     magic : bytes
-        First bytes of every such file; empty for text.
+        First bytes of every such file; empty for text, which is known by its suffix alone.
     opener : str
         ``module:function`` that takes an `Opening`.
     streams : bool
@@ -403,9 +403,10 @@ def _recognise(head: bytes, suffix: str, label: str, *, compressed: bool) -> For
     if found is not None:
         return found
     foreign = next((told for begin, told in FOREIGN.items() if re.match(begin, head)), None)
-    if foreign is None and suffix in _JSON_SUFFIXES:
+    if claimed is None and foreign is None and suffix in _JSON_SUFFIXES:
         foreign = _JSON
-    if foreign is not None:
+    other_text = claimed is not None and not claimed.magic and not claimed.delimited  # which may begin as JSON does
+    if foreign is not None and not (foreign is _JSON and other_text):
         raise DataError(f"{label} is {foreign[0]}", foreign[1])
     if claimed is not None and claimed.magic:
         shown = "compressed" if compressed else f"it begins with {head[:6]!r}"
