@@ -7,6 +7,7 @@ import io
 import json
 import sys
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +19,7 @@ from miscreen.errors import DataError, InputError
 from miscreen.estimators import ESTIMATORS
 from miscreen.sklearn import MutualInfoSelector
 from miscreen.tables import FORMATS, Format
+from miscreen.tables.write import WRITERS, Writer
 
 ESTIMATOR = '''
 """How many samples have the first level in both columns: a score, and no mutual information."""
@@ -137,6 +139,22 @@ def test_a_new_format_of_text_is_read(lines: bytes, tmp_path: Path) -> None:
     for source in (tmp_path / "t.jsonl", tmp_path / "t.jsonl.gz"):
         assert miscreen.rank(source, "y").to_arrow() == expected
     assert miscreen.rank(tmp_path, "y").to_arrow()["n"].to_pylist() == [100]  # a directory of both
+
+
+def test_a_new_format_that_is_written_is_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(table: pa.Table, file: BinaryIO) -> None:
+        file.write(b"columns " + json.dumps(table.to_pydict()).encode())
+
+    def read(content: bytes) -> pa.Table:
+        return pa.table(json.loads(content.removeprefix(b"columns ")))
+
+    monkeypatch.setitem(WRITERS, "columns", Writer((".col",), write, read, b"columns "))
+    ranking = miscreen.rank(labels(), "y", "bin")
+    ranking.write(tmp_path / "ranked.col")
+    assert miscreen.Ranking.read(tmp_path / "ranked.col").to_arrow() == ranking.to_arrow()
+    content = io.BytesIO((tmp_path / "ranked.col").read_bytes())
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(content)))
+    assert miscreen.Ranking.read("-").to_arrow() == ranking.to_arrow()
 
 
 def test_options_of_delimited_text_are_refused_for_other_text(lines: bytes, tmp_path: Path) -> None:
