@@ -1,4 +1,15 @@
-"""Everything that touches files. `open_table` takes a path, standard input, a dataframe or an array."""
+"""Everything that touches files. `open_table` takes a path, standard input, a dataframe or an array.
+
+A new format to read is a file with a function that makes a `miscreen.tables.source.TableSource` of an `Opening`, and a
+line in `FORMATS`: directories, globs, pipes and the help follow, and a row for its readers goes into docs/formats.md.
+The least that such a function can do is to make an Arrow table and give it to `miscreen.tables.memory.open_object`.
+It undoes the compression of text, which `Opening.compression` names, and raises `DataError` for what is damaged. It
+closes an `Opening.file` that is `owned`, by the table's `close` if that reads on; after an error it is closed in any
+case. Of `Opening.resources` it takes no more memory than there is: what the table keeps of it stands in its
+`held_bytes`, and what does not fit goes to scratch space, by `miscreen.tables.store.ColumnStore`.
+
+A new format to write is a line in `miscreen.tables.write.WRITERS`.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +65,7 @@ class Opening:
     suffix : str
         File name extension, lower case, without that of a compression.
     compression : str, optional
-        ``gzip`` or ``zstd``.
+        ``gzip`` or ``zstd``, not undone yet; None for formats with a mark.
     size : int, optional
         Bytes of the file, when that is known.
     owned : bool
@@ -237,7 +248,7 @@ def _files_of(source: str) -> list[Path]:
     if path.is_dir():
         found = sorted(p for p in path.iterdir() if p.is_file() and _is_listed(p))
         if not found:
-            raise InputError(f"the directory {source!r} holds no table", f"Known: {', '.join(_known_suffixes())}")
+            raise InputError(f"the directory {source!r} holds no table", f"Known: {', '.join(known_suffixes())}")
         return found
     if path.exists():
         return [path]
@@ -257,7 +268,7 @@ def _files_of(source: str) -> list[Path]:
 
 def _is_listed(path: Path) -> bool:
     """Whether a file is part of the table that its directory is."""
-    return path.name[0] not in "._" and _suffix(path) in _known_suffixes()
+    return path.name[0] not in "._" and _suffix(path) in known_suffixes()
 
 
 def check_apart(source: str | os.PathLike[str], output: Path) -> None:
@@ -296,7 +307,8 @@ def open_error(label: str, error: OSError) -> MiscreenError:
     return InputError(f"cannot open {label!r}: {error.strerror}", "Check the path and its permissions")
 
 
-def _known_suffixes() -> list[str]:
+def known_suffixes() -> list[str]:
+    """The suffixes of all formats that are read."""
     return [suffix for known in FORMATS.values() for suffix in known.suffixes]
 
 
