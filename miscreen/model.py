@@ -249,13 +249,13 @@ class Scores:
     Attributes
     ----------
     mi : float64 array, shape (n_features,)
-        Mutual information in nats, never clamped. NaN where there is no estimate.
+        Mutual information in nats, never clamped. NaN where there is no estimate, or beside a `score` for all features.
     method : str or sequence of str
         The estimator that was used, for all features or for each.
     score : float64 array, shape (n_features,), optional
-        What is ranked, larger first; `mi` when absent.
+        What is ranked, larger first, in nats as well: ``--unit bits`` divides it by ln 2, too. `mi` when absent.
     extras : mapping of str to float64 array, shape (n_features,)
-        Further columns of the result.
+        Further columns of the result, all of them among `Estimator.extra_columns`.
     correlation : float64 array, shape (n_features,), optional
         That of a Gaussian pair with information `mi`, whose interval is that of the correlation; NaN where there is
         none. Without it intervals are for the mutual information whatever the distribution.

@@ -12,7 +12,7 @@ from miscreen.errors import DataError, InputError
 from miscreen.estimators import estimator_class
 from miscreen.model import Kind
 
-_OF_PAIRS = ("max_levels", "min_samples", "threads", "memory", "mi")  # keywords of `rank` that a pair has, too
+_OF_PAIRS = ("max_levels", "min_samples", "threads", "memory")  # keywords of `rank` that a pair has, too
 
 
 def mutual_info(
@@ -49,7 +49,7 @@ def mutual_info(
     Raises
     ------
     InputError
-        When the columns differ in length, or an option does not exist.
+        When the columns differ in length, an option does not exist, or the method gives no mutual information.
     DataError
         When there is no estimate, such as for a constant.
 
@@ -73,8 +73,6 @@ def mutual_info(
     from miscreen.screening import rank
     from miscreen.tables.memory import open_column
 
-    if screening.get("mi") is False:
-        raise InputError("mi=False leaves out what is asked for", "Leave it out")
     known = {*_OF_PAIRS, *(field.name for field in fields(estimator_class(method).Options))}
     for name in screening:
         if name not in known and name in signature(rank).parameters:
@@ -96,4 +94,9 @@ def mutual_info(
     found = ranking.to_arrow().to_pylist()[0]
     if found["status"] != "ok":
         raise DataError(f"x has no score: {found['status']}", "See the statuses under Formats")
+    if found[f"mi_{unit}"] is None:
+        raise InputError(
+            f"method {method!r} with these options gives a score, but no mutual information",
+            "Choose a method or options by which it is estimated",
+        )
     return float(found[f"mi_{unit}"])

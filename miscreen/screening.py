@@ -352,6 +352,9 @@ class _Tally:
         findings.status[at] = np.isnan(score) * np.uint8(Status.NO_ESTIMATE.value)
         measures = further_measures(self.measures, scores.mi, batch, self.target)
         for name, extra in (measures | dict(scores.extras)).items():  # a method's own where it has one
+            if name not in findings.extras:
+                method = type(self.estimator).__name__
+                raise ValueError(f"{method} gives a column {name!r}, which is none of its extra_columns")
             findings.extras[name][at] = extra
         if self.significance is not None:
             findings.extras["p_value"][at], findings.extras["p_method"][at] = self.significance.judge(batch, scores)

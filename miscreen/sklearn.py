@@ -127,7 +127,8 @@ class MutualInfoSelector(SelectorMixin, BaseEstimator):
         validate_data(self, X, y, skip_check_array=True)  # their names, and that there is an outcome
         try:
             k = None if self.k is None else whole_number("k", self.k, 1)
-            options = _options(self.method, self.options, self.threshold)
+            threshold = None if self.threshold is None else real_number("threshold", self.threshold)
+            options = _options(self.method, self.options)
             frame = hasattr(X, "__arrow_c_stream__") or hasattr(X, "iloc")
             X = filled(X)  # noqa: N806
             if not frame:
@@ -156,8 +157,14 @@ class MutualInfoSelector(SelectorMixin, BaseEstimator):
         self.scores_: Floats = np.empty(len(names))
         self.scores_[best] = scores
         kept = ~np.isnan(scores)
-        if self.threshold is not None:
-            kept &= np.array(found["mi_nats"], dtype=np.float64) >= self.threshold
+        if threshold is not None:
+            nats = np.array(found["mi_nats"], dtype=np.float64)
+            if kept.any() and np.isnan(nats[kept]).all():
+                raise ValueError(
+                    f"threshold= is of mutual information, and method {self.method!r} with these options gives none. "
+                    "Give k= instead, or a method or options by which it is estimated"
+                )
+            kept &= nats >= threshold
         self._support = np.zeros(len(names), dtype=np.bool_)
         self._support[best[kept][:k]] = True
         return self
@@ -193,17 +200,11 @@ class MutualInfoSelector(SelectorMixin, BaseEstimator):
         return self._support
 
 
-def _options(method: str, given: Any, threshold: Any) -> dict[str, Any]:
-    """The method's options, beside which a threshold has a meaning; `InputError` when they are no such."""
+def _options(method: str, given: Any) -> dict[str, Any]:
+    """The method's options; `InputError` when they are no such."""
     if not isinstance(given, Mapping | None):
         raise InputError(f"options are {given!r}", "Give a mapping of names to values")
-    made = estimator_class(method).make_options(given or {})
-    if threshold is not None:
-        real_number("threshold", threshold)
-        if not getattr(made, "mi", True):
-            raise InputError(
-                "threshold= is of the mutual information that mi=False leaves out", "Leave out one of them"
-            )
+    estimator_class(method).make_options(given or {})
     return dict(given or {})
 
 

@@ -34,6 +34,7 @@ from miscreen.estimators import ESTIMATORS, binning, kde, ksg
 from miscreen.kernels import _ahead, _cache
 from miscreen.kernels.density import KERNELS
 from miscreen.ranking import Ranking
+from miscreen.tables import FORMATS
 
 PREPARE_KERNELS = Running.prepare_kernels
 SAMPLES = Path(__file__).parent.parent / "data" / "samples"
@@ -730,6 +731,12 @@ def test_help_names_what_words_an_option_takes(capsys: Any) -> None:
     for choices in (KERNELS, kde.BANDWIDTHS, kde.SCALES, ksg.SCALES, binning.RULES, binning.BINNINGS):
         assert set(choices) <= words
     assert set(binning.CORRECTIONS) | set(ESTIMATORS) <= words
+
+
+def test_help_names_every_suffix_that_is_read(capsys: Any) -> None:
+    assert main(["--help"]) == 0
+    out = capsys.readouterr().out
+    assert all(re.search(rf"\{suffix}\b", out) for known in FORMATS.values() for suffix in known.suffixes)
 
 
 def test_no_arguments_show_the_help(capsys: Any) -> None:

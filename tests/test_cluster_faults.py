@@ -351,7 +351,9 @@ def test_where_no_cluster_is(source: Path, tmp_path: Path, monkeypatch: pytest.M
         rank(pq.read_table(source), "y", "pearson", dask="local")
     text = tmp_path / "t.csv"
     text.write_text("y,x\n1,2\n")
-    with pytest.raises(InputError, match=r"is text, which every worker would parse"):
+    with pytest.raises(
+        InputError, match=r"t\.csv can be read only from its beginning to its end, as every worker would do"
+    ):
         rank(text, "y", "pearson", dask="local")
 
 

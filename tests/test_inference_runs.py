@@ -88,10 +88,8 @@ def test_columns_of_the_result(frame: pl.DataFrame, tmp_path: Path) -> None:
 
 def test_a_copy_of_the_target_tells_all_of_it() -> None:
     classes = np.arange(60) % 15
-    table = np.column_stack((classes, classes))
-    found = miscreen.rank(
-        table, "y", "bin", names=["x", "y"], discrete=["x"], target_kind="discrete", extra=["normalized"]
-    )
+    frame = pl.DataFrame({"x": classes, "y": classes})
+    found = miscreen.rank(frame, "y", "bin", extra=["normalized"])
     assert found.to_polars()["normalized"].to_list() == [pytest.approx(1)]
 
 

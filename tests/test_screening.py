@@ -262,6 +262,15 @@ def test_an_error_in_a_worker_names_the_features(monkeypatch: pytest.MonkeyPatch
     assert error.value.__notes__ == ["while scoring features 'near' to 'near'"]
 
 
+def test_a_column_that_a_method_does_not_announce_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Forgetful(screening.estimator_class("pearson")):  # type: ignore[misc]
+        extra_columns = ("r",)
+
+    monkeypatch.setattr(screening, "estimator_class", lambda name: Forgetful)
+    with pytest.raises(ValueError, match="Forgetful gives a column 'linfoot', which is none of its extra_columns"):
+        miscreen.rank(mixed_frame(), "y", "pearson")
+
+
 class TestBadRequests:
     @pytest.mark.parametrize(
         ("error", "message", "hint", "request_"),
@@ -309,7 +318,9 @@ class TestBadRequests:
 
 def test_every_registered_method_exists() -> None:
     for name in ESTIMATORS:
-        assert issubclass(screening.estimator_class(name), screening.estimator_class(METHOD).__mro__[1])
+        method = screening.estimator_class(name)
+        assert issubclass(method, screening.estimator_class(METHOD).__mro__[1])
+        method.make_options(method.score_alone)
 
 
 def test_what_is_wrong_with_an_excluded_column_is_no_error(tmp_path: Path) -> None:

@@ -176,7 +176,7 @@ def test_types_outlast_a_change_of_library(frame: Any) -> None:
         ({"k": True}, "whole number of at least 1, not True"),
         ({"threshold": ".1"}, "threshold must be a number, not '.1'"),
         ({"threshold": np.nan}, "threshold must be a number, not nan"),
-        ({"threshold": 0.1, "options": {"mi": False}}, "mi=False leaves out"),
+        ({"threshold": 0.1, "options": {"mi": False}}, "method 'auto' with these options gives none"),
         ({"options": {"unit": "bits"}}, "'auto' has no option 'unit'"),
         ({"options": {"method": "bin"}}, "'auto' has no option 'method'"),
         ({"options": "bins"}, "options are 'bins'"),

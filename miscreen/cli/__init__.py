@@ -25,9 +25,25 @@ from miscreen.cli.slurm import slurm
 from miscreen.cli.terminal import say
 from miscreen.cli.warmup import warmup
 from miscreen.errors import MiscreenError
+from miscreen.tables import known_suffixes
 
 INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h
 
+_HELP = f"""Rank every column of a very wide table by its mutual information with a target.
+
+\b
+miscreen rank data.parquet --target y
+miscreen select data.parquet --target y --top 500 -o chosen.parquet
+miscreen evaluate data.parquet --target y --k 10,50,200
+miscreen describe data.parquet
+miscreen convert data.csv data.arrow
+miscreen merge parts/ -o ranked.parquet
+miscreen slurm data.parquet --target y --shards 16 --time 30 --cpus 4 --submit
+miscreen warmup
+
+SOURCE is a file ({", ".join(known_suffixes())}; text also as .gz and .zst),
+a directory or a quoted glob of such files, or - for standard input.
+"""
 _EPILOG = """\b
 Exit codes:
   0    done; also when the reader of a pipe has seen enough
@@ -50,23 +66,9 @@ for _verb in (rank, select, evaluate, describe, convert, merge, slurm, warmup):
     application.command(epilog=_EPILOG)(flat(_verb))
 
 
-@application.callback(epilog=_EPILOG)
+@application.callback(help=_HELP, epilog=_EPILOG)
 def miscreen(version: Version = False) -> None:
-    """Rank every column of a very wide table by its mutual information with a target.
-
-    \b
-    miscreen rank data.parquet --target y
-    miscreen select data.parquet --target y --top 500 -o chosen.parquet
-    miscreen evaluate data.parquet --target y --k 10,50,200
-    miscreen describe data.parquet
-    miscreen convert data.csv data.arrow
-    miscreen merge parts/ -o ranked.parquet
-    miscreen slurm data.parquet --target y --shards 16 --time 30 --cpus 4 --submit
-    miscreen warmup
-
-    SOURCE is a file (CSV, TSV, Parquet, Arrow or Feather, also .gz and .zst), a directory or a quoted
-    glob of such files, or - for standard input.
-    """
+    """The whole program, of which `_HELP` tells."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

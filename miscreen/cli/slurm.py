@@ -27,7 +27,7 @@ from miscreen.cli.options import (
 from miscreen.cli.terminal import say
 from miscreen.errors import InputError, ResourceError
 from miscreen.resources import FLOOR_BYTES, LEAST_BUDGET, enough_memory, parse_bytes
-from miscreen.tables import check_apart, parses_text
+from miscreen.tables import check_apart, streams
 from miscreen.tables.write import Destination
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def _check_names(source: str, request: Request) -> None:
 
     Text is left to the jobs: its names are read as it is parsed.
     """
-    if parses_text(source):
+    if streams(source):
         return
     from miscreen.screening import named_columns
 

@@ -19,7 +19,7 @@ from miscreen.cluster.identity import stamps
 from miscreen.errors import DataError
 from miscreen.request import Request
 from miscreen.screening import Screen
-from miscreen.tables import check_apart, parses_text
+from miscreen.tables import check_apart, streams
 from miscreen.tables.source import TableSource
 from miscreen.tables.wide import assemble
 from miscreen.tables.write import Destination
@@ -36,7 +36,7 @@ def open_for_shards(source: str | os.PathLike[str], request: Request, directory:
     InputError, DataError, ResourceError
         As `Request.open`; also as `Screen` where text is yet to be converted.
     """
-    if not parses_text(source):
+    if not streams(source):
         with request.open(source) as table:
             yield table
         return

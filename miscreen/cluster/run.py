@@ -19,7 +19,7 @@ from miscreen.partition import Partition, rank_partitions
 from miscreen.ranking import Ranking
 from miscreen.request import Request
 from miscreen.screening import Screen
-from miscreen.tables import Progress, parses_text
+from miscreen.tables import Progress, streams
 
 if TYPE_CHECKING:
     from threading import Event
@@ -34,9 +34,9 @@ def rank_in_partitions(
 ) -> Ranking:
     """`miscreen.rank` where finished partitions are kept, or scored by Dask."""
     files = stamps(source)
-    if dask is not None and parses_text(source):
+    if dask is not None and streams(source):
         raise InputError(
-            f"{source} is text, which every worker would parse from its beginning",
+            f"{source} can be read only from its beginning to its end, as every worker would do anew",
             "Convert it first: miscreen convert data.csv data.arrow",
         )
     counted = Counted(request.on_progress)

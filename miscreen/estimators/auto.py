@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -143,6 +144,8 @@ class Auto(Estimator):
     """
 
     Options: ClassVar[type[Any]] = AutoOptions
+    score_alone: ClassVar[Mapping[str, Any]] = {"mi": False}
+    table_order = "chi-square"
 
     def __init__(self, target: Target, options: AutoOptions) -> None:
         n = len(target.values)

@@ -105,7 +105,8 @@ class Binning(Estimator):
         self._fixed = 0 if isinstance(options.bins, str) else options.bins
         self._rule = RULES[options.bins] if isinstance(options.bins, str) else bin_rules.FIXED
         self._by_width = options.binning == "width"
-        self.corrects_counts = options.correction == "miller-madow"
+        self._corrects = options.correction == "miller-madow"
+        self.table_order = "miller-madow" if self._corrects else "plug-in"
         self._table = bin_rules.n_log_n(len(target.values))
         self._cells = np.empty(len(target.values), dtype=np.int64)
         self._n_cells = margin_cells(
@@ -139,7 +140,7 @@ class Binning(Estimator):
         binned_mi(
             batch.values, batch.order if sorting else np.empty((len(mi), 0), dtype=np.intp),
             target.values, target.order, self._cells, self._n_cells, discrete, target.kind == Kind.DISCRETE,
-            self._fixed, self._rule, self._by_width, self.corrects_counts, self._table, mi, as_untied,
+            self._fixed, self._rule, self._by_width, self._corrects, self._table, mi, as_untied,
         )  # fmt: skip
         method = PLUG_IN if discrete and target.kind == Kind.DISCRETE else "bin"
         return Scores(mi, method, as_untied=as_untied)

@@ -77,11 +77,26 @@ class Estimator(ABC):
 
     A feature's score may depend on nothing but its own column, the target and the options: never on the
     other features of the batch, nor on how many there are.
+
+    Attributes
+    ----------
+    Options : type
+        The class of its options.
+    score_alone : mapping
+        Options by which only the score is estimated and `Scores.mi` left out, for runs that do without it.
+    extra_columns : tuple of str
+        Every name that `Scores.extras` may hold: columns of numbers, NaN for batches that come without.
+    table_order : str
+        What orders the tables of counts of two columns of levels as `statistic` does, for a test by counts alone (see
+        `miscreen.inference.chi_square.table_test`). ``miller-madow`` and ``plug-in`` hold for features whose
+        `Scores.method` is ``plug-in`` and which have no score but `Scores.mi`; ``chi-square`` holds for two columns of
+        labels, whatever is said of them. All others have p-values by permutation.
     """
 
     Options: ClassVar[type[Any]] = NoOptions
+    score_alone: ClassVar[Mapping[str, Any]] = {}
     extra_columns: ClassVar[tuple[str, ...]] = ()
-    corrects_counts = True  # whether a plug-in estimate of two discrete columns has the correction of Miller & Madow
+    table_order: str = "miller-madow"
 
     @abstractmethod
     def __init__(self, target: Target, options: Any) -> None: ...
@@ -100,6 +115,8 @@ class Estimator(ABC):
 
         Missing values are deleted pair by pair: the estimate is the one for the samples in which the
         feature is present.
+
+        Features are ranked by `Scores.score` where there is one: in nats as well, and `Scores.mi` may be NaN then.
         """
 
     def statistic(self, batch: Batch) -> Floats:
@@ -149,8 +166,16 @@ class Estimator(ABC):
         for name in given:
             if name not in known:
                 takes = f"It takes {', '.join(known)}" if known else "It takes no options"
-                others = [m for m in ESTIMATORS if name in [f.name for f in fields(estimator_class(m).Options)]]
+                others = [method for method in ESTIMATORS if _has_option(method, name)]
                 takes += f"; {name!r} is one of {' and '.join(others)}" if others else ""
                 method = next(method for method, where in ESTIMATORS.items() if where.endswith(f":{cls.__name__}"))
                 raise InputError(f"method {method!r} has no option {name!r}", takes)
         return cls.Options(**given)
+
+
+def _has_option(method: str, name: str) -> bool:
+    """Whether a method has such an option, as far as it can be imported: what is wrong there is not what was asked."""
+    try:
+        return name in [f.name for f in fields(estimator_class(method).Options)]
+    except Exception:
+        return False

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from miscreen.errors import DataError, InputError, ResourceError, whole_number
+from miscreen.estimators import estimator_class
 from miscreen.evaluation.design import Design
 from miscreen.evaluation.models import MODELS, Trial, require_scikit_learn
 from miscreen.evaluation.result import Evaluation
@@ -129,9 +130,7 @@ def evaluate(
     seed = whole_number("seed", seed, 0, 2**32 - 1)
     if not isinstance(show_leakage, bool | np.bool_):
         raise InputError(f"show_leakage is {show_leakage!r}", "Give True or False")
-    # Nats decide nothing here, and cost more than the score of auto.
-    plain: dict[str, dict[str, Any]] = {"auto": {"mi": False}}
-    requests = [Request.make(target, one, **screening, **plain.get(one, {})) for one in methods]
+    requests = [Request.make(target, one, **screening, **estimator_class(one).score_alone) for one in methods]
     asked = {
         name: value for name, value in requests[0].metadata().items() if name in ("version", "target", *_SCREENING)
     }

@@ -41,8 +41,9 @@ class Significance:
       them in single precision) share one, when the statistic sees only ranks
       (`Estimator.margin_free`): their arrangements are the same. So do features whose ties the statistic does not
       see, such as those whose bins hold as many samples (`Scores.as_untied`). It is drawn once (`SHARED`).
-    - Two discrete columns, where the statistic is the plug-in estimate, or by `auto` chi-squared, as it is for two of
-      labels: an exact test of two by two levels, and the G test where every cell expects enough, see `table_test`.
+    - Two discrete columns, where the statistic orders their tables of counts as the estimator says
+      (`Estimator.table_order`): an exact test of two by two levels, and the G test where every cell expects enough, see
+      `table_test`.
     - All others: one by one (`OWN`), stopping early for features that are clearly null. Features that are tied
       alike share draws where only ranks are seen; without ties in the target only the number of samples counts.
 
@@ -69,16 +70,13 @@ class Significance:
         """
         observed = scores.mi if scores.score is None else scores.score
         p, how = np.full(len(observed), np.nan), np.full(len(observed), "", dtype=object)
-        order = "miller-madow" if self._estimator.corrects_counts else "plug-in"
-        if scores.score is not None:  # which is chi-squared for two columns of labels, and something else for others
-            order = "chi-square"
-            plugged = batch.nominal & self._target.nominal
-        elif isinstance(scores.method, str):
-            plugged = np.full(len(p), scores.method == PLUG_IN)
+        order = self._estimator.table_order
+        if order == "chi-square":
+            by_table = batch.nominal & self._target.nominal
         else:
-            plugged = np.array([word == PLUG_IN for word in scores.method])
+            by_table = np.full(len(p), scores.score is None) & (np.asarray(scores.method) == PLUG_IN)
         for i in np.flatnonzero(~self._sharing(batch, scores.as_untied) & ~np.isnan(observed)):
-            if plugged[i] and not self._restricted:
+            if by_table[i] and not self._restricted:
                 p[i], how[i] = table_test(batch.values[i], self._target.codes, order)
             if np.isnan(p[i]):
                 null = self._null(batch.values[i], batch.kind, bool(batch.nominal[i]))

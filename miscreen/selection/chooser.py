@@ -327,7 +327,10 @@ class Chooser:
 def _threshold_values(table: pa.Table, option: str) -> Floats:
     column = measured(table, {"--min-mi": "mi_", "--min-score": "score", "--fdr": "q_value"}[option])
     if option == "--min-mi" and len(table) and column.null_count == len(table):
-        raise DataError("the ranking holds no mutual information", "Rank the table again, without --no-mi")
+        raise DataError(
+            "the ranking holds no mutual information",
+            "Give --min-score, or rank the table again so that it is estimated",
+        )
     values: Floats = column.cast("float64").to_numpy()
     return values
 

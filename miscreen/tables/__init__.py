@@ -1,4 +1,15 @@
-"""Everything that touches files. `open_table` takes a path, standard input, a dataframe or an array."""
+"""Everything that touches files. `open_table` takes a path, standard input, a dataframe or an array.
+
+A new format to read is a file with a function that makes a `miscreen.tables.source.TableSource` of an `Opening`, and a
+line in `FORMATS`: directories, globs, pipes and the help follow, and a row for its readers goes into docs/formats.md.
+The least that such a function can do is to make an Arrow table and give it to `miscreen.tables.memory.open_object`.
+It undoes the compression of text, which `Opening.compression` names, and raises `DataError` for what is damaged. It
+closes an `Opening.file` that is `owned`, by the table's `close` if that reads on; after an error it is closed in any
+case. Of `Opening.resources` it takes no more memory than there is: what the table keeps of it stands in its
+`held_bytes`, and what does not fit goes to scratch space, by `miscreen.tables.store.ColumnStore`.
+
+A new format to write is a line in `miscreen.tables.write.WRITERS`.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +65,7 @@ class Opening:
     suffix : str
         File name extension, lower case, without that of a compression.
     compression : str, optional
-        ``gzip`` or ``zstd``.
+        ``gzip`` or ``zstd``, not undone yet; None for formats with a mark.
     size : int, optional
         Bytes of the file, when that is known.
     owned : bool
@@ -91,25 +102,29 @@ class Format:
     ----------
     suffixes : tuple of str
     magic : bytes
-        First bytes of every such file; empty for text.
+        First bytes of every such file; empty for text, which is known by its suffix alone.
     opener : str
         ``module:function`` that takes an `Opening`.
     streams : bool
-        Whether it can be read from a pipe; the others are first copied to scratch space.
+        Whether opening reads it from its first byte to its last, so that a pipe will do; the others are read column by
+        column, and copied from a pipe to scratch space first.
+    delimited : bool
+        Whether it is delimited text, which `ReadOptions` are for.
     """
 
     suffixes: tuple[str, ...]
     magic: bytes
     opener: str
     streams: bool = False
+    delimited: bool = False
 
 
 FORMATS = {
     "parquet": Format((".parquet", ".pq"), b"PAR1", "miscreen.tables.parquet:open_parquet"),
     "arrow": Format((".arrow", ".feather", ".ipc"), b"ARROW1", "miscreen.tables.arrow:open_arrow_file"),
     "arrow stream": Format((".arrows",), b"\xff\xff\xff\xff", "miscreen.tables.arrow:open_arrow_stream"),
-    "csv": Format((".csv", ".txt"), b"", "miscreen.tables.delimited:open_delimited", streams=True),
-    "tsv": Format((".tsv", ".tab"), b"", "miscreen.tables.delimited:open_delimited", streams=True),
+    "csv": Format((".csv", ".txt"), b"", "miscreen.tables.delimited:open_delimited", streams=True, delimited=True),
+    "tsv": Format((".tsv", ".tab"), b"", "miscreen.tables.delimited:open_delimited", streams=True, delimited=True),
 }
 COMPRESSIONS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _PIPE = "Decompress it first, or pipe it: {} FILE | miscreen rank - ..."
@@ -233,7 +248,7 @@ def _files_of(source: str) -> list[Path]:
     if path.is_dir():
         found = sorted(p for p in path.iterdir() if p.is_file() and _is_listed(p))
         if not found:
-            raise InputError(f"the directory {source!r} holds no table", f"Known: {', '.join(_known_suffixes())}")
+            raise InputError(f"the directory {source!r} holds no table", f"Known: {', '.join(known_suffixes())}")
         return found
     if path.exists():
         return [path]
@@ -253,7 +268,7 @@ def _files_of(source: str) -> list[Path]:
 
 def _is_listed(path: Path) -> bool:
     """Whether a file is part of the table that its directory is."""
-    return path.name[0] not in "._" and _suffix(path) in _known_suffixes()
+    return path.name[0] not in "._" and _suffix(path) in known_suffixes()
 
 
 def check_apart(source: str | os.PathLike[str], output: Path) -> None:
@@ -271,8 +286,8 @@ def check_apart(source: str | os.PathLike[str], output: Path) -> None:
         )
 
 
-def parses_text(source: str | os.PathLike[str]) -> bool:
-    """Whether any file of a source is delimited text, so that reading one column takes parsing all."""
+def streams(source: str | os.PathLike[str]) -> bool:
+    """Whether any file of a source is of a format that streams, so that reading one column takes reading all."""
     for path in files_of(str(source)):
         try:
             with path.open("rb") as file:
@@ -292,7 +307,8 @@ def open_error(label: str, error: OSError) -> MiscreenError:
     return InputError(f"cannot open {label!r}: {error.strerror}", "Check the path and its permissions")
 
 
-def _known_suffixes() -> list[str]:
+def known_suffixes() -> list[str]:
+    """The suffixes of all formats that are read."""
     return [suffix for known in FORMATS.values() for suffix in known.suffixes]
 
 
@@ -362,7 +378,7 @@ def _dispatch(
             raise DataError(f"{label} is empty", "Give a table with a header and at least one row")
         compression = next((c for magic, c in COMPRESSIONS.items() if head.startswith(magic)), None)
         chosen = _recognise(head, suffix, label, compressed=compression is not None)
-        if settings["read"] is not None and not chosen.streams:
+        if settings["read"] is not None and not chosen.delimited:
             raise InputError(
                 f"{label} is no delimited text, so delimiter, quote, header and null tokens have no meaning",
                 "Leave them out",
@@ -381,7 +397,7 @@ def _dispatch(
         raise
     if state is not None:
         opened.files = [(label, state)]
-        if chosen.streams:  # text is parsed by now; where it is not, each reading of it looks for itself
+        if chosen.streams:  # it is read by now; delimited text that is not looks for itself whenever it is read
             try:
                 opened.check_unchanged()
             except DataError:
@@ -399,9 +415,10 @@ def _recognise(head: bytes, suffix: str, label: str, *, compressed: bool) -> For
     if found is not None:
         return found
     foreign = next((told for begin, told in FOREIGN.items() if re.match(begin, head)), None)
-    if foreign is None and suffix in _JSON_SUFFIXES:
+    if claimed is None and foreign is None and suffix in _JSON_SUFFIXES:
         foreign = _JSON
-    if foreign is not None:
+    other_text = claimed is not None and not claimed.magic and not claimed.delimited  # which may begin as JSON does
+    if foreign is not None and not (foreign is _JSON and other_text):
         raise DataError(f"{label} is {foreign[0]}", foreign[1])
     if claimed is not None and claimed.magic:
         shown = "compressed" if compressed else f"it begins with {head[:6]!r}"

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import logging
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,33 +13,9 @@ import polars as pl
 import pyarrow as pa
 
 from miscreen.errors import DataError, InputError
-from miscreen.tables.write import DIGEST, METADATA_KEY, WRITERS, find_writer, read_sidecar
+from miscreen.tables.write import DIGEST, METADATA_KEY, WRITERS, Writer, find_writer, read_sidecar
 
 _LOG = logging.getLogger("miscreen")
-_NAMES = dict.fromkeys(("target", "feature", "fell_to"), pl.String())  # 007 is a name
-
-
-def _parquet(content: bytes) -> pa.Table:
-    import pyarrow.parquet as pq
-
-    return pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
-
-
-def _delimited(separator: str) -> Callable[[bytes], pa.Table]:
-    def read(content: bytes) -> pa.Table:
-        return pl.read_csv(content, separator=separator, infer_schema_length=None, schema_overrides=_NAMES).to_arrow()
-
-    return read
-
-
-_READERS: dict[str, Callable[[bytes], pa.Table]] = {
-    "csv": _delimited(","),
-    "tsv": _delimited("\t"),
-    "parquet": _parquet,
-    "arrow": lambda content: pa.ipc.open_file(content).read_all(),
-    "json": lambda content: pl.read_json(io.BytesIO(content)).to_arrow(),
-    "ndjson": lambda content: pl.read_ndjson(io.BytesIO(content)).to_arrow(),
-}
 
 
 def read_result(path: Path, what: str, columns: tuple[str, ...], how: str) -> tuple[pa.Table, dict[str, Any]]:
@@ -72,8 +46,8 @@ def read_result(path: Path, what: str, columns: tuple[str, ...], how: str) -> tu
     metadata: dict[str, Any] = {}
     try:
         content = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
-        writer = find_writer(None if path.is_file() else _format(content), path)
-        table = _READERS[next(name for name, one in WRITERS.items() if one is writer)](content)
+        writer = find_writer(None, path) if path.is_file() else _writer(content)
+        table: pa.Table = writer.read(content)
         if writer.embeds:
             metadata = json.loads((table.schema.metadata or {}).get(METADATA_KEY, b"{}"))
         elif beside := read_sidecar(path):
@@ -92,8 +66,7 @@ def read_result(path: Path, what: str, columns: tuple[str, ...], how: str) -> tu
     return table, metadata
 
 
-def _format(content: bytes) -> str:
-    """The format of what came without a name."""
-    begins = {b"PAR1": "parquet", b"ARROW1": "arrow", b"[": "json", b"{": "ndjson"}
-    found = next((name for begin, name in begins.items() if content.startswith(begin)), None)
-    return found or ("tsv" if b"\t" in content.partition(b"\n")[0] else "csv")
+def _writer(content: bytes) -> Writer:
+    """What wrote a result that came without a name."""
+    found = next((w for w in WRITERS.values() if w.begins and content.startswith(w.begins)), None)
+    return found or WRITERS["tsv" if b"\t" in content.partition(b"\n")[0] else "csv"]

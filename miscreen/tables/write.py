@@ -1,4 +1,7 @@
-"""Writing tables: aside first, then under the final name, so that nothing half-written is ever seen."""
+"""Writing tables: aside first, then under the final name, so that nothing half-written is ever seen.
+
+A new format is a line in `WRITERS`: what is written by it can be read again as a result, such as a ranking.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +21,13 @@ from typing import Any, BinaryIO
 
 from miscreen.errors import DataError, InputError, MiscreenError, ResourceError, first_of
 
-# pyarrow and polars are imported where they write: paths are checked long before, at the start of a run.
+# pyarrow and polars are imported where they write or read: paths are checked long before, at the start of a run.
 
 METADATA_KEY = b"miscreen"
 DIGEST = "sha256"  # in what lies beside a text file: of that file, so that it is not taken for another's
 _LOG = logging.getLogger("miscreen")
 _PIECE_BYTES = 16 << 20  # text is made some rows at a time, so that wide tables need no second copy
+_NAMES = ("target", "feature", "fell_to")  # columns of results that are text: 007 is a name
 
 
 def _text(separator: str) -> Callable[[Any, BinaryIO], None]:
@@ -51,6 +55,16 @@ def _text(separator: str) -> Callable[[Any, BinaryIO], None]:
     return write
 
 
+def _read_text(separator: str) -> Callable[[bytes], Any]:
+    def read(content: bytes) -> Any:
+        import polars as pl
+
+        text = dict.fromkeys(_NAMES, pl.String())
+        return pl.read_csv(content, separator=separator, infer_schema_length=None, schema_overrides=text).to_arrow()
+
+    return read
+
+
 def _lost(piece: Any) -> dict[str, str]:
     """Columns of labels of which some mean missing where they are read, each with such a label."""
     import polars as pl
@@ -72,6 +86,12 @@ def _ndjson(table: Any, file: BinaryIO) -> None:
         file.write(made.getbuffer())
 
 
+def _read_ndjson(content: bytes) -> Any:
+    import polars as pl
+
+    return pl.read_ndjson(io.BytesIO(content)).to_arrow()
+
+
 def _json(table: Any, file: BinaryIO) -> None:
     _note_infinity(table)
     for start, piece in _pieces(table):
@@ -80,6 +100,12 @@ def _json(table: Any, file: BinaryIO) -> None:
         file.write(b"," if start else b"[")
         file.write(made.getbuffer()[1:-1])
     file.write(b"]\n")
+
+
+def _read_json(content: bytes) -> Any:
+    import polars as pl
+
+    return pl.read_json(io.BytesIO(content)).to_arrow()
 
 
 def _note_infinity(table: Any) -> None:
@@ -134,6 +160,13 @@ def _parquet(table: Any, file: BinaryIO) -> None:
     pq.write_table(table, file, use_dictionary=text, write_statistics=False, compression="snappy")
 
 
+def _read_parquet(content: bytes) -> Any:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    return pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
+
+
 def _arrow(table: Any, file: BinaryIO) -> None:
     import pyarrow as pa
 
@@ -141,22 +174,43 @@ def _arrow(table: Any, file: BinaryIO) -> None:
         writer.write_table(table)
 
 
+def _read_arrow(content: bytes) -> Any:
+    import pyarrow as pa
+
+    return pa.ipc.open_file(content).read_all()
+
+
 @dataclass(frozen=True)
 class Writer:
-    """A format that can be written; `embeds` tells that it carries metadata itself."""
+    """A format that can be written.
+
+    Attributes
+    ----------
+    suffixes : tuple of str
+    write : callable
+        Puts a pyarrow table into a binary file, from its beginning to its end.
+    read : callable
+        Makes a pyarrow table of all bytes of such a file; columns need not have the types that were written.
+    begins : bytes
+        First bytes of every such file, by which one from a pipe is known; empty for delimited text.
+    embeds : bool
+        Whether the file carries metadata, as the table's schema has them; others have them in a file beside.
+    """
 
     suffixes: tuple[str, ...]
     write: Callable[[Any, BinaryIO], None]
+    read: Callable[[bytes], Any]
+    begins: bytes = b""
     embeds: bool = False
 
 
 WRITERS = {
-    "csv": Writer((".csv",), _text(",")),
-    "tsv": Writer((".tsv", ".tab"), _text("\t")),
-    "parquet": Writer((".parquet", ".pq"), _parquet, embeds=True),
-    "arrow": Writer((".arrow", ".feather", ".ipc"), _arrow, embeds=True),
-    "json": Writer((".json",), _json),
-    "ndjson": Writer((".ndjson", ".jsonl"), _ndjson),
+    "csv": Writer((".csv",), _text(","), _read_text(",")),
+    "tsv": Writer((".tsv", ".tab"), _text("\t"), _read_text("\t")),
+    "parquet": Writer((".parquet", ".pq"), _parquet, _read_parquet, b"PAR1", embeds=True),
+    "arrow": Writer((".arrow", ".feather", ".ipc"), _arrow, _read_arrow, b"ARROW1", embeds=True),
+    "json": Writer((".json",), _json, _read_json, b"["),
+    "ndjson": Writer((".ndjson", ".jsonl"), _ndjson, _read_ndjson, b"{"),
 }
 
 
