@@ -25,7 +25,6 @@ PERMUTATION, SPLITTING, EXTRAPOLATED = "permutation", "splitting", "exponential 
 MEETINGS = "remote values"
 
 _DRAWS = 250  # in one call
-_CHAINS = 50  # arrangements moved together
 _DEEPEST = 1e-10  # below, nothing is sampled
 _SURELY_BEYOND = 1e-12  # by the first level and a careful margin: not worth sampling further
 _MARGIN = 1.5  # on the mean of exceedances, three standard errors of 100 of them that come from chains
@@ -52,6 +51,8 @@ class Effort:
     level : int
         Arrangements at each level of the tail, a tenth of which go on to the next; where few samples decide, four
         times as many at a level.
+    chains : int
+        Arrangements moved together, in the same places: fewer calls, but in small strata chains that are too alike.
     floor : float
         Below, the tail is extrapolated where it is seen to be exponential.
     sequential : bool
@@ -61,12 +62,13 @@ class Effort:
     draws: int
     enough: int
     level: int
+    chains: int
     floor: float
     sequential: bool
 
 
-SHARED = Effort(draws=10_000, enough=200, level=2_000, floor=1e-10, sequential=False)
-OWN = Effort(draws=4_000, enough=20, level=1_000, floor=3e-6, sequential=True)
+SHARED = Effort(draws=10_000, enough=200, level=2_000, chains=100, floor=1e-10, sequential=False)
+OWN = Effort(draws=4_000, enough=20, level=1_000, chains=50, floor=3e-6, sequential=True)
 
 
 @dataclass(frozen=True)
@@ -247,9 +249,10 @@ class Null:
         if tail < _DEEPEST or not last.share:
             return False
         number = len(self._levels)
-        groups = range(0, len(last.best), _CHAINS)
+        chains = self._effort.chains
         length = self._effort.level // len(last.best)
-        walks = _each(pool, lambda start: self._walk(last, slice(start, start + _CHAINS), length, number), groups)
+        groups = [slice(start, start + chains) for start in range(0, len(last.best), chains)]
+        walks = _each(pool, lambda some: self._walk(last, some, length, number), groups)
         found = np.concatenate([w[0] for w in walks])
         best, best_found = _best([w[1:3] for w in walks], self._effort.level // _SPLIT)
         used = last.best[:0].copy(), last.best_found[:0].copy()  # views would keep the arrays
