@@ -9,6 +9,7 @@ import gzip
 import io
 import itertools
 import lzma
+import math
 import os
 import pickle
 import struct
@@ -618,6 +619,12 @@ def test_categories_of_nothing_in_several_batches_are_missing(write: Any, tmp_pa
         writer.write_table(table, max_chunksize=30)
     with open_table(str(tmp_path / "t.arrow"), resources=resources) as opened:
         assert np.isnan(opened.values(np.array([1]))).all()
+
+
+def test_a_category_that_is_not_a_number_is_missing(resources: Resources) -> None:
+    categories = pa.DictionaryArray.from_arrays(pa.array([0, 1, 2, 1]), pa.array([0.5, math.nan, 2.0]))
+    with open_table(pa.table({"g": categories}), resources=resources) as table:
+        np.testing.assert_array_equal(table.values(np.array([0])), [[0, math.nan, 1, math.nan]])
 
 
 def test_stacked_text_and_categories_are_one_column(tmp_path: Path, resources: Resources) -> None:

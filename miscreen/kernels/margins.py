@@ -118,9 +118,11 @@ def rescale(ascending, scale):
         for i in range(n):
             mean += ascending[i]
         mean /= n
-        squares = 0.0
+        squares = rest = 0.0
         for i in range(n):
             squares += (ascending[i] - mean) ** 2
+            rest += ascending[i] - mean
+        squares -= rest * rest / n  # since the mean is rounded
         return 1.0 / math.sqrt(squares / n) if squares > 0.0 else 1.0
     if scale == RANK:
         score_ranks(ascending, normal_score_table(n))

@@ -225,6 +225,8 @@ def _labels(column: pa.ChunkedArray, arrow_type: pa.DataType) -> pa.Array:
     labels = coded.dictionary
     if _is_extension(labels.type):  # such as the intervals of pandas.cut, which Arrow cannot compare
         return coded.indices
+    if pt.is_floating(labels.type):
+        labels = pc.replace_with_mask(labels, pc.fill_null(pc.is_nan(labels), False), pa.scalar(None, labels.type))
     if pt.is_string_view(labels.type):
         labels = _without_stray_views(labels).cast(pa.large_string())
     return labels.take(coded.indices)
