@@ -27,6 +27,7 @@ import pyarrow.feather as feather
 import pyarrow.parquet as pq
 import pytest
 
+import miscreen
 from miscreen.errors import DataError, InputError
 from miscreen.model import ColumnType, FeatureBlock
 from miscreen.pipeline import run_blocks
@@ -35,7 +36,7 @@ from miscreen.tables import open_table
 from miscreen.tables.arrow import ArrowSource
 from miscreen.tables.batches import batch_head
 from miscreen.tables.columns import NameIndex, expand_patterns, is_named, name_matcher
-from miscreen.tables.encoding import encode, types_of_schema
+from miscreen.tables.encoding import column_type, encode, types_of_schema
 from miscreen.tables.flatbuffers import follow
 from miscreen.tables.loading import Loader
 
@@ -586,6 +587,35 @@ def test_stacked_files_may_lack_a_type_where_cells_are_missing(tmp_path: Path, r
         assert [ColumnType(t) for t in table.types] == [ColumnType.FLOAT, ColumnType.TEXT, ColumnType.TEXT]
         np.testing.assert_array_equal(table.values(np.array([1, 2])), [[0, 1, np.nan, np.nan], [np.nan, np.nan, 0, 1]])
         assert table.table(np.array([1, 2])).to_pydict() == {"t": ["a", "b", None, None], "u": [None, None, "c", "d"]}
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        pa.array(["b", "a"]),
+        pa.array(["b", "a"]).dictionary_encode(),
+        pa.array([True, False]),
+        pa.array([datetime.date(2020, 1, 2), None]),
+        pa.array([datetime.timedelta(1), None]),
+        pa.array([2, None]),
+        pa.array([[1], None]),
+    ],
+    ids=lambda cells: str(cells.type),
+)
+@pytest.mark.parametrize("untyped", [pa.array([np.nan, None]), pa.nulls(2, pa.int64()), pa.nulls(2, pa.string())])
+def test_what_is_missing_in_all_of_a_stacked_file_is_null(
+    cells: pa.Array, untyped: pa.Array, tmp_path: Path, resources: Resources
+) -> None:
+    parts = [untyped, cells, untyped]
+    for number, part in enumerate(parts):
+        pq.write_table(pa.table({"u": part, "x": [1.5, 2.5]}), tmp_path / f"{number}.parquet")
+    with open_table(str(tmp_path), resources=resources) as table:
+        found = table.table(np.array([0])).column(0)
+        assert found.to_pylist() == [None, None, *cells.to_pylist(), None, None]
+        assert column_type(found.type) == table.types[0] == column_type(cells.type)
+        np.testing.assert_array_equal(table.values(np.array([0]))[0, 2:4], encode(pa.table([cells], ["u"]))[0])
+    miscreen.convert(tmp_path, tmp_path / "all.arrow")
+    assert pa.ipc.open_file(tmp_path / "all.arrow").read_all().column("u").null_count == 4 + cells.null_count
 
 
 def test_stacked_columns_of_unlike_times_are_refused(tmp_path: Path, resources: Resources) -> None:

@@ -73,10 +73,10 @@ class StackedSource(TableSource):
             types = source.types[where]
             unlike = (types != self.types) & ~ignored
             here = len(self._columns) - 1
-            untyped = self._missing(np.flatnonzero(unlike & (self.types == ColumnType.FLOAT)), range(here))
+            untyped = self._missing(np.flatnonzero(unlike & _may_be_untyped(self.types, types)), range(here))
             self.types[untyped] = types[untyped]  # cells that are all missing have no type
             unlike[untyped] = False
-            unlike[self._missing(np.flatnonzero(unlike & (types == ColumnType.FLOAT)), [here])] = False
+            unlike[self._missing(np.flatnonzero(unlike & _may_be_untyped(types, self.types)), [here])] = False
             for i in np.flatnonzero(unlike).tolist():
                 self.types[i] = self._common_type(i, int(types[i]), source)
             times = np.flatnonzero((types == ColumnType.TEMPORAL) & ~ignored)
@@ -126,7 +126,7 @@ class StackedSource(TableSource):
     def table(self, columns: NDArray[np.intp]) -> pa.Table:
         """See `TableSource.table`."""
         pairs = zip(self._sources, self._columns, strict=True)
-        tables = [source.table(where[columns]) for source, where in pairs]
+        tables = [_typed(source, where[columns], self.types[columns]) for source, where in pairs]
         text = np.flatnonzero(self.types[columns] == ColumnType.TEXT).tolist()
         for i in text:
             if len({table.schema.field(i).type for table in tables}) > 1:  # such as text and categories
@@ -144,6 +144,21 @@ class StackedSource(TableSource):
         """See `TableSource.close`."""
         for source in self._sources:
             source.close()
+
+
+def _may_be_untyped(types: NDArray[np.uint8], others: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Whether columns are to be looked at for values, since their types do not go together with the others."""
+    has_values = types != ColumnType.UNSUPPORTED  # of which none is read
+    return has_values & ~((types == ColumnType.INTEGER) & (others == ColumnType.FLOAT))
+
+
+def _typed(source: TableSource, columns: NDArray[np.intp], types: NDArray[np.uint8]) -> pa.Table:
+    """A file's columns; nulls where they are of another type than all files together, having no values."""
+    table = source.table(columns)
+    own = source.types_of(columns)
+    for i in np.flatnonzero((own != types) & _may_be_untyped(own, types)).tolist():
+        table = table.set_column(i, table.schema.names[i], pa.nulls(len(table)))
+    return table
 
 
 def _kinds_of_time(source: TableSource, columns: NDArray[np.intp]) -> list[str]:
