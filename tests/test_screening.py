@@ -6,6 +6,7 @@ import datetime as dt
 import math
 import os
 import threading
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -428,8 +429,61 @@ def test_classes_that_doubles_do_not_hold_get_no_score(kind: str, tmp_path: Path
         assert found["code"]["mi_nats"] == found["small"]["mi_nats"]
         return
     assert found["code"]["status"] == found["one"]["status"] == "rounded levels"
-    with pytest.raises(DataError, match=r"the target 'code' holds integers of 2\^53 and more"):
+    with pytest.raises(
+        DataError, match=r"the target 'code' holds numbers that doubles do not hold, such as integers of 2\^53 and more"
+    ):
         miscreen.rank(path, "code", "bin")
+
+
+@pytest.mark.parametrize(
+    "arrow_type",
+    [pa.decimal128(38, 18), pa.decimal256(50, 18), pa.decimal64(18, 8), pa.timestamp("ns"), pa.duration("ns")],
+)
+@pytest.mark.parametrize("kind", ["parquet", "arrow", "table", "stacked"])
+def test_classes_that_become_one_in_double_precision_get_no_score(
+    kind: str, arrow_type: pa.DataType, tmp_path: Path
+) -> None:
+    y = np.arange(40) % 2
+
+    def column(codes: Any) -> pa.Array:  # of those numbers, in the last of their digits
+        if pa.types.is_decimal(arrow_type):
+            return pa.array([Decimal(code).scaleb(-arrow_type.scale) for code in codes.tolist()], arrow_type)
+        return pa.array(codes, pa.int64()).cast(arrow_type)
+
+    start = 700_000_000_000_000_000
+    table = pa.table({"y": y, "code": column(start + y), "one": column(start + 0 * y), "few": column(start + 1000 * y)})
+    source: Any = table if kind == "table" else tmp_path / f"t.{kind}"
+    if kind == "parquet":
+        pq.write_table(table, source)
+    elif kind == "arrow":
+        with pa.ipc.new_file(source, table.schema) as writer:
+            writer.write_table(table)
+    elif kind == "stacked":
+        source.mkdir()
+        for number in range(2):
+            pq.write_table(table.slice(20 * number, 20), source / f"{number}.parquet")
+    ranking = miscreen.rank(source, "y", "bin", discrete=["code", "one", "few"])
+    found = columns(ranking, "status", "mi_nats")
+    assert found["code"] == ["rounded levels", None]
+    assert found["one"] == ["constant", None]
+    assert found["few"] == ["ok", pytest.approx(math.log(2), abs=0.03)]
+    assert columns(miscreen.rank(source, "y", "bin"), "status") == {
+        "few": ["ok"],
+        "code": ["constant"],
+        "one": ["constant"],
+    }
+    told = "numbers that doubles do not hold"
+    with pytest.raises(DataError, match=f"the target 'code' holds {told}"):
+        miscreen.rank(source, "code", "bin", target_kind="discrete")
+    with pytest.raises(DataError, match=f"the strata 'code' are {told}"):
+        miscreen.rank(source, "y", "bin", p_values=True, strata="code")
+
+
+def test_times_of_text_that_become_one_get_no_score(tmp_path: Path) -> None:
+    rows = "".join(f"{i % 2},2020-01-01T00:00:00.00000000{1 + i % 2}\n" for i in range(40))
+    (tmp_path / "t.csv").write_text(f"y,moment\n{rows}")
+    ranking = miscreen.rank(tmp_path / "t.csv", "y", "bin", discrete=["moment"])
+    assert columns(ranking, "status")["moment"] == ["rounded levels"]
 
 
 def test_what_reading_fails_at_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -117,7 +117,7 @@ def test_types_are_recognised(typed_table: pa.Table, resources: Resources) -> No
     with open_table(typed_table, resources=resources) as table:
         types = {name: ColumnType(t) for name, t in zip(table.names, table.types, strict=True)}
     assert types["int8"] == types["uint16"] == ColumnType.INTEGER
-    assert types["float16"] == types["decimal"] == types["null"] == ColumnType.FLOAT
+    assert types["float16"] == types["null"] == ColumnType.FLOAT
     assert types["bool"] == ColumnType.BOOLEAN
     assert types["string"] == types["large_string"] == types["category"] == ColumnType.TEXT
     assert types["date32"] == types["time64"] == types["duration"] == ColumnType.TEMPORAL
@@ -598,6 +598,7 @@ def test_stacked_files_may_lack_a_type_where_cells_are_missing(tmp_path: Path, r
         pa.array([datetime.date(2020, 1, 2), None]),
         pa.array([datetime.timedelta(1), None]),
         pa.array([2, None]),
+        pa.array([Decimal("2.5"), None]),
         pa.array([[1], None]),
     ],
     ids=lambda cells: str(cells.type),

@@ -88,7 +88,7 @@ class StackedSource(TableSource):
     def _common_type(self, column: int, found: int, source: TableSource) -> int:
         """The type of a column that has another one in a further file; `DataError` when there is none."""
         expected = self.types[column]
-        if {int(found), int(expected)} == {int(ColumnType.FLOAT), int(ColumnType.INTEGER)}:
+        if max(found, expected) <= ColumnType.DECIMAL:  # numbers, some of which may be rounded
             return int(ColumnType.FLOAT)
         names = ColumnType(found).label, ColumnType(expected).label
         raise self._clash(column, names[0], source.label, names[1], self._sources[0].label)
@@ -149,7 +149,7 @@ class StackedSource(TableSource):
 def _may_be_untyped(types: NDArray[np.uint8], others: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Whether columns are to be looked at for values, since their types do not go together with the others."""
     has_values = types != ColumnType.UNSUPPORTED  # of which none is read
-    return has_values & ~((types == ColumnType.INTEGER) & (others == ColumnType.FLOAT))
+    return has_values & ((types == ColumnType.FLOAT) | (types > ColumnType.DECIMAL) | (others != ColumnType.FLOAT))
 
 
 def _typed(source: TableSource, columns: NDArray[np.intp], types: NDArray[np.uint8]) -> pa.Table:
