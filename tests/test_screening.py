@@ -404,6 +404,14 @@ def test_what_python_users_get_wrong() -> None:
         miscreen.rank(Path(__file__).parents[1] / "data/samples/pbmc.parquet", "phase", read=miscreen.ReadOptions())
 
 
+def test_names_that_are_no_text_are_refused_before_the_work() -> None:
+    for role in ("features", "exclude", "discrete", "continuous"):
+        with pytest.raises(InputError, match=r"'\[\\udcffn\]\*' is no UTF-8 text"):
+            miscreen.rank(mixed_frame(), "y", METHOD, **{role: ["near", "[\udcffn]*"]})
+    with pytest.raises(InputError, match=r"'b\\ud800' is no UTF-8 text"):
+        miscreen.rank(np.eye(20)[:, :2], "a", METHOD, names=["a", "b\ud800"])
+
+
 def test_a_list_of_names_is_read_once(tmp_path: Path) -> None:
     """It may be a pipe, as in ``--exclude @<(command)``; and a name in it may begin with @."""
     frame = mixed_frame().select("y", "near", "count").rename({"count": "@count"})

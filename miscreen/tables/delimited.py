@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from miscreen.errors import DataError, InputError, ResourceError, first_of
+from miscreen.errors import DataError, InputError, ResourceError, check_utf8, first_of
 from miscreen.kernels.delimited import MAX_TEXT
 from miscreen.model import EXACT_INTEGERS, ColumnType, Floats
 from miscreen.resources import Resources, format_bytes
@@ -63,9 +63,8 @@ class ReadOptions:
     null_values: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        check_utf8(self.null_values)
         for token in self.null_values:
-            if any("\ud800" <= c <= "\udfff" for c in token):  # how Python holds bytes that are no text
-                raise InputError(f"{token!r} is no UTF-8 text, so no cell can hold it", "Give it in UTF-8")
             if len(token.encode()) > _LONGEST_NULL:
                 raise InputError(f"{token[:40]!r}... is too long to mean missing", "Give a shorter text")
         if self.delimiter is not None and not _can_mark(self.delimiter, '"'):
