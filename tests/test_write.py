@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -9,6 +10,8 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -219,6 +222,52 @@ def test_places_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no output format 'excel'"):
         Destination(tmp_path / "out.xlsx", "excel")
     assert set(WRITERS) == {"csv", "tsv", "parquet", "arrow", "json", "ndjson"}
+
+
+@pytest.mark.parametrize("name", ["entered/out.csv", f"{'long' * 62}.csv", f"{'long' * 64}.csv"])
+def test_places_that_the_system_refuses(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stat(path: Path, **options: Any) -> os.stat_result:
+        if path.parent.name == "entered":  # such a directory does not keep root out
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return found(path, **options)
+
+    found = Path.stat
+    (tmp_path / "entered").mkdir()
+    monkeypatch.setattr(Path, "stat", stat)
+    with pytest.raises(
+        InputError, match=r"cannot write '.*csv(\.meta\.json)?': (Permission denied|File name too long)"
+    ):
+        Destination(tmp_path / name)
+
+
+@pytest.mark.parametrize("unnamed", [True, False])
+def test_the_longest_names_are_replaced(unnamed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not unnamed:
+        monkeypatch.delattr(os, "O_TMPFILE", raising=False)
+    for suffix in (".parquet", ".csv"):
+        path = tmp_path / ("n" * (255 - len(suffix + ".meta.json" * (suffix == ".csv"))) + suffix)
+        for _ in range(2):
+            Destination(path, force=True).write(TABLE, METADATA)
+        assert read(path).equals(pl.from_arrow(TABLE))
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+@pytest.mark.parametrize("unnamed", [True, False])
+def test_several_may_write_one_file(unnamed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not unnamed:
+        monkeypatch.delattr(os, "O_TMPFILE", raising=False)
+    destination = Destination(tmp_path / "out.parquet", force=True)
+    together = threading.Barrier(8)
+
+    def write_again(_: int) -> None:
+        together.wait()
+        for _ in range(20):
+            destination.write(TABLE, METADATA)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write_again, range(8)))
+    assert read(tmp_path / "out.parquet").equals(pl.from_arrow(TABLE))
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_only_files_are_replaced(tmp_path: Path) -> None:

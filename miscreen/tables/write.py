@@ -9,7 +9,8 @@ import io
 import json
 import logging
 import os
-import tempfile
+import re
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from miscreen.errors import DataError, InputError, MiscreenError, ResourceError,
 
 METADATA_KEY = b"miscreen"
 DIGEST = "sha256"  # in what lies beside a text file: of that file, so that it is not taken for another's
+HIDDEN = re.compile(r"\.[0-9a-f]{16}\.new")  # names of files that are not complete, or left by a killed writer
 _LOG = logging.getLogger("miscreen")
 _PIECE_BYTES = 16 << 20  # text is made some rows at a time, so that wide tables need no second copy
 
@@ -176,8 +178,14 @@ def find_writer(format: str | None, path: Path | None = None) -> Writer:
     )
 
 
-def check_output(path: Path, force: bool, *beside: Path) -> None:
-    """`InputError` when a file and what lies beside it cannot be written there."""
+def check_output(path: Path, force: bool) -> None:
+    """`InputError` when a file cannot be written there."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:  # of a directory that may not be entered, or a name that is too long
+        raise InputError(f"cannot write {str(path)!r}: {error.strerror}", "Choose another one") from error
     if path.exists() and not path.is_file():
         what = "a directory" if path.is_dir() else "no regular file"
         hint = "Name a file in it" if path.is_dir() else "Name a file, or leave it out: data go to standard output"
@@ -187,9 +195,8 @@ def check_output(path: Path, force: bool, *beside: Path) -> None:
         raise InputError(f"the output directory {str(parent)!r} does not exist", "Create it first")
     if not os.access(parent, os.W_OK):
         raise InputError(f"the output directory {str(parent)!r} is not writable", "Choose another one")
-    for one in (path, *beside):
-        if one.exists() and not force:
-            raise InputError(f"{str(one)!r} exists already", "Choose another name, or overwrite with --force")
+    if path.exists() and not force:
+        raise InputError(f"{str(path)!r} exists already", "Choose another name, or overwrite with --force")
 
 
 def write_bytes(path: Path, content: bytes, force: bool) -> None:
@@ -219,10 +226,11 @@ class Destination:
 
     def __post_init__(self) -> None:
         writer, given = find_writer(self.format, self.path), self.path
+        check_output(given, self.force)
         if given.is_symlink():
             object.__setattr__(self, "path", given.resolve())
-        beside = [] if writer.embeds or self._left_behind() else [sidecar(self.path)]
-        check_output(given, self.force, *beside)
+        if not (writer.embeds or self._left_behind()):
+            check_output(sidecar(self.path), self.force)
 
     def _left_behind(self) -> bool:
         """Whether what lies beside is of a text file of ours that is no more."""
@@ -377,7 +385,7 @@ def aside(path: Path, force: bool) -> Iterator[BinaryIO]:
     temporary file is removed on every exception.
     """
     mode = 0o666
-    temporary: str | None = None
+    temporary: Path | None = None
     try:
         flags = os.O_TMPFILE | os.O_RDWR | getattr(os, "O_CLOEXEC", 0)
         descriptor = os.open(path.parent, flags, mode)
@@ -389,11 +397,9 @@ def aside(path: Path, force: bool) -> Iterator[BinaryIO]:
             errno.ENOENT,
         ):
             raise
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        _unfinished.add(temporary)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(descriptor, mode & ~umask)
+        temporary = _hidden(path)
+        descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_CLOEXEC", 0), mode)
+        _unfinished.add(str(temporary))
     try:
         with open(descriptor, "wb", closefd=False) as file:
             yield file
@@ -407,8 +413,13 @@ def aside(path: Path, force: bool) -> Iterator[BinaryIO]:
     finally:
         os.close(descriptor)
         if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-            _unfinished.discard(temporary)
+            temporary.unlink(missing_ok=True)
+            _unfinished.discard(str(temporary))
+
+
+def _hidden(path: Path) -> Path:
+    """A name beside a path that nobody else has: several threads and hosts may write there, and names may be long."""
+    return path.with_name(f".{secrets.token_hex(8)}.new")
 
 
 def _name(descriptor: int, path: Path, force: bool) -> None:
@@ -418,13 +429,20 @@ def _name(descriptor: int, path: Path, force: bool) -> None:
         # Only with a directory's descriptor does Python call linkat, which follows /proc's link to the file.
         os.link(f"/proc/self/fd/{descriptor}", name, src_dir_fd=descriptor, follow_symlinks=True)
 
-    if not force or not path.exists():
+    try:
         link(path)
         return
-    hidden = path.with_name(f".{path.name}.{os.getpid()}.new")
-    hidden.unlink(missing_ok=True)
-    link(hidden)
-    os.replace(hidden, path)
+    except FileExistsError:
+        if not force:
+            raise
+    hidden = _hidden(path)
+    _unfinished.add(str(hidden))
+    try:
+        link(hidden)
+        os.replace(hidden, path)
+    finally:
+        hidden.unlink(missing_ok=True)
+        _unfinished.discard(str(hidden))
 
 
 def write_error(path: Path, error: OSError) -> MiscreenError:
