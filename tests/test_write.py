@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import json
 import os
 import signal
@@ -83,6 +84,23 @@ def test_labels_that_text_loses_are_noted(tmp_path: Path, caplog: pytest.LogCapt
             "such labels"
         ]
         caplog.clear()
+
+
+def test_labels_are_noted_of_tables_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "miscreen")
+    numbers = np.random.default_rng(0).standard_normal(30)
+    table = pa.table({"y": numbers, "NA": numbers**2, "one": np.ones(30), "g": ["NA", "a", "b"] * 10})
+    ranking = miscreen.rank(table, "y", "pearson", p_values=True)
+    assert {"", "NA"} <= set(ranking.to_polars().select("method", "feature").unpivot()["value"])
+    ranking.write(tmp_path / "ranked.csv")
+    ranking.write_to(io.BytesIO(), "tsv")
+    chosen = miscreen.select(table, "y", top=3, method="pearson", keep=["g"])
+    chosen.steps.write(tmp_path / "steps.csv")
+    chosen.write(tmp_path / "chosen.parquet")
+    assert caplog.messages == []
+    chosen.write(tmp_path / "chosen.csv")
+    chosen.write_to(io.BytesIO(), "tsv")
+    assert [message[:21] for message in caplog.messages] == ["column 'g' holds 'NA'"] * 2
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv"])

@@ -33,24 +33,38 @@ def _text(separator: str) -> Callable[[Any, BinaryIO], None]:
         import polars as pl
         from polars import selectors
 
-        lost: dict[str, str] = {}
         alone = table.num_columns == 1  # readers skip the line that a missing value would leave empty
         for start, piece in _pieces(table):
             # Readers take numbers as doubles, and the fewest digits that tell a single are those of another double.
             piece = piece.with_columns(selectors.float().cast(pl.Float64))
-            lost |= _lost(piece)
             made = io.BytesIO()
             missing = '""' if alone else None
             piece.write_csv(made, separator=separator, include_header=start == 0, null_value=missing)
             file.write(made.getbuffer())
-        if lost:
-            names = list(lost)
-            _LOG.info(
-                "column %s holds %s, which readers of text take as missing: Parquet and Arrow keep such labels",
-                first_of(names), repr(lost[names[0]]) if lost[names[0]] else "empty text",
-            )  # fmt: skip
 
     return write
+
+
+def note_lost_labels(table: Any, format: str | None, path: Path | None = None) -> None:
+    """Say which columns of a table that was written as text have labels that mean missing where it is read.
+
+    Results are not looked at: whoever reads them knows what an empty cell means in each of their columns.
+    """
+    from miscreen.model import ColumnType
+    from miscreen.tables.encoding import column_types
+
+    text = (column_types(table.schema.types) == ColumnType.TEXT).nonzero()[0].tolist()
+    if not text or find_writer(format, path) not in (WRITERS["csv"], WRITERS["tsv"]):
+        return
+    lost: dict[str, str] = {}
+    for _, piece in _pieces(table.select(text)):
+        lost |= _lost(piece)
+    if lost:
+        names = list(lost)
+        _LOG.info(
+            "column %s holds %s, which readers of text take as missing: Parquet and Arrow keep such labels",
+            first_of(names), repr(lost[names[0]]) if lost[names[0]] else "empty text",
+        )  # fmt: skip
 
 
 def _lost(piece: Any) -> dict[str, str]:
