@@ -473,6 +473,17 @@ class TestSeveralFiles:
         with pytest.raises(DataError, match=r"column 'a' is text in .* but integer in"):
             open_table(str(tmp_path), resources=resources)
 
+    def test_shared_columns_side_by_side(self, tmp_path: Path, resources: Resources) -> None:
+        pq.write_table(pa.table({"id": [1.5, None, np.nan, None], "a": [1, 2, 3, 4]}), tmp_path / "1.parquet")
+        pq.write_table(pa.table({"id": [1.5, np.nan, None, None], "b": [1, 2, 3, 4]}), tmp_path / "2.parquet")
+        with open_table(str(tmp_path), resources=resources) as table:
+            assert table.names == ["id", "a", "b"]
+        pq.write_table(pa.table({"id": [1.5, 2.5, None, None], "b": [1, 2, 3, 4]}), tmp_path / "2.parquet")
+        with pytest.raises(DataError, match=r"share the column 'id', but row 2 has None in one and 2\.5 in the other"):
+            open_table(str(tmp_path), resources=resources)
+        with open_table(str(tmp_path), resources=resources, ignored_columns=is_named(["id"])) as table:
+            np.testing.assert_array_equal(table.values(np.array([1, 2])), [[1, 2, 3, 4]] * 2)
+
     def test_nothing_there(self, tmp_path: Path, resources: Resources) -> None:
         with pytest.raises(InputError, match="holds no table"):
             open_table(str(tmp_path), resources=resources)

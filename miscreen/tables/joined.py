@@ -46,7 +46,7 @@ def join_sources(sources: Sequence[TableSource], label: str, ignored_columns: Co
                 "Give files with the same columns (they are stacked) or the same rows (they are set side by side)",
             )
     _LOG.info("%s: %d files with the same rows, taken side by side", label, len(sources))
-    return SideBySideSource(sources, label)
+    return SideBySideSource(sources, label, ignored_columns)
 
 
 class StackedSource(TableSource):
@@ -172,7 +172,7 @@ def _kinds_of_time(source: TableSource, columns: NDArray[np.intp]) -> list[str]:
 class SideBySideSource(TableSource):
     """Files with the same rows, one beside the other."""
 
-    def __init__(self, sources: Sequence[TableSource], label: str) -> None:
+    def __init__(self, sources: Sequence[TableSource], label: str, ignored_columns: ColumnTest = no_columns) -> None:
         self.label = label
         self._sources = sources
         self.n_samples = sources[0].n_samples
@@ -181,11 +181,12 @@ class SideBySideSource(TableSource):
         self.held_bytes = sum(s.held_bytes for s in sources)
         where: dict[str, tuple[int, int]] = {}
         for number, source in enumerate(sources):
+            ignored = ignored_columns(source.names).tolist()
             for position, name in enumerate(source.names):
-                if name in where:
-                    _check_same_rows(sources[where[name][0]], where[name][1], source, position)
-                else:
+                if name not in where:
                     where[name] = number, position
+                elif not ignored[position]:
+                    _check_same_rows(sources[where[name][0]], where[name][1], source, position)
         self.names = list(where)
         self._owner, self._local = np.array(list(where.values()), dtype=np.intp).T
         self.types = np.array([sources[i].types[c] for i, c in where.values()], dtype=np.uint8)
@@ -225,9 +226,13 @@ def _check_same_rows(first: TableSource, column: int, other: TableSource, other_
     name = first.names[column]
     one, two = (t.table(np.array([c])).column(0).to_pylist() for t, c in ((first, column), (other, other_column)))
     for row, (a, b) in enumerate(zip(one, two, strict=True), start=1):
-        if a != b and not (a != a and b != b):
+        if a != b and not (_is_missing(a) and _is_missing(b)):
             raise DataError(
                 f"{first.label} and {other.label} share the column {name!r}, but row {row:,} has {a!r} in one and "
                 f"{b!r} in the other",
                 "Put the rows of all files into the same order, or rename the column",
             )
+
+
+def _is_missing(value: Any) -> bool:
+    return bool(value is None or value != value)
