@@ -712,6 +712,21 @@ def test_an_existing_file_is_refused_before_the_work(
     assert path.read_text() == "mine"
 
 
+def test_going_on_replaces_the_output_of_a_run_that_began(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path
+) -> None:
+    Library(monkeypatch, "rank", make_ranking(["a"]))
+    output, partial = tmp_path / "r.csv", tmp_path / "r.csv.partial"
+    output.write_text("mine")
+    partial.mkdir()
+    assert main(["rank", "t", "-t", "y", "--resume", "-o", str(output)]) == 2
+    assert f"{str(output)!r} exists already" in capsys.readouterr().err
+    (partial / "run.json").write_text("{}")
+    assert main(["rank", "t", "-t", "y", "--resume", "-o", str(output)]) == 0
+    assert output.read_text() != "mine"
+    assert not partial.exists()
+
+
 # ---- help --------------------------------------------------------------------------------------------------
 
 

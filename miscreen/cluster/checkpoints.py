@@ -155,6 +155,11 @@ def _file_name(partition: Partition) -> str:
     return f"{partition.first}-{partition.first + len(partition.names)}.parquet"
 
 
+def is_unfinished(directory: Path) -> bool:
+    """Whether a run has begun to keep there what is finished, and has not removed it."""
+    return (directory / _RUN).is_file()
+
+
 def remove_checkpoints(directory: Path) -> None:
     """Remove a directory of checkpoints once the result is written; what others put there stays.
 
