@@ -7,12 +7,14 @@ import hashlib
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import textwrap
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +146,7 @@ def test_a_column_alone_keeps_its_missing_rows(suffix: str, values: list[Any], t
         pa.array([[b"a"]]),
         pa.array([{"a": b"a"}]),
         pa.array([1], pa.decimal256(50, 2)),
+        pa.array([(1, 2, 3)], pa.month_day_nano_interval()),
     ],
     ids=lambda values: str(values.type),
 )
@@ -153,6 +156,25 @@ def test_what_text_cannot_hold_is_said_in_one_voice(
     with pytest.raises(DataError, match=rf"cannot be written as {suffix[1:]}: column 'x' is of type"):
         Destination(tmp_path / f"out{suffix}").write(pa.table({"x": values}), None)
     assert capfd.readouterr() == ("", "")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("suffix", "values"),
+    [
+        ("csv", pa.array([1], pa.duration("ms"))),
+        ("tsv", pa.array([[1]])),
+        ("csv", pa.array([{"a": 1}])),
+        ("csv", pa.array([Decimal("1E2")], pa.decimal128(5, -2))),
+        ("parquet", pa.array([Decimal("1E2")], pa.decimal128(5, -2))),
+    ],
+    ids=lambda value: str(getattr(value, "type", value)),
+)
+def test_columns_that_a_format_has_not_are_named(suffix: str, values: pa.Array, tmp_path: Path) -> None:
+    table = pa.table({"a": [0.5], "x": values, "y": values, "b": [float("inf")]})
+    told = f"cannot be written as {suffix}: column 'x' (and 1 more) is of type {values.type}. Write"
+    with pytest.raises(DataError, match=re.escape(told)):
+        miscreen.convert(table, tmp_path / f"out.{suffix}")
     assert not list(tmp_path.iterdir())
 
 

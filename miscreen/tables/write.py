@@ -116,8 +116,9 @@ def _panics(arrow_type: Any) -> bool:
     if pt.is_dictionary(arrow_type):
         return _panics(arrow_type.value_type)
     binary = (pt.is_binary, pt.is_large_binary, pt.is_binary_view, pt.is_fixed_size_binary)
+    others = (pt.is_decimal256, pt.is_interval, pt.is_union)
     within = (arrow_type.field(i).type for i in range(arrow_type.num_fields))
-    return any(is_such(arrow_type) for is_such in (pt.is_decimal256, *binary)) or any(map(_panics, within))
+    return any(is_such(arrow_type) for is_such in (*others, *binary)) or any(map(_panics, within))
 
 
 def _pieces(table: Any) -> Iterator[tuple[int, Any]]:
@@ -127,7 +128,7 @@ def _pieces(table: Any) -> Iterator[tuple[int, Any]]:
 
     for field in table.schema:
         if _panics(field.type):
-            raise pa.ArrowNotImplementedError(f"column {field.name!r} is of type {field.type}")
+            raise pa.ArrowNotImplementedError(f"{field.type} is not supported")
     rows = max(1, _PIECE_BYTES * max(1, len(table)) // max(1, table.nbytes))
     names = table.column_names
     cut = any("\0" in name for name in names)  # by Arrow's C interface, whose names end at a zero byte
@@ -327,19 +328,36 @@ def write_stream(
         told = file if on_bytes is None else _Told(file, lambda data: on_bytes(memoryview(data).nbytes))
         writer.write(table, told)  # type: ignore[arg-type]
     except _refusals() as error:  # such as lists and bytes as CSV
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
         name = next(n for n, w in WRITERS.items() if w is writer)
         raise DataError(
-            f"the table cannot be written as {name}: {str(error).splitlines()[0]}",
+            f"the table cannot be written as {name}: {_refused(table, writer) or str(error).splitlines()[0]}",
             "Write Parquet or Arrow, or leave those columns out (convert --exclude)",
         ) from error
 
 
+def _refused(table: Any, writer: Writer) -> str:
+    """Which columns of a table a format does not take, found out by the first row of one of each type."""
+    takes: dict[Any, bool] = {}
+    for i, field in enumerate(table.schema):
+        if field.type not in takes:
+            try:
+                writer.write(table.select([i]).slice(0, 1), io.BytesIO())
+                takes[field.type] = True
+            except _refusals():
+                takes[field.type] = False
+    refused = [field for field in table.schema if not takes[field.type]]
+    return f"column {first_of([field.name for field in refused])} is of type {refused[0].type}" if refused else ""
+
+
 def _refusals() -> tuple[type[BaseException], ...]:
-    """What the libraries raise for a type that a format does not have."""
+    """What the libraries raise for a type that a format does not have; an `OSError` of theirs has no number."""
     import polars as pl
     import pyarrow as pa
 
     return (
+        OSError,
         pa.ArrowInvalid,
         pa.ArrowNotImplementedError,
         pa.ArrowTypeError,
