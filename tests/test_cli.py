@@ -279,6 +279,20 @@ def test_top_and_format_shape_what_a_pipe_gets(monkeypatch: pytest.MonkeyPatch, 
     assert [row["feature"] for row in rows] == ["a", "b"]
 
 
+def test_a_dash_is_standard_output(monkeypatch: pytest.MonkeyPatch, capfdbinary: Any, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    Library(monkeypatch, "rank", make_ranking(["a", "b"]))
+    assert call("rank t -t y") == 0
+    expected = capfdbinary.readouterr()
+    assert call("rank t -t y -o -") == 0
+    assert capfdbinary.readouterr() == expected
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n")
+    for line in ("convert t.csv -", "convert t.csv - --format csv", "slurm t.csv -t a --shards 2 -o -"):
+        assert call(line) == 2
+        assert b"the output '-' is no name of a file" in capfdbinary.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["t.csv"]
+
+
 def test_features_without_a_score_are_counted_on_stderr(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
     Library(monkeypatch, "rank", make_ranking([f"x{i}" for i in range(1200)], constant=3))
     assert main(["rank", "t", "-t", "y"]) == 0

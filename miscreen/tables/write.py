@@ -195,6 +195,8 @@ def find_writer(format: str | None, path: Path | None = None) -> Writer:
 
 def check_output(path: Path, force: bool) -> None:
     """`InputError` when a file cannot be written there."""
+    if str(path) == "-":  # elsewhere standard input
+        raise InputError("the output '-' is no name of a file", "Name one, such as table.csv")
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -240,8 +242,9 @@ class Destination:
     force: bool = False
 
     def __post_init__(self) -> None:
-        writer, given = find_writer(self.format, self.path), self.path
+        given = self.path
         check_output(given, self.force)
+        writer = find_writer(self.format, given)
         if given.is_symlink():
             object.__setattr__(self, "path", given.resolve())
         if not (writer.embeds or self._left_behind()):
