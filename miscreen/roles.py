@@ -96,7 +96,7 @@ def read_target(column: Column, forced: int, spec: ScreenSpec) -> Target:
     if spec.target_kind is not None and spec.target_kind == Kind.CONTINUOUS and held == ColumnType.TEXT:
         raise DataError(
             f"the target {name!r} holds text, so it cannot be continuous",
-            "Leave out --target-kind; where it is numbers with a decimal comma, write them with a point",
+            "Leave out --target-kind; where it is numbers with commas, write them as 1234.5",
         )
     kind = _kind(held, forced if spec.target_kind is None else int(spec.target_kind))
     if kind is None:
@@ -122,7 +122,7 @@ def read_target(column: Column, forced: int, spec: ScreenSpec) -> Target:
     if kind == Kind.DISCRETE and levels > len(values) // 2:
         raise DataError(
             f"the target {name!r} is discrete with {levels:,} levels in {len(values):,} rows: too many for classes",
-            "Choose another target; numbers with a decimal comma are text, so write them with a point"
+            "Choose another target; numbers with commas are text, so write them as 1234.5"
             if held == ColumnType.TEXT
             else "Choose another target, or --target-kind continuous if its values are numbers",
         )

@@ -387,22 +387,32 @@ def test_text_that_appears_late_is_found(tmp_path):
 @pytest.mark.parametrize(
     ("cells", "noted"),
     [
-        (["1,5", "-2", "+0,25", "NA"], True),
-        ([" 1,5 ", "2,5e-3"], True),
-        (["1,5", "2"], False),
-        (["1,5", "1,5"], False),
-        (["1,5", "2,5", "x"], False),
-        (["1,5", "1,2,3", "2,5"], False),
-        (["a", "b"], False),
-        (["1.5", "2.5"], False),
+        (["1,5", "-2", "+0,25", "NA"], "decimal"),
+        ([" 1,5 ", "2,5e-3"], "decimal"),
+        (["1,234", "0,234"], "decimal"),
+        (["1,234", "1,2345"], "decimal"),
+        (["1,234", "1234,567"], "decimal"),
+        (["1,234", "-2,345", "NA"], "thousands"),
+        ([" 1,234", "1,234,567", "12", "+1,234.5"], "thousands"),
+        (["1,234", "2"], None),
+        (["1,5", "2"], None),
+        (["1,5", "1,5"], None),
+        (["1,5", "2,5", "x"], None),
+        (["1,5", "1,2,3", "2,5"], None),
+        (["1,234", "2,345.5", "2,5"], None),
+        (["a", "b"], None),
+        (["1.5", "2.5"], None),
     ],
 )
-def test_decimal_commas_are_noted(cells, noted, tmp_path, caplog):
+def test_commas_in_numbers_are_noted(cells, noted, tmp_path, caplog):
     caplog.set_level("INFO", "miscreen")
     text = "k;x\n" + "".join(f"0;{cell}\n" for cell in cells)
     assert column(text, tmp_path)[0] == ("float" if "1.5" in cells else "text")
-    message = "t.csv: column 'x' looks like numbers with a decimal comma; it is taken as text: "
-    assert caplog.messages == [message + "replace the commas by points"] * noted
+    told = {
+        "decimal": "a decimal comma; it is taken as text: replace the commas by points",
+        "thousands": "commas between thousands; it is taken as text: remove the commas",
+    }
+    assert caplog.messages == [f"t.csv: column 'x' looks like numbers with {told.get(noted)}"] * (noted is not None)
 
 
 def test_nanoseconds_are_those_of_parquet(tmp_path):
@@ -430,6 +440,7 @@ def test_decimal_commas_are_noted_once(tmp_path, caplog):
         pass
     assert [message.split(" looks")[0] for message in caplog.messages] == ["t.csv: column 'b' (and 1 more)"]
     assert "replace the commas by points; if it means missing" in fails("x;y\n2;1\n1,5;1\n", tmp_path)
+    assert "If commas stand between thousands, remove them; if it" in fails("x;y\n2;1\n1,234,567.5;1\n", tmp_path)
     assert "commas" not in fails("x;y\n2;1\n1,5,2;1\n", tmp_path)
 
 

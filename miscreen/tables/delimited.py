@@ -19,7 +19,16 @@ from miscreen.resources import Resources, format_bytes
 from miscreen.tables import Opening, no_columns
 from miscreen.tables.columns import ColumnTest
 from miscreen.tables.encoding import check_names
-from miscreen.tables.labels import CODE, NULL_TOKENS, Meaning, have_decimal_commas, interpret, read_number
+from miscreen.tables.labels import (
+    CODE,
+    DECIMAL,
+    NULL_TOKENS,
+    THOUSANDS,
+    Meaning,
+    interpret,
+    kind_of_commas,
+    read_number,
+)
 from miscreen.tables.loading import Loader
 from miscreen.tables.records import Records
 from miscreen.tables.source import TableSource
@@ -187,13 +196,15 @@ class DelimitedSource(TableSource):
             meaning = interpret(labels, numbers=bool(captured[column]))
             self._meanings[column] = meaning
             self.types[column] = meaning.type
-        self._note_decimal_commas(~captured & ~ignored)
+        self._note_commas(~captured & ~ignored)
 
-    def _note_decimal_commas(self, wanted: NDArray[np.bool_]) -> None:
-        """Say once for all columns that numbers with a decimal comma were taken as text."""
+    def _note_commas(self, wanted: NDArray[np.bool_]) -> None:
+        """Say once for all columns that numbers with commas were taken as text."""
         text = np.flatnonzero(wanted & (self.types == ColumnType.TEXT)).tolist()
-        found = [column for column in text if have_decimal_commas(self._meanings[column].content)]
-        self._note(found, "looks like numbers with a decimal comma; it is taken as text: replace the commas by points")
+        found = {column: kind_of_commas(self._meanings[column].content) for column in text}
+        for kind, advice in ((THOUSANDS, "remove the commas"), (DECIMAL, "replace the commas by points")):
+            columns = [column for column in text if found[column] == kind]
+            self._note(columns, f"looks like numbers with {kind}; it is taken as text: {advice}")
 
     def _note(self, columns: list[int], what: str) -> None:
         """Say something once for all columns."""

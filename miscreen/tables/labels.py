@@ -19,7 +19,11 @@ from miscreen.tables.encoding import seconds
 NULL_TOKENS = (
     "", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NaT", "null", "NULL", "Null", "None", "none",
 )  # fmt: skip
-DECIMAL_COMMA = re.compile(r"[ \t]*[+-]?\d+(,\d+)?(?:e[+-]?\d+)?[ \t]*", re.ASCII | re.IGNORECASE)
+THOUSANDS, DECIMAL = "commas between thousands", "a decimal comma"
+_COMMAS = {  # numbers without and with them
+    THOUSANDS: re.compile(r"[ \t]*[+-]?(?:\d+|[1-9]\d{0,2}(?:,\d{3})+)(?:\.\d*)?[ \t]*", re.ASCII),
+    DECIMAL: re.compile(r"[ \t]*[+-]?\d+(?:,\d+)?(?:e[+-]?\d+)?[ \t]*", re.ASCII | re.IGNORECASE),
+}
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _TIME = re.compile(r"(?:[01]\d|2[0-3]):\d\d(:\d\d(\.\d{1,9})?)?", re.ASCII)
 _NANOSECONDS = re.compile(r"\.\d{6}(\d{1,3})", re.ASCII)  # which Python's times leave out
@@ -52,16 +56,17 @@ def read_number(text: str) -> tuple[float, bool] | None:
     return float(literal), integer
 
 
-def have_decimal_commas(labels: list[str]) -> bool:
-    """Whether all labels look like numbers, and at least two of them have a comma where others have a point.
+def kind_of_commas(labels: list[str], least: int = 2) -> str | None:
+    """`THOUSANDS` or `DECIMAL` where all labels look like numbers, at least so many of them with commas; else None.
 
     Examples
     --------
-    >>> have_decimal_commas(["1,5", "-2", "0,25"]), have_decimal_commas(["1,5", "1,2,3"])
-    (True, False)
+    >>> kind_of_commas(["1,5", "-2", "0,25"]), kind_of_commas(["1,234", "900", "1,234,567.5"])
+    ('a decimal comma', 'commas between thousands')
+    >>> kind_of_commas(["1,5", "1,2,3"])
     """
-    matches = _each(labels, DECIMAL_COMMA.fullmatch)
-    return matches is not None and sum(match[1] is not None for match in matches) >= 2
+    kind = next((kind for kind, number in _COMMAS.items() if _each(labels, number.fullmatch) is not None), None)
+    return kind if sum("," in label for label in labels) >= least else None
 
 
 @dataclass(frozen=True)
