@@ -193,6 +193,17 @@ def test_members_of_a_gzip_file_follow_each_other(tmp_path):
         assert table.values(np.array([0])).tolist() == [[1.0, 2.0]]
 
 
+def test_zeros_behind_a_gzip_file_are_padding(tmp_path):
+    path = tmp_path / "t.csv.gz"
+    for text in (b"x\n1\n2\n", b"x\n1\n2\n" + b"\n" * (1 << 16)):
+        path.write_bytes(gzip.compress(text) + bytes(512))
+        with open_table(str(path), resources=Resources(1, MEMORY, tmp_path)) as table:
+            assert table.values(np.array([0])).tolist() == [[1.0, 2.0]]
+    path.write_bytes(gzip.compress(text)[:-9] + bytes(512))
+    with pytest.raises(DataError, match=r"compressed stream of .*t\.csv\.gz ends early or is damaged"):
+        open_table(str(path), resources=Resources(1, MEMORY, tmp_path))
+
+
 # ---- names, delimiters, missing cells -----------------------------------------------------------------------
 
 
