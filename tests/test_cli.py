@@ -699,6 +699,7 @@ def test_debugging_shows_the_traceback(monkeypatch: pytest.MonkeyPatch, capsys: 
         (["rank", "t", "-t", "y", "-o", "nowhere/r.csv"], "'nowhere' does not exist"),
         (["convert", "t", "nowhere/r.csv"], "'nowhere' does not exist"),
         (["rnak", "t"], "Did you mean 'rank'?"),
+        (["rank", "1.csv", "2.csv", "-t", "y"], "Quote a pattern that means several files, such as 'data/*.csv'. See"),
     ],
 )
 def test_a_request_that_is_not_understood(

@@ -725,6 +725,12 @@ def test_names_are_exact_before_they_are_globs() -> None:
     np.testing.assert_array_equal(name_matcher(["a[1]"])(["a1"]), [True])
 
 
+def test_a_table_without_columns_is_told() -> None:
+    with pytest.raises(InputError, match="'y' for the target") as error:
+        NameIndex([], "t.parquet").one("y", "the target")
+    assert error.value.hint == "It has no columns at all"
+
+
 def test_names_with_commas_between_them_are_told_to_be_given_one_by_one() -> None:
     index = NameIndex(["iq", "tbv cm3", "a,b", "c", "d"], "t")
     assert index.many(["a,b"], "--exclude").tolist() == [2]

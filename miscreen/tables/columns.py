@@ -140,6 +140,8 @@ class NameIndex:
             near = difflib.get_close_matches(name, self._names, n=3)
         if near:
             return f"Did you mean {' or '.join(_shown(n) for n in near)}?"
+        if not self._names:
+            return "It has no columns at all"
         if len(self._names) == 1:
             return f"It has one column, {_shown(self._names[0])}: if that is a whole line, give its --delimiter"
         shown = ", ".join(_shown(n) for n in self._names[:5])
