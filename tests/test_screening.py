@@ -20,7 +20,10 @@ import miscreen
 from miscreen import pipeline, screening
 from miscreen.errors import DataError, InputError, ResourceError
 from miscreen.estimators import ESTIMATORS
-from miscreen.model import Batch, Scores
+from miscreen.model import Batch, ColumnType, Scores
+from miscreen.resources import Resources
+from miscreen.tables import open_table
+from miscreen.tables.columns import is_named
 from miscreen.tables.memory import ArrowTableSource
 
 METHOD = "correlation"  # the stand-in of conftest.py
@@ -485,6 +488,17 @@ def test_classes_that_become_one_in_double_precision_get_no_score(
         miscreen.rank(source, "code", "bin", target_kind="discrete")
     with pytest.raises(DataError, match=f"the strata 'code' are {told}"):
         miscreen.rank(source, "y", "bin", p_values=True, strata="code")
+
+
+def test_decimals_of_text_that_would_become_one_are_labels(tmp_path: Path) -> None:
+    rows = "".join(f"{i % 2},0.1000000000000000000{i % 2}, {1 + i % 2}.50{'0' * (i % 3)}\n" for i in range(60))
+    (tmp_path / "t.csv").write_text(f"y,long,short\n{rows}")
+    with open_table(
+        tmp_path / "t.csv", resources=Resources.detect(1, "1GB"), text_columns=is_named(["long", "short"])
+    ) as table:
+        assert table.types.tolist() == [ColumnType.INTEGER, ColumnType.TEXT, ColumnType.FLOAT]
+    ranking = miscreen.rank(tmp_path / "t.csv", "y", "bin", discrete=["long", "short"])
+    assert columns(ranking, "mi_nats")["long"] == columns(ranking, "mi_nats")["short"]
 
 
 def test_times_of_text_that_become_one_get_no_score(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from decimal import Context, Decimal, localcontext
 from functools import cached_property
 from typing import Any
 
@@ -103,8 +104,8 @@ def interpret(labels: list[str], *, numbers: bool) -> Meaning:
     labels : list of str
         Distinct, none missing.
     numbers : bool
-        Whether they may be numbers, integers below 2^53 and none like 007 or 1E5; else a label that looks like one is a
-        label.
+        Whether they may be numbers, integers below 2^53, none like 007 or 1E5 and no two the same in double precision;
+        else a label that looks like one is a label.
 
     Notes
     -----
@@ -128,7 +129,8 @@ def interpret(labels: list[str], *, numbers: bool) -> Meaning:
         values = np.array([value for value, _ in found])
         if all(integer for _, integer in found):
             return Meaning(ColumnType.INTEGER, values, values.astype(np.int64), pa.int64())
-        return Meaning(ColumnType.FLOAT, values, values, pa.float64())
+        if not _become_one(labels, values):
+            return Meaning(ColumnType.FLOAT, values, values, pa.float64())
     if days := _each(labels, _read_date):
         ordinals = np.array([day.toordinal() - _EPOCH.toordinal() for day in days], dtype=np.int32)
         return Meaning(ColumnType.TEMPORAL, ordinals * np.float64(86400), ordinals, pa.date32())
@@ -152,6 +154,13 @@ def _is_altered(label: str, number: tuple[float, bool]) -> bool:
     """
     beyond = abs(number[0]) >= EXACT_INTEGERS and label.strip().lstrip("+-").isdigit()
     return beyond or CODE.match(label) is not None
+
+
+def _become_one(labels: list[str], values: Floats) -> bool:
+    """Whether labels that are different numbers are the same in double precision."""
+    levels = len(np.unique(values))
+    with localcontext(Context(traps=[])):  # an exponent may be beyond all bounds
+        return levels < len(labels) and levels < len({Decimal(label) for label in labels})
 
 
 def _ticks(labels: list[str], since: list[timedelta], arrow_type: Callable[[str], pa.DataType]) -> Meaning:
