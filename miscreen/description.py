@@ -197,7 +197,7 @@ def _costs(
     chosen = int(candidates[0]) if outcome is None else outcome
     kind = Kind(surveyor.kinds[np.searchsorted(columns, chosen)])
     trial_columns = candidates[candidates != chosen][: min(at_most, _TRIAL_FEATURES)]
-    found, _ = table.column(chosen)
+    found = table.column(chosen).values
     rows = np.flatnonzero(np.isfinite(found))
     if not len(trial_columns) or len(np.unique(found[rows])) < 2 or len(rows) < 10:
         return {}

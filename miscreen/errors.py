@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -117,6 +117,15 @@ def truth_value(name: str, given: Any) -> bool:
     if type(given).__name__ not in ("bool", "bool_"):  # NumPy's own is none of Python's
         raise InputError(f"{name} must be True or False, not {given!r}")
     return bool(given)
+
+
+def check_utf8(texts: Iterable[str]) -> None:
+    """`InputError` when a text is none, as where Python holds bytes of a command line that are not UTF-8."""
+    try:
+        "".join(texts).encode()
+    except UnicodeEncodeError:
+        wrong = next(text for text in texts if any("\ud800" <= c <= "\udfff" for c in text))
+        raise InputError(f"{wrong!r} is no UTF-8 text, as names of columns and cells are", "Give it in UTF-8") from None
 
 
 def first_of(names: Sequence[str]) -> str:

@@ -31,10 +31,11 @@ class ColumnType(IntEnum):
 
     FLOAT = 0
     INTEGER = 1
-    BOOLEAN = 2
-    TEXT = 3
-    TEMPORAL = 4
-    UNSUPPORTED = 5
+    DECIMAL = 2
+    BOOLEAN = 3
+    TEXT = 4
+    TEMPORAL = 5
+    UNSUPPORTED = 6
 
     @property
     def label(self) -> str:

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from miscreen.errors import DataError, InputError
 from miscreen.model import EXACT_INTEGERS, ColumnType, Floats, Kind, ScreenSpec, Target, codes_by_appearance
 from miscreen.tables.columns import NameIndex
-from miscreen.tables.source import TableSource
+from miscreen.tables.source import Column, TableSource
 
 _LOG = logging.getLogger("miscreen")
+_ROUNDED = "numbers that doubles do not hold, such as integers of 2^53 and more"
 
 
 def forced_kinds(source: TableSource, index: NameIndex, spec: ScreenSpec) -> NDArray[np.int8]:
@@ -79,10 +80,11 @@ def check_scorable(name: str, held: ColumnType) -> None:
         raise DataError(f"the target {name!r} is of a type that cannot be scored", "Choose a column of numbers or text")
 
 
-def read_target(name: str, raw: Floats, held: ColumnType, forced: int, spec: ScreenSpec) -> Target:
-    """Make a target of a column's values; `DataError` when it has no two different values."""
+def read_target(column: Column, forced: int, spec: ScreenSpec) -> Target:
+    """Make a target of a column; `DataError` when it has no two different values."""
     from miscreen.kernels.survey import count_levels, rescale_extremes
 
+    name, raw, held, rounded = column
     check_scorable(name, held)
     rows = np.flatnonzero(np.isfinite(raw))
     if infinite := int(np.count_nonzero(np.isinf(raw))):
@@ -94,17 +96,16 @@ def read_target(name: str, raw: Floats, held: ColumnType, forced: int, spec: Scr
     if spec.target_kind is not None and spec.target_kind == Kind.CONTINUOUS and held == ColumnType.TEXT:
         raise DataError(
             f"the target {name!r} holds text, so it cannot be continuous",
-            "Leave out --target-kind; where it is numbers with a decimal comma, write them with a point",
+            "Leave out --target-kind; where it is numbers with commas, write them as 1234.5",
         )
     forced = forced if spec.target_kind is None else int(spec.target_kind)
     kind = _kind(held, forced)
     if kind is None:
         most = min(spec.max_levels, len(values) // 2)
         kind = Kind.DISCRETE if count_levels(values, most) <= most else Kind.CONTINUOUS
-    rounded = held == ColumnType.INTEGER and np.abs(values).max() >= EXACT_INTEGERS
     if rounded and (kind == Kind.DISCRETE or np.all(values == values[0])):
         raise DataError(
-            f"the target {name!r} holds integers of 2^53 and more, which are rounded, so that classes may become one",
+            f"the target {name!r} holds {_ROUNDED}, so that classes may become one",
             "Write them as text or as smaller numbers",
         )
     if np.all(values == values[0]):
@@ -122,29 +123,27 @@ def read_target(name: str, raw: Floats, held: ColumnType, forced: int, spec: Scr
     if kind == Kind.DISCRETE and levels > len(values) // 2:
         raise DataError(
             f"the target {name!r} is discrete with {levels:,} levels in {len(values):,} rows: too many for classes",
-            "Choose another target; numbers with a decimal comma are text, so write them with a point"
+            "Choose another target; numbers with commas are text, so write them as 1234.5"
             if held == ColumnType.TEXT
             else "Choose another target, or --target-kind continuous if its values are numbers",
         )
     return Target(name, values, kind, levels > 2 and (held == ColumnType.TEXT or forced == Kind.DISCRETE), rows)
 
 
-def read_strata(name: str, raw: Floats, held: ColumnType, target: Target) -> NDArray[np.int64]:
+def read_strata(column: Column, target: Target) -> NDArray[np.int64]:
     """The stratum of each sample of a target; `DataError` when one is missing, or there is nothing to permute.
 
     Parameters
     ----------
-    name : str
-    raw : float64 array, shape (n_samples,)
-        Codes or numbers. NaN means missing.
-    held : ColumnType
+    column : Column
     target : Target
 
     Returns
     -------
     int64 array, shape (n_present,)
     """
-    codes = read_levels(f"the strata {name!r}", raw, held, target)
+    name = column.name
+    codes = read_levels(f"the strata {name!r}", column, target)
     levels = int(codes.max()) + 1
     if levels > len(codes) // 2:
         raise DataError(
@@ -160,33 +159,32 @@ def read_strata(name: str, raw: Floats, held: ColumnType, target: Target) -> NDA
     return codes
 
 
-def read_levels(what: str, raw: Floats, held: ColumnType, target: Target) -> NDArray[np.int64]:
+def read_levels(what: str, column: Column, target: Target) -> NDArray[np.int64]:
     """The level of each sample of a target in another column; `DataError` when one is missing, or may be two.
 
     Parameters
     ----------
     what : str
         What messages call that column.
-    raw : float64 array, shape (n_samples,)
-        Codes or numbers. NaN and infinity mean missing.
-    held : ColumnType
+    column : Column
+        Infinity means missing, too.
     target : Target
 
     Returns
     -------
     int64 array, shape (n_present,)
     """
-    if held == ColumnType.UNSUPPORTED:
+    if column.type == ColumnType.UNSUPPORTED:
         raise DataError(f"{what} are of a type without levels", "Choose a column of text or numbers")
-    levels = raw[target.rows]
+    levels = column.values[target.rows]
     if missing := int(np.count_nonzero(~np.isfinite(levels))):
         raise DataError(
             f"{what} are missing in {missing:,} rows that have the target {target.name!r}",
             "Fill them, such as with a level of their own, or leave out those rows",
         )
-    if np.abs(levels).max() >= EXACT_INTEGERS:
+    if column.rounded or np.abs(levels).max() >= EXACT_INTEGERS:  # in text such integers are floats
         raise DataError(
-            f"{what} are numbers of 2^53 and more, which are rounded, so that several may become one",
+            f"{what} are {_ROUNDED}, so that several may become one",
             "Write them as text, which --discrete makes of columns of a CSV, or as smaller numbers",
         )
     return codes_by_appearance(levels)

@@ -15,7 +15,6 @@ from miscreen.estimators import estimator_class
 from miscreen.kernels._ahead import expect
 from miscreen.measures import further_measures
 from miscreen.model import (
-    EXACT_INTEGERS,
     Batch,
     ColumnType,
     FeatureBlock,
@@ -246,9 +245,9 @@ class Screen:
         self._targets = []
         fingerprints = []
         for column in target_columns:
-            raw, held = source.column(column)
-            fingerprints.append(_fingerprint(raw))
-            self._targets.append(read_target(source.names[column], raw, held, forced[column], spec))
+            outcome = source.column(column)
+            fingerprints.append(_fingerprint(outcome.values))
+            self._targets.append(read_target(outcome, forced[column], spec))
         for kind in sorted({target.kind for target in self._targets}):
             expect(f"{spec.method}+{kind.label}")
         if request.inference.p_values:
@@ -258,8 +257,8 @@ class Screen:
         self._estimators = [estimator_class(spec.method)(target, spec.options) for target in self._targets]
         self._strata: list[NDArray[np.int64] | None] = [None] * len(self._targets)
         for column in grouping:
-            raw, held = source.column(column)
-            self._strata = [read_strata(source.names[column], raw, held, target) for target in self._targets]
+            groups = source.column(column)
+            self._strata = [read_strata(groups, target) for target in self._targets]
         self._significance: list[Significance] = []  # for all partitions, since nulls take long to draw
         if request.inference.p_values:
             from miscreen.inference.significance import Significance
@@ -292,7 +291,8 @@ class Screen:
         )
         tallies = [self._tally(i, len(columns)) for i in range(len(self._targets))]
         partition.findings.extend(tally.findings for tally in tallies)
-        scorer = _Scorer(request.spec, partition, tallies, self._forced[features.start : features.stop])
+        forced = self._forced[features.start : features.stop]
+        scorer = _Scorer(source, columns, request.spec, partition, tallies, forced)
         run_blocks(source, columns, plan, scorer, request.resources.threads, request.on_progress)
         for tally in tallies:
             tally.settle(request.resources.threads)
@@ -380,11 +380,15 @@ class _Scorer:
 
     def __init__(
         self,
+        source: TableSource,
+        columns: NDArray[np.intp],
         spec: ScreenSpec,
         partition: Partition,
         tallies: Sequence[_Tally],
         forced: NDArray[np.int8],
     ) -> None:
+        self._source = source
+        self._columns = columns
         self._spec = spec
         self._partition = partition
         self._tallies = tallies
@@ -435,9 +439,11 @@ class _Scorer:
         status[n < self._spec.min_samples] = Status.TOO_FEW_SAMPLES
         status[n == 0] = Status.ALL_MISSING
         status[types == ColumnType.UNSUPPORTED.value] = Status.UNSUPPORTED_TYPE
-        for i in np.flatnonzero((types == ColumnType.INTEGER.value) & (constant | (kinds == Kind.DISCRETE.value))):
-            if n[i] and np.nanmax(np.abs(values[i])) >= EXACT_INTEGERS:
-                status[i] = Status.ROUNDED_LEVELS
+        classes = (types == ColumnType.INTEGER.value) & constant | (kinds == Kind.DISCRETE.value)
+        numbers = np.flatnonzero(classes & (types != ColumnType.TEXT.value) & (n > 0))
+        if len(numbers):
+            rounded = self._source.rounded(self._columns[span][numbers], values[numbers])
+            status[numbers[rounded]] = Status.ROUNDED_LEVELS
         nominal = (types == ColumnType.TEXT.value) | (forced == Kind.DISCRETE.value)
         for i in np.flatnonzero((kinds == Kind.DISCRETE.value) & (status == Status.OK.value)):
             if types[i] == ColumnType.BOOLEAN or (types[i] == ColumnType.INTEGER and forced[i] < 0):

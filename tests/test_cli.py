@@ -280,6 +280,20 @@ def test_top_and_format_shape_what_a_pipe_gets(monkeypatch: pytest.MonkeyPatch, 
     assert [row["feature"] for row in rows] == ["a", "b"]
 
 
+def test_a_dash_is_standard_output(monkeypatch: pytest.MonkeyPatch, capfdbinary: Any, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    Library(monkeypatch, "rank", make_ranking(["a", "b"]))
+    assert call("rank t -t y") == 0
+    expected = capfdbinary.readouterr()
+    assert call("rank t -t y -o -") == 0
+    assert capfdbinary.readouterr() == expected
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n")
+    for line in ("convert t.csv -", "convert t.csv - --format csv", "slurm t.csv -t a --shards 2 -o -"):
+        assert call(line) == 2
+        assert b"the output '-' is no name of a file" in capfdbinary.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["t.csv"]
+
+
 def test_features_without_a_score_are_counted_on_stderr(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
     Library(monkeypatch, "rank", make_ranking([f"x{i}" for i in range(1200)], constant=3))
     assert main(["rank", "t", "-t", "y"]) == 0
@@ -686,6 +700,7 @@ def test_debugging_shows_the_traceback(monkeypatch: pytest.MonkeyPatch, capsys: 
         (["rank", "t", "-t", "y", "-o", "nowhere/r.csv"], "'nowhere' does not exist"),
         (["convert", "t", "nowhere/r.csv"], "'nowhere' does not exist"),
         (["rnak", "t"], "Did you mean 'rank'?"),
+        (["rank", "1.csv", "2.csv", "-t", "y"], "Quote a pattern that means several files, such as 'data/*.csv'. See"),
     ],
 )
 def test_a_request_that_is_not_understood(
@@ -711,6 +726,21 @@ def test_an_existing_file_is_refused_before_the_work(
         assert "--force" in capsys.readouterr().err
     assert all(library.calls == [] for library in libraries.values())
     assert path.read_text() == "mine"
+
+
+def test_going_on_replaces_the_output_of_a_run_that_began(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path
+) -> None:
+    Library(monkeypatch, "rank", make_ranking(["a"]))
+    output, partial = tmp_path / "r.csv", tmp_path / "r.csv.partial"
+    output.write_text("mine")
+    partial.mkdir()
+    assert main(["rank", "t", "-t", "y", "--resume", "-o", str(output)]) == 2
+    assert f"{str(output)!r} exists already" in capsys.readouterr().err
+    (partial / "run.json").write_text("{}")
+    assert main(["rank", "t", "-t", "y", "--resume", "-o", str(output)]) == 0
+    assert output.read_text() != "mine"
+    assert not partial.exists()
 
 
 # ---- help --------------------------------------------------------------------------------------------------

@@ -83,10 +83,10 @@ def kill_and_resume(source: Path, whole: bytes, folder: Path, kills: int, seed: 
             process.communicate(timeout=60)
         amid += partial.exists() and process.returncode == -signal.SIGKILL
         assert {p.name for p in folder.iterdir()} <= {output.name, partial.name}
-        if output.exists() and not partial.exists():  # it had come to its end: begin anew
+        if output.exists() and not (partial / "run.json").exists():  # it had come to its end: begin anew
             assert output.read_bytes() == whole
             output.unlink()
-    if not output.exists() or partial.exists():
+    if not output.exists() or (partial / "run.json").exists():
         subprocess.run(resume(source, output), check=True, capture_output=True)
     assert output.read_bytes() == whole
     assert [p.name for p in folder.iterdir()] == [output.name]

@@ -193,6 +193,17 @@ def test_members_of_a_gzip_file_follow_each_other(tmp_path):
         assert table.values(np.array([0])).tolist() == [[1.0, 2.0]]
 
 
+def test_zeros_behind_a_gzip_file_are_padding(tmp_path):
+    path = tmp_path / "t.csv.gz"
+    for text in (b"x\n1\n2\n", b"x\n1\n2\n" + b"\n" * (1 << 16)):
+        path.write_bytes(gzip.compress(text) + bytes(512))
+        with open_table(str(path), resources=Resources(1, MEMORY, tmp_path)) as table:
+            assert table.values(np.array([0])).tolist() == [[1.0, 2.0]]
+    path.write_bytes(gzip.compress(text)[:-9] + bytes(512))
+    with pytest.raises(DataError, match=r"compressed stream of .*t\.csv\.gz ends early or is damaged"):
+        open_table(str(path), resources=Resources(1, MEMORY, tmp_path))
+
+
 # ---- names, delimiters, missing cells -----------------------------------------------------------------------
 
 
@@ -387,22 +398,32 @@ def test_text_that_appears_late_is_found(tmp_path):
 @pytest.mark.parametrize(
     ("cells", "noted"),
     [
-        (["1,5", "-2", "+0,25", "NA"], True),
-        ([" 1,5 ", "2,5e-3"], True),
-        (["1,5", "2"], False),
-        (["1,5", "1,5"], False),
-        (["1,5", "2,5", "x"], False),
-        (["1,5", "1,2,3", "2,5"], False),
-        (["a", "b"], False),
-        (["1.5", "2.5"], False),
+        (["1,5", "-2", "+0,25", "NA"], "decimal"),
+        ([" 1,5 ", "2,5e-3"], "decimal"),
+        (["1,234", "0,234"], "decimal"),
+        (["1,234", "1,2345"], "decimal"),
+        (["1,234", "1234,567"], "decimal"),
+        (["1,234", "-2,345", "NA"], "thousands"),
+        ([" 1,234", "1,234,567", "12", "+1,234.5"], "thousands"),
+        (["1,234", "2"], None),
+        (["1,5", "2"], None),
+        (["1,5", "1,5"], None),
+        (["1,5", "2,5", "x"], None),
+        (["1,5", "1,2,3", "2,5"], None),
+        (["1,234", "2,345.5", "2,5"], None),
+        (["a", "b"], None),
+        (["1.5", "2.5"], None),
     ],
 )
-def test_decimal_commas_are_noted(cells, noted, tmp_path, caplog):
+def test_commas_in_numbers_are_noted(cells, noted, tmp_path, caplog):
     caplog.set_level("INFO", "miscreen")
     text = "k;x\n" + "".join(f"0;{cell}\n" for cell in cells)
     assert column(text, tmp_path)[0] == ("float" if "1.5" in cells else "text")
-    message = "t.csv: column 'x' looks like numbers with a decimal comma; it is taken as text: "
-    assert caplog.messages == [message + "replace the commas by points"] * noted
+    told = {
+        "decimal": "a decimal comma; it is taken as text: replace the commas by points",
+        "thousands": "commas between thousands; it is taken as text: remove the commas",
+    }
+    assert caplog.messages == [f"t.csv: column 'x' looks like numbers with {told.get(noted)}"] * (noted is not None)
 
 
 def test_nanoseconds_are_those_of_parquet(tmp_path):
@@ -430,6 +451,7 @@ def test_decimal_commas_are_noted_once(tmp_path, caplog):
         pass
     assert [message.split(" looks")[0] for message in caplog.messages] == ["t.csv: column 'b' (and 1 more)"]
     assert "replace the commas by points; if it means missing" in fails("x;y\n2;1\n1,5;1\n", tmp_path)
+    assert "If commas stand between thousands, remove them; if it" in fails("x;y\n2;1\n1,234,567.5;1\n", tmp_path)
     assert "commas" not in fails("x;y\n2;1\n1,5,2;1\n", tmp_path)
 
 

@@ -107,6 +107,21 @@ def test_to_a_stream() -> None:
     assert [json.loads(line)["feature"] for line in stream.getvalue().splitlines()] == ranking().names
 
 
+def test_standard_input_has_nothing_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "miscreen")
+    monkeypatch.chdir(tmp_path)
+    stream = io.BytesIO()
+    ranking().write_to(stream)
+    Path("-.meta.json").write_text('{"method": "kde"}')
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stream.getvalue())))
+    read = Ranking.read("-")
+    assert read.names == ranking().names
+    assert read.metadata == {}
+    assert caplog.messages == []
+
+
 def test_what_is_no_ranking(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no ranking"):
         Ranking.read(tmp_path / "none.csv")

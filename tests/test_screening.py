@@ -6,6 +6,7 @@ import datetime as dt
 import math
 import os
 import threading
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,10 @@ import miscreen
 from miscreen import pipeline, screening
 from miscreen.errors import DataError, InputError, ResourceError
 from miscreen.estimators import ESTIMATORS
-from miscreen.model import Batch, Scores
+from miscreen.model import Batch, ColumnType, Scores
+from miscreen.resources import Resources
+from miscreen.tables import open_table
+from miscreen.tables.columns import is_named
 from miscreen.tables.memory import ArrowTableSource
 
 METHOD = "correlation"  # the stand-in of conftest.py
@@ -414,6 +418,14 @@ def test_what_python_users_get_wrong() -> None:
         miscreen.rank(Path(__file__).parents[1] / "data/samples/pbmc.parquet", "phase", read=miscreen.ReadOptions())
 
 
+def test_names_that_are_no_text_are_refused_before_the_work() -> None:
+    for role in ("features", "exclude", "discrete", "continuous"):
+        with pytest.raises(InputError, match=r"'\[\\udcffn\]\*' is no UTF-8 text"):
+            miscreen.rank(mixed_frame(), "y", METHOD, **{role: ["near", "[\udcffn]*"]})
+    with pytest.raises(InputError, match=r"'b\\ud800' is no UTF-8 text"):
+        miscreen.rank(np.eye(20)[:, :2], "a", METHOD, names=["a", "b\ud800"])
+
+
 def test_a_list_of_names_is_read_once(tmp_path: Path) -> None:
     """It may be a pipe, as in ``--exclude @<(command)``; and a name in it may begin with @."""
     frame = mixed_frame().select("y", "near", "count").rename({"count": "@count"})
@@ -439,8 +451,72 @@ def test_classes_that_doubles_do_not_hold_get_no_score(kind: str, tmp_path: Path
         assert found["code"]["mi_nats"] == found["small"]["mi_nats"]
         return
     assert found["code"]["status"] == found["one"]["status"] == "rounded levels"
-    with pytest.raises(DataError, match=r"the target 'code' holds integers of 2\^53 and more"):
+    with pytest.raises(
+        DataError, match=r"the target 'code' holds numbers that doubles do not hold, such as integers of 2\^53 and more"
+    ):
         miscreen.rank(path, "code", "bin")
+
+
+@pytest.mark.parametrize(
+    "arrow_type",
+    [pa.decimal128(38, 18), pa.decimal256(50, 18), pa.decimal64(18, 8), pa.timestamp("ns"), pa.duration("ns")],
+)
+@pytest.mark.parametrize("kind", ["parquet", "arrow", "table", "stacked"])
+def test_classes_that_become_one_in_double_precision_get_no_score(
+    kind: str, arrow_type: pa.DataType, tmp_path: Path
+) -> None:
+    y = np.arange(40) % 2
+
+    def column(codes: Any) -> pa.Array:  # of those numbers, in the last of their digits
+        if pa.types.is_decimal(arrow_type):
+            return pa.array([Decimal(code).scaleb(-arrow_type.scale) for code in codes.tolist()], arrow_type)
+        return pa.array(codes, pa.int64()).cast(arrow_type)
+
+    start = 700_000_000_000_000_000
+    table = pa.table({"y": y, "code": column(start + y), "one": column(start + 0 * y), "few": column(start + 1000 * y)})
+    source: Any = table if kind == "table" else tmp_path / f"t.{kind}"
+    if kind == "parquet":
+        pq.write_table(table, source)
+    elif kind == "arrow":
+        with pa.ipc.new_file(source, table.schema) as writer:
+            writer.write_table(table)
+    elif kind == "stacked":
+        source.mkdir()
+        for number in range(2):
+            pq.write_table(table.slice(20 * number, 20), source / f"{number}.parquet")
+    ranking = miscreen.rank(source, "y", "bin", discrete=["code", "one", "few"])
+    found = columns(ranking, "status", "mi_nats")
+    assert found["code"] == ["rounded levels", None]
+    assert found["one"] == ["constant", None]
+    assert found["few"] == ["ok", pytest.approx(math.log(2), abs=0.03)]
+    assert columns(miscreen.rank(source, "y", "bin"), "status") == {
+        "few": ["ok"],
+        "code": ["constant"],
+        "one": ["constant"],
+    }
+    told = "numbers that doubles do not hold"
+    with pytest.raises(DataError, match=f"the target 'code' holds {told}"):
+        miscreen.rank(source, "code", "bin", target_kind="discrete")
+    with pytest.raises(DataError, match=f"the strata 'code' are {told}"):
+        miscreen.rank(source, "y", "bin", p_values=True, strata="code")
+
+
+def test_decimals_of_text_that_would_become_one_are_labels(tmp_path: Path) -> None:
+    rows = "".join(f"{i % 2},0.1000000000000000000{i % 2}, {1 + i % 2}.50{'0' * (i % 3)}\n" for i in range(60))
+    (tmp_path / "t.csv").write_text(f"y,long,short\n{rows}")
+    with open_table(
+        tmp_path / "t.csv", resources=Resources.detect(1, "1GB"), text_columns=is_named(["long", "short"])
+    ) as table:
+        assert table.types.tolist() == [ColumnType.INTEGER, ColumnType.TEXT, ColumnType.FLOAT]
+    ranking = miscreen.rank(tmp_path / "t.csv", "y", "bin", discrete=["long", "short"])
+    assert columns(ranking, "mi_nats")["long"] == columns(ranking, "mi_nats")["short"]
+
+
+def test_times_of_text_that_become_one_get_no_score(tmp_path: Path) -> None:
+    rows = "".join(f"{i % 2},2020-01-01T00:00:00.00000000{1 + i % 2}\n" for i in range(40))
+    (tmp_path / "t.csv").write_text(f"y,moment\n{rows}")
+    ranking = miscreen.rank(tmp_path / "t.csv", "y", "bin", discrete=["moment"])
+    assert columns(ranking, "status")["moment"] == ["rounded levels"]
 
 
 def test_what_reading_fails_at_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

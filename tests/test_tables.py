@@ -28,6 +28,7 @@ import pyarrow.feather as feather
 import pyarrow.parquet as pq
 import pytest
 
+import miscreen
 from miscreen.errors import DataError, InputError
 from miscreen.model import ColumnType, FeatureBlock
 from miscreen.pipeline import run_blocks
@@ -36,7 +37,7 @@ from miscreen.tables import open_table
 from miscreen.tables.arrow import ArrowSource
 from miscreen.tables.batches import batch_head
 from miscreen.tables.columns import NameIndex, expand_patterns, is_named, name_matcher
-from miscreen.tables.encoding import encode, types_of_schema
+from miscreen.tables.encoding import column_type, encode, types_of_schema
 from miscreen.tables.flatbuffers import follow
 from miscreen.tables.loading import Loader
 
@@ -117,7 +118,7 @@ def test_types_are_recognised(typed_table: pa.Table, resources: Resources) -> No
     with open_table(typed_table, resources=resources) as table:
         types = {name: ColumnType(t) for name, t in zip(table.names, table.types, strict=True)}
     assert types["int8"] == types["uint16"] == ColumnType.INTEGER
-    assert types["float16"] == types["decimal"] == types["null"] == ColumnType.FLOAT
+    assert types["float16"] == types["null"] == ColumnType.FLOAT
     assert types["bool"] == ColumnType.BOOLEAN
     assert types["string"] == types["large_string"] == types["category"] == ColumnType.TEXT
     assert types["date32"] == types["time64"] == types["duration"] == ColumnType.TEMPORAL
@@ -473,6 +474,17 @@ class TestSeveralFiles:
         with pytest.raises(DataError, match=r"column 'a' is text in .* but integer in"):
             open_table(str(tmp_path), resources=resources)
 
+    def test_shared_columns_side_by_side(self, tmp_path: Path, resources: Resources) -> None:
+        pq.write_table(pa.table({"id": [1.5, None, np.nan, None], "a": [1, 2, 3, 4]}), tmp_path / "1.parquet")
+        pq.write_table(pa.table({"id": [1.5, np.nan, None, None], "b": [1, 2, 3, 4]}), tmp_path / "2.parquet")
+        with open_table(str(tmp_path), resources=resources) as table:
+            assert table.names == ["id", "a", "b"]
+        pq.write_table(pa.table({"id": [1.5, 2.5, None, None], "b": [1, 2, 3, 4]}), tmp_path / "2.parquet")
+        with pytest.raises(DataError, match=r"share the column 'id', but row 2 has None in one and 2\.5 in the other"):
+            open_table(str(tmp_path), resources=resources)
+        with open_table(str(tmp_path), resources=resources, ignored_columns=is_named(["id"])) as table:
+            np.testing.assert_array_equal(table.values(np.array([1, 2])), [[1, 2, 3, 4]] * 2)
+
     def test_nothing_there(self, tmp_path: Path, resources: Resources) -> None:
         with pytest.raises(InputError, match="holds no table"):
             open_table(str(tmp_path), resources=resources)
@@ -589,6 +601,36 @@ def test_stacked_files_may_lack_a_type_where_cells_are_missing(tmp_path: Path, r
         assert table.table(np.array([1, 2])).to_pydict() == {"t": ["a", "b", None, None], "u": [None, None, "c", "d"]}
 
 
+@pytest.mark.parametrize(
+    "cells",
+    [
+        pa.array(["b", "a"]),
+        pa.array(["b", "a"]).dictionary_encode(),
+        pa.array([True, False]),
+        pa.array([datetime.date(2020, 1, 2), None]),
+        pa.array([datetime.timedelta(1), None]),
+        pa.array([2, None]),
+        pa.array([Decimal("2.5"), None]),
+        pa.array([[1], None]),
+    ],
+    ids=lambda cells: str(cells.type),
+)
+@pytest.mark.parametrize("untyped", [pa.array([np.nan, None]), pa.nulls(2, pa.int64()), pa.nulls(2, pa.string())])
+def test_what_is_missing_in_all_of_a_stacked_file_is_null(
+    cells: pa.Array, untyped: pa.Array, tmp_path: Path, resources: Resources
+) -> None:
+    parts = [untyped, cells, untyped]
+    for number, part in enumerate(parts):
+        pq.write_table(pa.table({"u": part, "x": [1.5, 2.5]}), tmp_path / f"{number}.parquet")
+    with open_table(str(tmp_path), resources=resources) as table:
+        found = table.table(np.array([0])).column(0)
+        assert found.to_pylist() == [None, None, *cells.to_pylist(), None, None]
+        assert column_type(found.type) == table.types[0] == column_type(cells.type)
+        np.testing.assert_array_equal(table.values(np.array([0]))[0, 2:4], encode(pa.table([cells], ["u"]))[0])
+    miscreen.convert(tmp_path, tmp_path / "all.arrow")
+    assert pa.ipc.open_file(tmp_path / "all.arrow").read_all().column("u").null_count == 4 + cells.null_count
+
+
 def test_stacked_columns_of_unlike_times_are_refused(tmp_path: Path, resources: Resources) -> None:
     moment, day = datetime.datetime(2020, 1, 2, 3), datetime.date(2020, 1, 2)
     kinds = {"date or datetime": [moment, day], "time of day": [moment.time()], "duration": [moment - moment]}
@@ -688,6 +730,12 @@ def test_names_are_exact_before_they_are_globs() -> None:
         found = name_matcher(patterns)(names)
         np.testing.assert_array_equal(np.flatnonzero(found), index.many(patterns, "--exclude"))
     np.testing.assert_array_equal(name_matcher(["a[1]"])(["a1"]), [True])
+
+
+def test_a_table_without_columns_is_told() -> None:
+    with pytest.raises(InputError, match="'y' for the target") as error:
+        NameIndex([], "t.parquet").one("y", "the target")
+    assert error.value.hint == "It has no columns at all"
 
 
 def test_names_with_commas_between_them_are_told_to_be_given_one_by_one() -> None:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import textwrap
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +88,23 @@ def test_labels_that_text_loses_are_noted(tmp_path: Path, caplog: pytest.LogCapt
         caplog.clear()
 
 
+def test_labels_are_noted_of_tables_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "miscreen")
+    numbers = np.random.default_rng(0).standard_normal(30)
+    table = pa.table({"y": numbers, "NA": numbers**2, "one": np.ones(30), "g": ["NA", "a", "b"] * 10})
+    ranking = miscreen.rank(table, "y", "pearson", p_values=True)
+    assert {"", "NA"} <= set(ranking.to_polars().select("method", "feature").unpivot()["value"])
+    ranking.write(tmp_path / "ranked.csv")
+    ranking.write_to(io.BytesIO(), "tsv")
+    chosen = miscreen.select(table, "y", top=3, method="pearson", keep=["g"])
+    chosen.steps.write(tmp_path / "steps.csv")
+    chosen.write(tmp_path / "chosen.parquet")
+    assert caplog.messages == []
+    chosen.write(tmp_path / "chosen.csv")
+    chosen.write_to(io.BytesIO(), "tsv")
+    assert [message[:21] for message in caplog.messages] == ["column 'g' holds 'NA'"] * 2
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".tsv"])
 def test_narrow_floats_are_the_same_numbers_as_text(suffix: str, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
@@ -123,6 +146,7 @@ def test_a_column_alone_keeps_its_missing_rows(suffix: str, values: list[Any], t
         pa.array([[b"a"]]),
         pa.array([{"a": b"a"}]),
         pa.array([1], pa.decimal256(50, 2)),
+        pa.array([(1, 2, 3)], pa.month_day_nano_interval()),
     ],
     ids=lambda values: str(values.type),
 )
@@ -132,6 +156,25 @@ def test_what_text_cannot_hold_is_said_in_one_voice(
     with pytest.raises(DataError, match=rf"cannot be written as {suffix[1:]}: column 'x' is of type"):
         Destination(tmp_path / f"out{suffix}").write(pa.table({"x": values}), None)
     assert capfd.readouterr() == ("", "")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("suffix", "values"),
+    [
+        ("csv", pa.array([1], pa.duration("ms"))),
+        ("tsv", pa.array([[1]])),
+        ("csv", pa.array([{"a": 1}])),
+        ("csv", pa.array([Decimal("1E2")], pa.decimal128(5, -2))),
+        ("parquet", pa.array([Decimal("1E2")], pa.decimal128(5, -2))),
+    ],
+    ids=lambda value: str(getattr(value, "type", value)),
+)
+def test_columns_that_a_format_has_not_are_named(suffix: str, values: pa.Array, tmp_path: Path) -> None:
+    table = pa.table({"a": [0.5], "x": values, "y": values, "b": [float("inf")]})
+    told = f"cannot be written as {suffix}: column 'x' (and 1 more) is of type {values.type}. Write"
+    with pytest.raises(DataError, match=re.escape(told)):
+        miscreen.convert(table, tmp_path / f"out.{suffix}")
     assert not list(tmp_path.iterdir())
 
 
@@ -219,6 +262,52 @@ def test_places_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no output format 'excel'"):
         Destination(tmp_path / "out.xlsx", "excel")
     assert set(WRITERS) == {"csv", "tsv", "parquet", "arrow", "json", "ndjson"}
+
+
+@pytest.mark.parametrize("name", ["entered/out.csv", f"{'long' * 62}.csv", f"{'long' * 64}.csv"])
+def test_places_that_the_system_refuses(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stat(path: Path, **options: Any) -> os.stat_result:
+        if path.parent.name == "entered":  # such a directory does not keep root out
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return found(path, **options)
+
+    found = Path.stat
+    (tmp_path / "entered").mkdir()
+    monkeypatch.setattr(Path, "stat", stat)
+    with pytest.raises(
+        InputError, match=r"cannot write '.*csv(\.meta\.json)?': (Permission denied|File name too long)"
+    ):
+        Destination(tmp_path / name)
+
+
+@pytest.mark.parametrize("unnamed", [True, False])
+def test_the_longest_names_are_replaced(unnamed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not unnamed:
+        monkeypatch.delattr(os, "O_TMPFILE", raising=False)
+    for suffix in (".parquet", ".csv"):
+        path = tmp_path / ("n" * (255 - len(suffix + ".meta.json" * (suffix == ".csv"))) + suffix)
+        for _ in range(2):
+            Destination(path, force=True).write(TABLE, METADATA)
+        assert read(path).equals(pl.from_arrow(TABLE))
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+@pytest.mark.parametrize("unnamed", [True, False])
+def test_several_may_write_one_file(unnamed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not unnamed:
+        monkeypatch.delattr(os, "O_TMPFILE", raising=False)
+    destination = Destination(tmp_path / "out.parquet", force=True)
+    together = threading.Barrier(8)
+
+    def write_again(_: int) -> None:
+        together.wait()
+        for _ in range(20):
+            destination.write(TABLE, METADATA)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write_again, range(8)))
+    assert read(tmp_path / "out.parquet").equals(pl.from_arrow(TABLE))
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_only_files_are_replaced(tmp_path: Path) -> None:

@@ -127,7 +127,11 @@ def _report(error: BaseException) -> int:
         return error.exit_code
     if isinstance(error, typer.TyperException):
         context = getattr(error, "ctx", None)
-        say("error", error.format_message(), f"See {context.command_path} --help" if context else "")
+        told = error.format_message()
+        hint = f"See {context.command_path} --help" if context else ""
+        if told.startswith("Got unexpected extra argument"):  # as the shell makes of a pattern
+            hint = f"Quote a pattern that means several files, such as 'data/*.csv'. {hint}"
+        say("error", told, hint)
         return error.exit_code
     if isinstance(error, MemoryError):
         say(

@@ -360,6 +360,10 @@ class Writing:
     format: Format = None
     force: Force = False
 
+    def __post_init__(self) -> None:
+        if self.output == "-":  # standard output, as it is without -o
+            object.__setattr__(self, "output", None)
+
     @property
     def to_terminal(self) -> bool:
         """Whether standard output is where the result goes, and somebody reads it there."""

@@ -56,8 +56,11 @@ def rank(
         _rank_shard(source, target, dividing.shard, writing, asked, running)
         return
     checkpoints = dividing.checkpoints(writing.output)
-    if checkpoints is not None and checkpoints.is_dir():  # the run that went before may have come as far as its output
-        writing = replace(writing, force=True)
+    if checkpoints is not None:
+        from miscreen.cluster.checkpoints import is_unfinished
+
+        if is_unfinished(checkpoints):  # the run that went before may have come as far as its output
+            writing = replace(writing, force=True)
     writing.check(source)
     limits = running.start()
     running.prepare_kernels([screening.method])

@@ -16,12 +16,11 @@ from miscreen.cluster.identity import Identity
 from miscreen.cluster.part import Part
 from miscreen.errors import DataError, InputError, ResourceError
 from miscreen.partition import Partition
-from miscreen.tables.write import aside, write_error
+from miscreen.tables.write import HIDDEN, aside, write_error
 
 _LOG = logging.getLogger("miscreen")
 _RUN = "run.json"
 _NAME = re.compile(r"\d+-\d+\.parquet")
-_OURS = re.compile(r"\d+-\d+\.parquet$|\.(\d+-\d+\.parquet|run\.json)\.")  # and what a killed writer left of them
 
 
 class Checkpoints:
@@ -85,7 +84,7 @@ class Checkpoints:
         """Note whose directory this is, or see that it is this run's."""
         path = self.directory / _RUN
         if not path.exists():
-            strangers = [p.name for p in self.directory.iterdir() if not p.name.startswith(f".{_RUN}.")]
+            strangers = [p.name for p in self.directory.iterdir() if not HIDDEN.fullmatch(p.name)]
             if strangers:
                 raise InputError(
                     f"{str(self.directory)!r} is to keep what is finished, but holds {sorted(strangers)[0]!r}",
@@ -156,13 +155,18 @@ def _file_name(partition: Partition) -> str:
     return f"{partition.first}-{partition.first + len(partition.names)}.parquet"
 
 
+def is_unfinished(directory: Path) -> bool:
+    """Whether a run has begun to keep there what is finished, and has not removed it."""
+    return (directory / _RUN).is_file()
+
+
 def remove_checkpoints(directory: Path) -> None:
     """Remove a directory of checkpoints once the result is written; what others put there stays.
 
     The note of whose it is goes last, so that a directory that is removed halfway is still recognised.
     """
     for path in directory.iterdir():
-        if _OURS.match(path.name):
+        if _NAME.fullmatch(path.name) or HIDDEN.fullmatch(path.name):
             path.unlink(missing_ok=True)
     (directory / _RUN).unlink(missing_ok=True)
     with contextlib.suppress(OSError):

@@ -55,11 +55,11 @@ class Design:
         columns, (column,), forced = choose_columns(
             table, index, request.targets, spec, request.features, request.exclude
         )
-        raw, held = table.column(column)
-        target = read_target(table.names[column], raw, held, int(forced[column]), spec)
+        outcome = table.column(column)
+        target = read_target(outcome, int(forced[column]), spec)
         members = None
         if together is not None:
-            members = read_levels(f"the groups {groups!r}", *table.column(together), target)
+            members = read_levels(f"the groups {groups!r}", table.column(together), target)
         _check_folds(target, members, folds)
         splits = _split(target.values, target.kind, members, folds, seed)
         for train, test in splits:
@@ -67,7 +67,7 @@ class Design:
                 raise DataError("a training fold has a single group, or a single row of a class", "Lower --folds")
             if np.all(target.values[test] == target.values[test[0]]):
                 raise DataError("the target is the same in all rows of a test fold", "Lower --folds")
-        return cls(target, held, groups, splits, table.n_samples, len(columns), seed, members)
+        return cls(target, outcome.type, groups, splits, table.n_samples, len(columns), seed, members)
 
     @property
     def metric(self) -> str:

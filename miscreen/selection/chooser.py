@@ -237,7 +237,7 @@ class Chooser:
         """The target as it was ranked."""
         at = self._index.one(name, "the target")
         _, _, forced = choose_columns(self._table, self._index, [name], self._spec, (), ())
-        return read_target(name, *self._table.column(at), int(forced[at]), self._spec)
+        return read_target(self._table.column(at), int(forced[at]), self._spec)
 
     def _kinds_of_given(self) -> NDArray[np.uint8]:
         forced = forced_kinds(self._table, self._index, self._spec)

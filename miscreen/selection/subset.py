@@ -6,7 +6,8 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from miscreen.selection import strategy_class
 from miscreen.selection.chooser import ORDERS, Chooser, NoCandidateError, SelectionSpec, locate
 from miscreen.selection.steps import Steps
 from miscreen.tables.columns import NameIndex, expand_patterns, name_matcher
+from miscreen.tables.write import note_lost_labels
 
 if TYPE_CHECKING:
     from miscreen.tables.source import TableSource
@@ -48,6 +50,16 @@ class Selection(Result):
         self.names = names
         self.steps = steps
         self.ranking = ranking
+
+    def write(self, path: str | PathLike[str], format: str | None = None, force: bool = False) -> None:
+        """See `Result.write`; it says which columns have labels that mean missing in text."""
+        super().write(path, format, force)
+        note_lost_labels(self._table, format, Path(path))
+
+    def write_to(self, stream: BinaryIO, format: str = "csv") -> None:
+        """See `Result.write_to`; it says which columns have labels that mean missing in text."""
+        super().write_to(stream, format)
+        note_lost_labels(self._table, format)
 
 
 def select(

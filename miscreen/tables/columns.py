@@ -13,7 +13,7 @@ from shlex import quote
 import numpy as np
 from numpy.typing import NDArray
 
-from miscreen.errors import InputError
+from miscreen.errors import InputError, check_utf8
 from miscreen.tables import no_columns
 
 _LONGEST = 60  # characters of a name that a message shows
@@ -43,6 +43,7 @@ def expand_patterns(patterns: str | Sequence[str]) -> list[str]:
         if not found:
             raise InputError(f"the list of names {pattern[1:]!r} is empty", "Give a file with one name or glob a line")
         expanded += found
+    check_utf8(expanded)
     return expanded
 
 
@@ -139,6 +140,8 @@ class NameIndex:
             near = difflib.get_close_matches(name, self._names, n=3)
         if near:
             return f"Did you mean {' or '.join(_shown(n) for n in near)}?"
+        if not self._names:
+            return "It has no columns at all"
         if len(self._names) == 1:
             return f"It has one column, {_shown(self._names[0])}: if that is a whole line, give its --delimiter"
         shown = ", ".join(_shown(n) for n in self._names[:5])

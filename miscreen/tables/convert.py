@@ -12,7 +12,7 @@ from miscreen.errors import InputError, function_given, path_given
 from miscreen.resources import Resources
 from miscreen.tables import Progress, library_threads, open_table
 from miscreen.tables.columns import NameIndex, expand_patterns, name_matcher
-from miscreen.tables.write import Destination
+from miscreen.tables.write import Destination, note_lost_labels
 
 if TYPE_CHECKING:
     from miscreen.tables.delimited import ReadOptions
@@ -83,3 +83,4 @@ def convert(
             raise InputError(f"no column of {table.label} is left to write", "Check --exclude")
         wide = assemble(table, kept, resources, on_progress)
         destination.write(wide.table, None, wide.on_bytes, table.check_unchanged)
+        note_lost_labels(wide.table, destination.format, destination.path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import logging
 import re
 from collections.abc import Callable
@@ -12,14 +13,23 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from miscreen.errors import DataError, InputError, ResourceError, first_of
+from miscreen.errors import DataError, InputError, ResourceError, check_utf8, first_of
 from miscreen.kernels.delimited import MAX_TEXT
 from miscreen.model import EXACT_INTEGERS, ColumnType, Floats
 from miscreen.resources import Resources, format_bytes
 from miscreen.tables import Opening, no_columns
 from miscreen.tables.columns import ColumnTest
 from miscreen.tables.encoding import check_names
-from miscreen.tables.labels import CODE, NULL_TOKENS, Meaning, have_decimal_commas, interpret, read_number
+from miscreen.tables.labels import (
+    CODE,
+    DECIMAL,
+    NULL_TOKENS,
+    THOUSANDS,
+    Meaning,
+    interpret,
+    kind_of_commas,
+    read_number,
+)
 from miscreen.tables.loading import Loader
 from miscreen.tables.records import Records
 from miscreen.tables.source import TableSource
@@ -28,6 +38,7 @@ from miscreen.tables.store import ColumnStore
 _LOG = logging.getLogger("miscreen")
 _LONGEST_NULL = 254  # bytes
 _HAS_CODE = re.compile(rb"(?:^|[^\d.eE+-])" + CODE.pattern.encode(), CODE.flags & re.IGNORECASE)  # in a row
+_PADDING = 8  # zeros that only the end of an empty gzip member has as well
 _BLOCK_BYTES = 8 << 20  # larger blocks are no faster
 _BYTES_PER_BYTE = 13  # text, row positions and results of the densest table: two empty cells a row
 READING_SHARE = 4  # of the memory, one part is for what is being read; the rest holds the table
@@ -63,9 +74,8 @@ class ReadOptions:
     null_values: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        check_utf8(self.null_values)
         for token in self.null_values:
-            if any("\ud800" <= c <= "\udfff" for c in token):  # how Python holds bytes that are no text
-                raise InputError(f"{token!r} is no UTF-8 text, so no cell can hold it", "Give it in UTF-8")
             if len(token.encode()) > _LONGEST_NULL:
                 raise InputError(f"{token[:40]!r}... is too long to mean missing", "Give a shorter text")
         if self.delimiter is not None and not _can_mark(self.delimiter, '"'):
@@ -188,13 +198,15 @@ class DelimitedSource(TableSource):
             meaning = interpret(labels, numbers=bool(captured[column]))
             self._meanings[column] = meaning
             self.types[column] = meaning.type
-        self._note_decimal_commas(~captured & ~ignored)
+        self._note_commas(~captured & ~ignored)
 
-    def _note_decimal_commas(self, wanted: NDArray[np.bool_]) -> None:
-        """Say once for all columns that numbers with a decimal comma were taken as text."""
+    def _note_commas(self, wanted: NDArray[np.bool_]) -> None:
+        """Say once for all columns that numbers with commas were taken as text."""
         text = np.flatnonzero(wanted & (self.types == ColumnType.TEXT)).tolist()
-        found = [column for column in text if have_decimal_commas(self._meanings[column].content)]
-        self._note(found, "looks like numbers with a decimal comma; it is taken as text: replace the commas by points")
+        found = {column: kind_of_commas(self._meanings[column].content) for column in text}
+        for kind, advice in ((THOUSANDS, "remove the commas"), (DECIMAL, "replace the commas by points")):
+            columns = [column for column in text if found[column] == kind]
+            self._note(columns, f"looks like numbers with {kind}; it is taken as text: {advice}")
 
     def _note(self, columns: list[int], what: str) -> None:
         """Say something once for all columns."""
@@ -312,10 +324,20 @@ def open_delimited(opening: Opening) -> TableSource:
             opening.file.close()
 
 
+def _is_padded(file: BinaryIO, size: int) -> bool:
+    """Whether a file ends in zeros, as on tape, which Arrow takes for damage; few end a sound one, too."""
+    file.seek(max(0, size - _PADDING))
+    padded = not any(file.read(_PADDING))
+    file.seek(0)
+    return padded
+
+
 def parse(opening: Opening, file: BinaryIO, options: ReadOptions, resources: Resources) -> DelimitedSource:
     """Parse all of an input's text."""
     stream = file
-    if opening.compression is not None:
+    if opening.compression == "gzip" and opening.size is not None and _is_padded(file, opening.size):
+        stream = gzip.GzipFile(fileobj=file)  # type: ignore[assignment]  # which is slower than Arrow
+    elif opening.compression is not None:
         stream = pa.CompressedInputStream(pa.PythonFile(file, "r"), opening.compression)
     progress = opening.on_progress
     return DelimitedSource(

@@ -20,10 +20,12 @@ _PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
 def column_type(arrow_type: pa.DataType) -> ColumnType:
     """What a column of that Arrow type holds."""
-    if pt.is_floating(arrow_type) or pt.is_decimal(arrow_type) or pt.is_null(arrow_type):
+    if pt.is_floating(arrow_type) or pt.is_null(arrow_type):
         return ColumnType.FLOAT
     if pt.is_integer(arrow_type):
         return ColumnType.INTEGER
+    if pt.is_decimal(arrow_type):
+        return ColumnType.DECIMAL
     if pt.is_boolean(arrow_type):
         return ColumnType.BOOLEAN
     if pt.is_temporal(arrow_type) and not pt.is_interval(arrow_type):
@@ -159,6 +161,13 @@ def _encode(table: pa.Table, arrow_types: Sequence[pa.DataType]) -> NDArray[Any]
     return np.empty((0, len(table)), dtype=dtype) if values is None else values
 
 
+def are_rounded_together(column: pa.ChunkedArray) -> bool:
+    """Whether values of a column that differ are one as numbers."""
+    numbers = encode(pa.table([column], [""]))[0]
+    exact = column.cast(pa.string()) if pt.is_decimal(column.type) else column  # Arrow tells short decimals not apart
+    return len(np.unique(numbers[~np.isnan(numbers)])) < len(exact.drop_null().unique())
+
+
 def _alike(arrow_types: Sequence[pa.DataType]) -> dict[pa.DataType, list[int]]:
     """The positions of each type."""
     if len(arrow_types) and arrow_types.count(arrow_types[0]) == len(arrow_types):
@@ -191,7 +200,7 @@ def _encode_column(column: pa.ChunkedArray, arrow_type: pa.DataType) -> NDArray[
         column = pa.chunked_array([_labels(column, arrow_type).dictionary_encode().indices])
     elif kind == ColumnType.TEMPORAL:
         return _seconds(column, arrow_type)
-    elif pt.is_decimal(arrow_type):
+    elif kind == ColumnType.DECIMAL:
         return _decimals(column, arrow_type)
     elif kind == ColumnType.BOOLEAN:
         column = column.cast(pa.uint8())

@@ -61,6 +61,13 @@ class ExtendedTable(TableSource):
         out[~own] = self._values[columns[~own] - len(self._table.names)]
         return out
 
+    def rounded(self, columns: NDArray[np.intp], values: Floats) -> NDArray[np.bool_]:
+        """See `TableSource.rounded`; the further columns are taken as they are."""
+        own = columns < len(self._table.names)
+        found = np.zeros(len(columns), dtype=np.bool_)
+        found[own] = self._table.rounded(columns[own], values[own])
+        return found
+
     def table(self, columns: NDArray[np.intp]) -> pa.Table:
         """See `TableSource.table`; of the table itself alone."""
         return self._table.table(columns)

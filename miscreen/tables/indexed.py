@@ -214,6 +214,8 @@ class IndexedSource(TableSource):
 
     def table(self, columns: NDArray[np.intp]) -> pa.Table:
         """See `TableSource.table`."""
+        if self._whole is None and self._text is not None and np.isin(columns, self._text_columns).all():
+            return self._text.table(np.searchsorted(self._text_columns, columns) + 1)
         return self._all().table(columns)
 
     def _all(self) -> TableSource:

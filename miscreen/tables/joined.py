@@ -46,7 +46,7 @@ def join_sources(sources: Sequence[TableSource], label: str, ignored_columns: Co
                 "Give files with the same columns (they are stacked) or the same rows (they are set side by side)",
             )
     _LOG.info("%s: %d files with the same rows, taken side by side", label, len(sources))
-    return SideBySideSource(sources, label)
+    return SideBySideSource(sources, label, ignored_columns)
 
 
 class StackedSource(TableSource):
@@ -73,10 +73,10 @@ class StackedSource(TableSource):
             types = source.types[where]
             unlike = (types != self.types) & ~ignored
             here = len(self._columns) - 1
-            untyped = self._missing(np.flatnonzero(unlike & (self.types == ColumnType.FLOAT)), range(here))
+            untyped = self._missing(np.flatnonzero(unlike & _may_be_untyped(self.types, types)), range(here))
             self.types[untyped] = types[untyped]  # cells that are all missing have no type
             unlike[untyped] = False
-            unlike[self._missing(np.flatnonzero(unlike & (types == ColumnType.FLOAT)), [here])] = False
+            unlike[self._missing(np.flatnonzero(unlike & _may_be_untyped(types, self.types)), [here])] = False
             for i in np.flatnonzero(unlike).tolist():
                 self.types[i] = self._common_type(i, int(types[i]), source)
             times = np.flatnonzero((types == ColumnType.TEMPORAL) & ~ignored)
@@ -88,7 +88,7 @@ class StackedSource(TableSource):
     def _common_type(self, column: int, found: int, source: TableSource) -> int:
         """The type of a column that has another one in a further file; `DataError` when there is none."""
         expected = self.types[column]
-        if {int(found), int(expected)} == {int(ColumnType.FLOAT), int(ColumnType.INTEGER)}:
+        if max(found, expected) <= ColumnType.DECIMAL:  # numbers, some of which may be rounded
             return int(ColumnType.FLOAT)
         names = ColumnType(found).label, ColumnType(expected).label
         raise self._clash(column, names[0], source.label, names[1], self._sources[0].label)
@@ -126,7 +126,7 @@ class StackedSource(TableSource):
     def table(self, columns: NDArray[np.intp]) -> pa.Table:
         """See `TableSource.table`."""
         pairs = zip(self._sources, self._columns, strict=True)
-        tables = [source.table(where[columns]) for source, where in pairs]
+        tables = [_typed(source, where[columns], self.types[columns]) for source, where in pairs]
         text = np.flatnonzero(self.types[columns] == ColumnType.TEXT).tolist()
         for i in text:
             if len({table.schema.field(i).type for table in tables}) > 1:  # such as text and categories
@@ -146,6 +146,21 @@ class StackedSource(TableSource):
             source.close()
 
 
+def _may_be_untyped(types: NDArray[np.uint8], others: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Whether columns are to be looked at for values, since their types do not go together with the others."""
+    has_values = types != ColumnType.UNSUPPORTED  # of which none is read
+    return has_values & ((types == ColumnType.FLOAT) | (types > ColumnType.DECIMAL) | (others != ColumnType.FLOAT))
+
+
+def _typed(source: TableSource, columns: NDArray[np.intp], types: NDArray[np.uint8]) -> pa.Table:
+    """A file's columns; nulls where they are of another type than all files together, having no values."""
+    table = source.table(columns)
+    own = source.types_of(columns)
+    for i in np.flatnonzero((own != types) & _may_be_untyped(own, types)).tolist():
+        table = table.set_column(i, table.schema.names[i], pa.nulls(len(table)))
+    return table
+
+
 def _kinds_of_time(source: TableSource, columns: NDArray[np.intp]) -> list[str]:
     """What columns of times count seconds of: those since midnight are none since 1970."""
     kinds: list[str] = []
@@ -157,7 +172,7 @@ def _kinds_of_time(source: TableSource, columns: NDArray[np.intp]) -> list[str]:
 class SideBySideSource(TableSource):
     """Files with the same rows, one beside the other."""
 
-    def __init__(self, sources: Sequence[TableSource], label: str) -> None:
+    def __init__(self, sources: Sequence[TableSource], label: str, ignored_columns: ColumnTest = no_columns) -> None:
         self.label = label
         self._sources = sources
         self.n_samples = sources[0].n_samples
@@ -166,11 +181,12 @@ class SideBySideSource(TableSource):
         self.held_bytes = sum(s.held_bytes for s in sources)
         where: dict[str, tuple[int, int]] = {}
         for number, source in enumerate(sources):
+            ignored = ignored_columns(source.names).tolist()
             for position, name in enumerate(source.names):
-                if name in where:
-                    _check_same_rows(sources[where[name][0]], where[name][1], source, position)
-                else:
+                if name not in where:
                     where[name] = number, position
+                elif not ignored[position]:
+                    _check_same_rows(sources[where[name][0]], where[name][1], source, position)
         self.names = list(where)
         self._owner, self._local = np.array(list(where.values()), dtype=np.intp).T
         self.types = np.array([sources[i].types[c] for i, c in where.values()], dtype=np.uint8)
@@ -210,9 +226,13 @@ def _check_same_rows(first: TableSource, column: int, other: TableSource, other_
     name = first.names[column]
     one, two = (t.table(np.array([c])).column(0).to_pylist() for t, c in ((first, column), (other, other_column)))
     for row, (a, b) in enumerate(zip(one, two, strict=True), start=1):
-        if a != b and not (a != a and b != b):
+        if a != b and not (_is_missing(a) and _is_missing(b)):
             raise DataError(
                 f"{first.label} and {other.label} share the column {name!r}, but row {row:,} has {a!r} in one and "
                 f"{b!r} in the other",
                 "Put the rows of all files into the same order, or rename the column",
             )
+
+
+def _is_missing(value: Any) -> bool:
+    return bool(value is None or value != value)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from decimal import Context, Decimal, localcontext
 from functools import cached_property
 from typing import Any
 
@@ -19,7 +20,11 @@ from miscreen.tables.encoding import seconds
 NULL_TOKENS = (
     "", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NaT", "null", "NULL", "Null", "None", "none",
 )  # fmt: skip
-DECIMAL_COMMA = re.compile(r"[ \t]*[+-]?\d+(,\d+)?(?:e[+-]?\d+)?[ \t]*", re.ASCII | re.IGNORECASE)
+THOUSANDS, DECIMAL = "commas between thousands", "a decimal comma"
+_COMMAS = {  # numbers without and with them
+    THOUSANDS: re.compile(r"[ \t]*[+-]?(?:\d+|[1-9]\d{0,2}(?:,\d{3})+)(?:\.\d*)?[ \t]*", re.ASCII),
+    DECIMAL: re.compile(r"[ \t]*[+-]?\d+(?:,\d+)?(?:e[+-]?\d+)?[ \t]*", re.ASCII | re.IGNORECASE),
+}
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _TIME = re.compile(r"(?:[01]\d|2[0-3]):\d\d(:\d\d(\.\d{1,9})?)?", re.ASCII)
 _NANOSECONDS = re.compile(r"\.\d{6}(\d{1,3})", re.ASCII)  # which Python's times leave out
@@ -52,16 +57,17 @@ def read_number(text: str) -> tuple[float, bool] | None:
     return float(literal), integer
 
 
-def have_decimal_commas(labels: list[str]) -> bool:
-    """Whether all labels look like numbers, and at least two of them have a comma where others have a point.
+def kind_of_commas(labels: list[str], least: int = 2) -> str | None:
+    """`THOUSANDS` or `DECIMAL` where all labels look like numbers, at least so many of them with commas; else None.
 
     Examples
     --------
-    >>> have_decimal_commas(["1,5", "-2", "0,25"]), have_decimal_commas(["1,5", "1,2,3"])
-    (True, False)
+    >>> kind_of_commas(["1,5", "-2", "0,25"]), kind_of_commas(["1,234", "900", "1,234,567.5"])
+    ('a decimal comma', 'commas between thousands')
+    >>> kind_of_commas(["1,5", "1,2,3"])
     """
-    matches = _each(labels, DECIMAL_COMMA.fullmatch)
-    return matches is not None and sum(match[1] is not None for match in matches) >= 2
+    kind = next((kind for kind, number in _COMMAS.items() if _each(labels, number.fullmatch) is not None), None)
+    return kind if sum("," in label for label in labels) >= least else None
 
 
 @dataclass(frozen=True)
@@ -98,8 +104,8 @@ def interpret(labels: list[str], *, numbers: bool) -> Meaning:
     labels : list of str
         Distinct, none missing.
     numbers : bool
-        Whether they may be numbers, integers below 2^53 and none like 007 or 1E5; else a label that looks like one is a
-        label.
+        Whether they may be numbers, integers below 2^53, none like 007 or 1E5 and no two the same in double precision;
+        else a label that looks like one is a label.
 
     Notes
     -----
@@ -123,7 +129,8 @@ def interpret(labels: list[str], *, numbers: bool) -> Meaning:
         values = np.array([value for value, _ in found])
         if all(integer for _, integer in found):
             return Meaning(ColumnType.INTEGER, values, values.astype(np.int64), pa.int64())
-        return Meaning(ColumnType.FLOAT, values, values, pa.float64())
+        if not _become_one(labels, values):
+            return Meaning(ColumnType.FLOAT, values, values, pa.float64())
     if days := _each(labels, _read_date):
         ordinals = np.array([day.toordinal() - _EPOCH.toordinal() for day in days], dtype=np.int32)
         return Meaning(ColumnType.TEMPORAL, ordinals * np.float64(86400), ordinals, pa.date32())
@@ -147,6 +154,13 @@ def _is_altered(label: str, number: tuple[float, bool]) -> bool:
     """
     beyond = abs(number[0]) >= EXACT_INTEGERS and label.strip().lstrip("+-").isdigit()
     return beyond or CODE.match(label) is not None
+
+
+def _become_one(labels: list[str], values: Floats) -> bool:
+    """Whether labels that are different numbers are the same in double precision."""
+    levels = len(np.unique(values))
+    with localcontext(Context(traps=[])):  # an exponent may be beyond all bounds
+        return levels < len(labels) and levels < len({Decimal(label) for label in labels})
 
 
 def _ticks(labels: list[str], since: list[timedelta], arrow_type: Callable[[str], pa.DataType]) -> Meaning:

@@ -15,7 +15,7 @@ from miscreen.errors import DataError
 from miscreen.kernels import delimited as kernels
 from miscreen.model import Floats
 from miscreen.resources import format_bytes
-from miscreen.tables.labels import DECIMAL_COMMA, read_number
+from miscreen.tables.labels import DECIMAL, THOUSANDS, kind_of_commas, read_number
 from miscreen.tables.records import Records, Text, not_utf8
 from miscreen.tables.store import ColumnStore
 
@@ -255,10 +255,12 @@ class Loader:
         if not _is_utf8(cell):
             return not_utf8(self._label, line, f"column {name!r}")
         shown = cell.decode("utf-8")
-        number = DECIMAL_COMMA.fullmatch(shown)
+        commas = kind_of_commas([shown], least=1)
         advice = []
-        if number and number[1]:
+        if commas == DECIMAL:
             advice.append("if its comma is a decimal one, replace the commas by points")
+        if commas == THOUSANDS:
+            advice.append("if commas stand between thousands, remove them")
         if len(shown) <= _SHOWN and "\0" not in shown:  # which no command line can hold
             advice.append(f"if it means missing, add --null {_typed(shown)}")
         advice.append(f"if the column holds labels, add --discrete {_typed(name)}")

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.types as pt
 from numpy.typing import NDArray
 
-from miscreen.errors import DataError, InputError
+from miscreen.errors import DataError, InputError, check_utf8
 from miscreen.model import ColumnType
 from miscreen.tables.encoding import check_names, column_types, encode, types_of_schema, widest_value
 from miscreen.tables.source import TableSource, members
@@ -134,6 +134,7 @@ def open_object(data: Any, names: Sequence[str] | None) -> TableSource:
         if names is None or len(names) != data.shape[1]:
             found = "no names" if names is None else f"{len(names):,} names"
             raise InputError(f"the array has {data.shape[1]:,} columns and {found}", "Give names=, one a column")
+        check_utf8(names)
         return MatrixSource(data, names)
     if names is not None:
         raise InputError(

@@ -50,7 +50,7 @@ def read_result(path: Path, what: str, columns: tuple[str, ...], how: str) -> tu
         table: pa.Table = writer.read(content)
         if writer.embeds:
             metadata = json.loads((table.schema.metadata or {}).get(METADATA_KEY, b"{}"))
-        elif beside := read_sidecar(path):
+        elif path.is_file() and (beside := read_sidecar(path)):
             if beside.pop(DIGEST, None) == hashlib.sha256(content).hexdigest():
                 metadata = beside
             else:

@@ -7,13 +7,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from miscreen.errors import DataError
-from miscreen.model import ColumnType, FeatureBlock, Floats
+from miscreen.model import EXACT_INTEGERS, ColumnType, FeatureBlock, Floats
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,6 +26,25 @@ def members(everything: Sequence[_T], columns: NDArray[np.intp]) -> Sequence[_T]
     if len(columns) and np.all(columns[1:] - columns[:-1] == 1):
         return everything[columns[0] : columns[-1] + 1]
     return [everything[c] for c in columns.tolist()]
+
+
+class Column(NamedTuple):
+    """One column of a table.
+
+    Attributes
+    ----------
+    name : str
+    values : float64 array, shape (n_samples,)
+        Encoded as `FeatureBlock` says.
+    type : ColumnType
+    rounded : bool
+        Whether values that differ may have become one.
+    """
+
+    name: str
+    values: Floats
+    type: ColumnType
+    rounded: bool
 
 
 class TableSource(ABC):
@@ -81,10 +100,23 @@ class TableSource(ABC):
             types=self.types_of(columns),
         )
 
-    def column(self, at: int) -> tuple[Floats, ColumnType]:
-        """Read one column: its values as float64, encoded as `FeatureBlock` says, and its type."""
+    def column(self, at: int) -> Column:
+        """Read one column."""
         columns = np.array([at])
-        return self.values(columns)[0].astype(np.float64), ColumnType(self.types_of(columns)[0])
+        values = self.values(columns)[0].astype(np.float64)
+        rounded = bool(self.rounded(columns, values[np.newaxis])[0])
+        return Column(self.names[at], values, ColumnType(self.types_of(columns)[0]), rounded)
+
+    def rounded(self, columns: NDArray[np.intp], values: Floats) -> NDArray[np.bool_]:
+        """Whether values of columns that differ may have become one in what `values` made of them."""
+        from miscreen.tables.encoding import are_rounded_together
+
+        types = self.types_of(columns)
+        found = (types == ColumnType.INTEGER) & np.any(np.abs(values) >= EXACT_INTEGERS, axis=1)
+        doubtful = np.flatnonzero((types == ColumnType.DECIMAL) | (types == ColumnType.TEMPORAL))
+        if len(doubtful):
+            found[doubtful] = [are_rounded_together(column) for column in self.table(columns[doubtful]).columns]
+        return found
 
     def types_of(self, columns: NDArray[np.intp]) -> NDArray[np.uint8]:
         """`ColumnType` of some columns, which costs less than that of all where it takes looking at their cells."""

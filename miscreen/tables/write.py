@@ -12,7 +12,8 @@ import io
 import json
 import logging
 import os
-import tempfile
+import re
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from miscreen.errors import DataError, InputError, MiscreenError, ResourceError,
 
 METADATA_KEY = b"miscreen"
 DIGEST = "sha256"  # in what lies beside a text file: of that file, so that it is not taken for another's
+HIDDEN = re.compile(r"\.[0-9a-f]{16}\.new")  # names of files that are not complete, or left by a killed writer
 _LOG = logging.getLogger("miscreen")
 _PIECE_BYTES = 16 << 20  # text is made some rows at a time, so that wide tables need no second copy
 _NAMES = ("target", "feature", "fell_to")  # columns of results that are text: 007 is a name
@@ -35,22 +37,14 @@ def _text(separator: str) -> Callable[[Any, BinaryIO], None]:
         import polars as pl
         from polars import selectors
 
-        lost: dict[str, str] = {}
         alone = table.num_columns == 1  # readers skip the line that a missing value would leave empty
         for start, piece in _pieces(table):
             # Readers take numbers as doubles, and the fewest digits that tell a single are those of another double.
             piece = piece.with_columns(selectors.float().cast(pl.Float64))
-            lost |= _lost(piece)
             made = io.BytesIO()
             missing = '""' if alone else None
             piece.write_csv(made, separator=separator, include_header=start == 0, null_value=missing)
             file.write(made.getbuffer())
-        if lost:
-            names = list(lost)
-            _LOG.info(
-                "column %s holds %s, which readers of text take as missing: Parquet and Arrow keep such labels",
-                first_of(names), repr(lost[names[0]]) if lost[names[0]] else "empty text",
-            )  # fmt: skip
 
     return write
 
@@ -63,6 +57,28 @@ def _read_text(separator: str) -> Callable[[bytes], Any]:
         return pl.read_csv(content, separator=separator, infer_schema_length=None, schema_overrides=text).to_arrow()
 
     return read
+
+
+def note_lost_labels(table: Any, format: str | None, path: Path | None = None) -> None:
+    """Say which columns of a table that was written as text have labels that mean missing where it is read.
+
+    Results are not looked at: whoever reads them knows what an empty cell means in each of their columns.
+    """
+    from miscreen.model import ColumnType
+    from miscreen.tables.encoding import column_types
+
+    text = (column_types(table.schema.types) == ColumnType.TEXT).nonzero()[0].tolist()
+    if not text or find_writer(format, path) not in (WRITERS["csv"], WRITERS["tsv"]):
+        return
+    lost: dict[str, str] = {}
+    for _, piece in _pieces(table.select(text)):
+        lost |= _lost(piece)
+    if lost:
+        names = list(lost)
+        _LOG.info(
+            "column %s holds %s, which readers of text take as missing: Parquet and Arrow keep such labels",
+            first_of(names), repr(lost[names[0]]) if lost[names[0]] else "empty text",
+        )  # fmt: skip
 
 
 def _lost(piece: Any) -> dict[str, str]:
@@ -126,8 +142,9 @@ def _panics(arrow_type: Any) -> bool:
     if pt.is_dictionary(arrow_type):
         return _panics(arrow_type.value_type)
     binary = (pt.is_binary, pt.is_large_binary, pt.is_binary_view, pt.is_fixed_size_binary)
+    others = (pt.is_decimal256, pt.is_interval, pt.is_union)
     within = (arrow_type.field(i).type for i in range(arrow_type.num_fields))
-    return any(is_such(arrow_type) for is_such in (pt.is_decimal256, *binary)) or any(map(_panics, within))
+    return any(is_such(arrow_type) for is_such in (*others, *binary)) or any(map(_panics, within))
 
 
 def _pieces(table: Any) -> Iterator[tuple[int, Any]]:
@@ -137,7 +154,7 @@ def _pieces(table: Any) -> Iterator[tuple[int, Any]]:
 
     for field in table.schema:
         if _panics(field.type):
-            raise pa.ArrowNotImplementedError(f"column {field.name!r} is of type {field.type}")
+            raise pa.ArrowNotImplementedError(f"{field.type} is not supported")
     rows = max(1, _PIECE_BYTES * max(1, len(table)) // max(1, table.nbytes))
     names = table.column_names
     cut = any("\0" in name for name in names)  # by Arrow's C interface, whose names end at a zero byte
@@ -230,8 +247,16 @@ def find_writer(format: str | None, path: Path | None = None) -> Writer:
     )
 
 
-def check_output(path: Path, force: bool, *beside: Path) -> None:
-    """`InputError` when a file and what lies beside it cannot be written there."""
+def check_output(path: Path, force: bool) -> None:
+    """`InputError` when a file cannot be written there."""
+    if str(path) == "-":  # elsewhere standard input
+        raise InputError("the output '-' is no name of a file", "Name one, such as table.csv")
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:  # of a directory that may not be entered, or a name that is too long
+        raise InputError(f"cannot write {str(path)!r}: {error.strerror}", "Choose another one") from error
     if path.exists() and not path.is_file():
         what = "a directory" if path.is_dir() else "no regular file"
         hint = "Name a file in it" if path.is_dir() else "Name a file, or leave it out: data go to standard output"
@@ -241,9 +266,8 @@ def check_output(path: Path, force: bool, *beside: Path) -> None:
         raise InputError(f"the output directory {str(parent)!r} does not exist", "Create it first")
     if not os.access(parent, os.W_OK):
         raise InputError(f"the output directory {str(parent)!r} is not writable", "Choose another one")
-    for one in (path, *beside):
-        if one.exists() and not force:
-            raise InputError(f"{str(one)!r} exists already", "Choose another name, or overwrite with --force")
+    if path.exists() and not force:
+        raise InputError(f"{str(path)!r} exists already", "Choose another name, or overwrite with --force")
 
 
 def write_bytes(path: Path, content: bytes, force: bool) -> None:
@@ -272,11 +296,13 @@ class Destination:
     force: bool = False
 
     def __post_init__(self) -> None:
-        writer, given = find_writer(self.format, self.path), self.path
+        given = self.path
+        check_output(given, self.force)
+        writer = find_writer(self.format, given)
         if given.is_symlink():
             object.__setattr__(self, "path", given.resolve())
-        beside = [] if writer.embeds or self._left_behind() else [sidecar(self.path)]
-        check_output(given, self.force, *beside)
+        if not (writer.embeds or self._left_behind()):
+            check_output(sidecar(self.path), self.force)
 
     def _left_behind(self) -> bool:
         """Whether what lies beside is of a text file of ours that is no more."""
@@ -359,19 +385,36 @@ def write_stream(
         told = file if on_bytes is None else _Told(file, lambda data: on_bytes(memoryview(data).nbytes))
         writer.write(table, told)  # type: ignore[arg-type]
     except _refusals() as error:  # such as lists and bytes as CSV
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
         name = next(n for n, w in WRITERS.items() if w is writer)
         raise DataError(
-            f"the table cannot be written as {name}: {str(error).splitlines()[0]}",
+            f"the table cannot be written as {name}: {_refused(table, writer) or str(error).splitlines()[0]}",
             "Write Parquet or Arrow, or leave those columns out (convert --exclude)",
         ) from error
 
 
+def _refused(table: Any, writer: Writer) -> str:
+    """Which columns of a table a format does not take, found out by the first row of one of each type."""
+    takes: dict[Any, bool] = {}
+    for i, field in enumerate(table.schema):
+        if field.type not in takes:
+            try:
+                writer.write(table.select([i]).slice(0, 1), io.BytesIO())
+                takes[field.type] = True
+            except _refusals():
+                takes[field.type] = False
+    refused = [field for field in table.schema if not takes[field.type]]
+    return f"column {first_of([field.name for field in refused])} is of type {refused[0].type}" if refused else ""
+
+
 def _refusals() -> tuple[type[BaseException], ...]:
-    """What the libraries raise for a type that a format does not have."""
+    """What the libraries raise for a type that a format does not have; an `OSError` of theirs has no number."""
     import polars as pl
     import pyarrow as pa
 
     return (
+        OSError,
         pa.ArrowInvalid,
         pa.ArrowNotImplementedError,
         pa.ArrowTypeError,
@@ -431,7 +474,7 @@ def aside(path: Path, force: bool) -> Iterator[BinaryIO]:
     temporary file is removed on every exception.
     """
     mode = 0o666
-    temporary: str | None = None
+    temporary: Path | None = None
     try:
         flags = os.O_TMPFILE | os.O_RDWR | getattr(os, "O_CLOEXEC", 0)
         descriptor = os.open(path.parent, flags, mode)
@@ -443,11 +486,9 @@ def aside(path: Path, force: bool) -> Iterator[BinaryIO]:
             errno.ENOENT,
         ):
             raise
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        _unfinished.add(temporary)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(descriptor, mode & ~umask)
+        temporary = _hidden(path)
+        descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_CLOEXEC", 0), mode)
+        _unfinished.add(str(temporary))
     try:
         with open(descriptor, "wb", closefd=False) as file:
             yield file
@@ -461,8 +502,13 @@ def aside(path: Path, force: bool) -> Iterator[BinaryIO]:
     finally:
         os.close(descriptor)
         if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-            _unfinished.discard(temporary)
+            temporary.unlink(missing_ok=True)
+            _unfinished.discard(str(temporary))
+
+
+def _hidden(path: Path) -> Path:
+    """A name beside a path that nobody else has: several threads and hosts may write there, and names may be long."""
+    return path.with_name(f".{secrets.token_hex(8)}.new")
 
 
 def _name(descriptor: int, path: Path, force: bool) -> None:
@@ -472,13 +518,20 @@ def _name(descriptor: int, path: Path, force: bool) -> None:
         # Only with a directory's descriptor does Python call linkat, which follows /proc's link to the file.
         os.link(f"/proc/self/fd/{descriptor}", name, src_dir_fd=descriptor, follow_symlinks=True)
 
-    if not force or not path.exists():
+    try:
         link(path)
         return
-    hidden = path.with_name(f".{path.name}.{os.getpid()}.new")
-    hidden.unlink(missing_ok=True)
-    link(hidden)
-    os.replace(hidden, path)
+    except FileExistsError:
+        if not force:
+            raise
+    hidden = _hidden(path)
+    _unfinished.add(str(hidden))
+    try:
+        link(hidden)
+        os.replace(hidden, path)
+    finally:
+        hidden.unlink(missing_ok=True)
+        _unfinished.discard(str(hidden))
 
 
 def write_error(path: Path, error: OSError) -> MiscreenError:
