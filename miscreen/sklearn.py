@@ -40,7 +40,8 @@ class MutualInfoSelector(SelectorMixin, BaseEstimator):
     options : mapping, optional
         Options of the method, such as ``{"bandwidth_multiplier": 2}``.
     discrete, continuous : sequences of str
-        Names or globs of columns whose kind is not to be guessed; columns of an array are x0, x1 and so on.
+        Names or globs of columns whose kind is not to be guessed; columns of an array, or of a dataframe without
+        names that are text, are x0, x1 and so on.
     target_kind : str, optional
         ``continuous`` or ``discrete``; by default integers of few values are classes, as in `miscreen.rank`.
     max_levels, min_samples, threads, memory
@@ -59,8 +60,9 @@ class MutualInfoSelector(SelectorMixin, BaseEstimator):
 
     Notes
     -----
-    NaN means missing, and takes out a row for that column alone. The columns of a dataframe keep their types: text
-    is allowed and is discrete, and null means missing. `transform` keeps the order of the columns.
+    NaN and infinity mean missing, and take out a row for that column alone. The columns of a dataframe keep their
+    types: text is allowed and is discrete, and null means missing. Sparse matrices are refused. `transform` keeps the
+    order of the columns.
 
     Examples
     --------
@@ -129,7 +131,9 @@ class MutualInfoSelector(SelectorMixin, BaseEstimator):
             frame = hasattr(X, "__arrow_c_stream__") or hasattr(X, "iloc")
             X = filled(X)  # noqa: N806
             if not frame:
-                X = validate_data(self, X, ensure_all_finite="allow-nan", ensure_min_samples=2)  # noqa: N806
+                X = validate_data(self, X, ensure_all_finite=False, ensure_min_samples=2)  # noqa: N806
+            elif not hasattr(self, "feature_names_in_"):  # as scikit-learn calls columns whose names are no text
+                X = X.set_axis([f"x{i}" for i in range(self.n_features_in_)], axis=1)  # noqa: N806
             values, held = _encode(y)
             check_consistent_length(X, values)
             request = Request.make(
@@ -180,10 +184,13 @@ class MutualInfoSelector(SelectorMixin, BaseEstimator):
         if not (hasattr(kept, "columns") and hasattr(X, "__arrow_c_stream__")):
             return kept
         # On the way through an array the columns of a table of several types become objects.
-        names = list(kept.columns)
+        chosen = self.get_support(indices=True)
+        if hasattr(X, "iloc"):
+            part = X.iloc[:, chosen].set_axis(kept.columns, axis=1)
+            return part if hasattr(kept, "iloc") else type(kept)(pa.Table.from_pandas(part, preserve_index=False))
         if type(kept) is type(X):
-            return X[names]
-        table = pa.table(X).select(names)
+            return X[:, chosen]
+        table = pa.table(X).select(chosen.tolist())
         return table.to_pandas() if hasattr(kept, "iloc") else type(kept)(table)
 
     def _get_support_mask(self) -> NDArray[np.bool_]:
