@@ -23,7 +23,7 @@ from miscreen.cli.options import (
     Writing,
     only_target,
 )
-from miscreen.cli.terminal import draw_table, say
+from miscreen.cli.terminal import draw_table, printable, say
 
 if TYPE_CHECKING:
     from miscreen import Evaluation
@@ -107,6 +107,7 @@ def evaluate(
 def _show(found: Evaluation) -> None:
     """Draw the means with their standard deviations, and a bar from chance to perfect."""
     metric, chance = found.metric, found.chance
+    block = "█" if printable("█") == "█" else "#"
     columns: dict[str, list[Any]] = {name: [] for name in ("method", "k", "model", metric, "sd")}
     if "leaked_mean" in found.to_arrow().column_names:
         columns["leaked"] = []
@@ -119,5 +120,5 @@ def _show(found: Evaluation) -> None:
         if "leaked" in columns:
             columns["leaked"].append(f"{row['leaked_mean']:.3f}")
         share = (row["mean"] - chance) / (1.0 - chance)
-        bars.append("█" * round(_BAR * min(1.0, max(0.0, share))))
+        bars.append(block * round(_BAR * min(1.0, max(0.0, share))))
     draw_table(columns, right=("k", metric, "sd", "leaked"))
