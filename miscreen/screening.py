@@ -27,7 +27,7 @@ from miscreen.model import (
     codes_by_appearance,
 )
 from miscreen.partition import Findings, Partition, rank_partitions
-from miscreen.pipeline import run_blocks
+from miscreen.pipeline import JUDGED_SLICE_BYTES, SLICE_BYTES, run_blocks
 from miscreen.ranking import Ranking
 from miscreen.request import Request
 from miscreen.resources import plan_blocks
@@ -292,7 +292,12 @@ class Screen:
         tallies = [self._tally(i, len(columns)) for i in range(len(self._targets))]
         partition.findings.extend(tally.findings for tally in tallies)
         scorer = _Scorer(request.spec, partition, tallies, self._forced[features.start : features.stop])
-        run_blocks(source, columns, plan, scorer, request.resources.threads, request.on_progress)
+        # The permutations of max_t are drawn for each slice.
+        finely = request.inference.p_values and not request.inference.max_t
+        run_blocks(
+            source, columns, plan, scorer, request.resources.threads, request.on_progress,
+            JUDGED_SLICE_BYTES if finely else SLICE_BYTES,
+        )  # fmt: skip
         for tally in tallies:
             tally.settle(request.resources.threads)
         if request.inference.max_t:
