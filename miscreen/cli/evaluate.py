@@ -22,6 +22,8 @@ from miscreen.cli.options import (
     Source,
     Writing,
     only_target,
+    sizes,
+    words,
 )
 from miscreen.cli.terminal import draw_table, printable, say
 
@@ -35,9 +37,9 @@ def evaluate(
     source: Source,
     target: Predicted,
     *,
-    method: Methods = "auto",
+    method: Methods = ["auto"],  # noqa: B006  (which Typer shows)
     k: Sizes = None,
-    model: Models = "elasticnet",
+    model: Models = ["elasticnet"],  # noqa: B006
     folds: Folds = 5,
     groups: Groups = None,
     show_leakage: ShowLeakage = False,
@@ -63,13 +65,14 @@ def evaluate(
     stays within --memory beside about 350 MB of libraries and 600 bytes a column, 40 more for each fold.
     """
     began = time.monotonic()
+    methods, numbers, models = words(method), sizes(k), words(model)
     writing.check(source)
     if plot is not None:
         from miscreen.evaluation.result import check_plot
 
         check_plot(plot, writing.force)
     limits = running.start()
-    running.prepare_kernels([method] if isinstance(method, str) else method)
+    running.prepare_kernels([methods] if isinstance(methods, str) else methods)
 
     import miscreen
 
@@ -77,9 +80,9 @@ def evaluate(
         found = miscreen.evaluate(
             source,
             only_target(target),
-            method,
-            k=k,
-            model=model,
+            methods,
+            k=numbers,
+            model=models,
             folds=folds,
             groups=groups,
             show_leakage=show_leakage,
