@@ -15,7 +15,7 @@ from miscreen.inference.options import Inference
 from miscreen.model import Kind, ScreenSpec
 from miscreen.ranking import Ranking
 from miscreen.request import Request
-from miscreen.result import Result
+from miscreen.result import Result, shown
 from miscreen.screening import screen
 from miscreen.selection import strategy_class
 from miscreen.selection.chooser import ORDERS, Chooser, NoCandidateError, SelectionSpec, locate
@@ -48,6 +48,9 @@ class Selection(Result):
         self.names = names
         self.steps = steps
         self.ranking = ranking
+
+    def __repr__(self) -> str:
+        return f"<Selection of {len(self.names):,} columns of {len(self):,} rows: {shown(self.names)}>"
 
 
 def select(
