@@ -1042,6 +1042,8 @@ def test_times_and_wide_decimals_as_text(tmp_path: Path, capfd: pytest.CaptureFi
         (["select", "TABLE", "-t", "phase", "--top", "2", "--names", "--format", "json"], "Give --names alone"),
         (["select", "TABLE", "-t", "phase", "--top", "2", "--steps", "--keep", "cell"], "--keep has no effect"),
         (["rank", "", "-t", "y"], "the source is an empty text"),
+        (["rank", "TABLE", "-t", "phase", "--max-t", "3"], "--max-t must be a whole number from 19"),
+        (["rank", "TABLE", "-t", "phase", "--bootstrap", "30"], "Give --ci 0.95 as well"),
     ],
 )
 def test_options_that_lead_nowhere(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:

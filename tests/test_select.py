@@ -91,9 +91,9 @@ class TestSelect:
             miscreen.select(table, "y", top=0)
         with pytest.raises(InputError, match="neither a target nor a ranking"):
             miscreen.select(table, top=1)
-        with pytest.raises(InputError, match="no column 'w' for --keep"):
+        with pytest.raises(InputError, match="no column 'w' for keep"):
             miscreen.select(table, "y", method=METHOD, top=1, keep=["w"])
-        with pytest.raises(DataError, match=r"no feature passes --min-mi 7"):
+        with pytest.raises(DataError, match=r"no feature passes min_mi=7"):
             miscreen.select(table, "y", method=METHOD, min_mi=7)
         ranking = miscreen.rank(table, "y", METHOD)
         with pytest.raises(InputError, match="would have no effect"):

@@ -709,7 +709,7 @@ def test_names_with_commas_between_them_are_told_to_be_given_one_by_one() -> Non
         ("iq,c,d,iq", "Name each by itself: --exclude=iq --exclude=c --exclude=d ..."),
         ("iq,e", "Did you mean 'iq'?"),
     ):
-        with pytest.raises(InputError, match=f"t has no column '{given}' for --exclude") as error:
+        with pytest.raises(InputError, match=f"t has no column '{given}' for exclude") as error:
             index.many([given], "--exclude")
         assert error.value.hint == hint
     with pytest.raises(InputError, match=r"Name each by itself$"):

@@ -221,7 +221,7 @@ def _connected(where: str, workers: int | None, resources: Resources) -> Iterato
                 raise
             raise ResourceError(
                 f"the Dask scheduler was lost ({type(error).__name__})",
-                "Start it again, and run the same command with --resume, which goes on with what is finished",
+                "Start it again, and repeat the run with --resume, which goes on with what is finished",
             ) from error
 
 

@@ -155,7 +155,7 @@ def select(
         if chosen_anew or set(screening) - _OF_ANY_RUN:
             raise InputError(
                 "a selection was given, so nothing is ranked or chosen and other options have no effect",
-                "Give --keep and -o alone, or leave out --selection",
+                "Give nothing but --keep beside it, or leave out --selection",
             )
         return _apply(source, selection if isinstance(selection, Steps) else Steps.read(selection), keep, screening)
     asked = SelectionSpec(strategy or ("threshold" if top is None else "top"), **settings)  # type: ignore[arg-type]

@@ -16,12 +16,8 @@ from miscreen.model import ColumnType
 from miscreen.tables.encoding import check_names, column_types, encode, types_of_schema, widest_value
 from miscreen.tables.source import TableSource, members
 
-_NOT_ARROW = (
-    pa.ArrowException,
-    ValueError,
-    TypeError,
-    OverflowError,
-)  # what Arrow says to data that it has no type for
+# What Arrow says to data that it has no type for.
+_NOT_ARROW = (pa.ArrowException, ValueError, TypeError, OverflowError)
 
 
 class ArrowTableSource(TableSource):
