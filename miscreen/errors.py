@@ -110,6 +110,11 @@ class StoppedError(MiscreenError):
     exit_code = 75
 
 
+def installing(extra: str) -> str:
+    """How to get what an extra of the package brings, whether or not an index has the package."""
+    return f"Install it with: pip install '.[{extra}]' in a checkout of miscreen, or 'miscreen[{extra}]'"
+
+
 def _option(keyword: str) -> str:
     return f"--{keyword.replace('_', '-')}" if keyword.isidentifier() else keyword
 

@@ -1,4 +1,4 @@
-"""Screening as a step of a scikit-learn pipeline; needs ``pip install 'miscreen[sklearn]'``."""
+"""Screening as a step of a scikit-learn pipeline, which the extra ``sklearn`` brings."""
 
 from __future__ import annotations
 
@@ -9,12 +9,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
-from sklearn.feature_selection import SelectorMixin
-from sklearn.utils import Tags, assert_all_finite, check_consistent_length, column_or_1d
-from sklearn.utils.validation import check_is_fitted, validate_data
 
-from miscreen.errors import InputError, MiscreenError, real_number, whole_number
+from miscreen.errors import InputError, MiscreenError, installing, real_number, whole_number
 from miscreen.estimators import estimator_class
 from miscreen.model import ColumnType, Floats
 from miscreen.ranking import Ranking
@@ -24,6 +20,14 @@ from miscreen.tables.columns import NameIndex
 from miscreen.tables.encoding import column_type, encode
 from miscreen.tables.extended import ExtendedTable
 from miscreen.tables.memory import filled, open_column
+
+try:
+    from sklearn.base import BaseEstimator
+    from sklearn.feature_selection import SelectorMixin
+    from sklearn.utils import Tags, assert_all_finite, check_consistent_length, column_or_1d
+    from sklearn.utils.validation import check_is_fitted, validate_data
+except ImportError as error:
+    raise ImportError(f"miscreen.sklearn needs scikit-learn 1.8 or newer: {error}. {installing('sklearn')}") from error
 
 
 class MutualInfoSelector(SelectorMixin, BaseEstimator):

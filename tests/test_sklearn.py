@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from decimal import Decimal
 from typing import Any
 
@@ -181,6 +183,13 @@ def test_names_that_are_no_text_are_numbered(names: Any, output: str) -> None:
     assert list(out.columns) == selector.get_feature_names_out().tolist()
     np.testing.assert_array_equal(out.to_numpy(), x[:, selector.get_support(indices=True)])
     pd.testing.assert_frame_equal(table, given)
+
+
+def test_a_missing_extra_is_named() -> None:
+    code = "import sys; sys.modules['sklearn'] = None; import miscreen.sklearn"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    told = done.stderr.splitlines()[-1]
+    assert "miscreen.sklearn needs scikit-learn" in told and told.endswith("or 'miscreen[sklearn]'")
 
 
 def test_infinite_values_are_missing_in_arrays_as_in_frames() -> None:

@@ -23,7 +23,7 @@ from miscreen.cluster.checkpoints import Checkpoints
 from miscreen.cluster.identity import Identity, stamps
 from miscreen.cluster.run import Counted, Pace, check_stop, first_size, gaps, start_counting
 from miscreen.cluster.stopping import stop_on_signals
-from miscreen.errors import DataError, InputError, MiscreenError, ResourceError
+from miscreen.errors import DataError, InputError, MiscreenError, ResourceError, installing
 from miscreen.limits import POOLS
 from miscreen.partition import Partition
 from miscreen.request import Request
@@ -176,7 +176,7 @@ def _connected(where: str, workers: int | None, resources: Resources) -> Iterato
         from distributed import Client, KilledWorker
         from distributed.comm.core import CommClosedError
     except ImportError as error:
-        raise InputError("Dask is not installed", "pip install 'miscreen[dask]'") from error
+        raise InputError("Dask is not installed", installing("dask")) from error
     from concurrent.futures import CancelledError
 
     for name in list(logging.root.manager.loggerDict):
@@ -285,7 +285,7 @@ def _slurm_cluster(workers: int | None, resources: Resources) -> Iterator[Any]:
         import dask
         from dask_jobqueue.slurm import SLURMCluster
     except ImportError as error:
-        raise InputError("dask-jobqueue is not installed", "pip install 'miscreen[slurm]'") from error
+        raise InputError("dask-jobqueue is not installed", installing("slurm")) from error
     if shutil.which("sbatch") is None:
         raise ResourceError("there is no sbatch here", "Run this where Slurm is")
     given: dict[str, Any] = {}
