@@ -309,12 +309,14 @@ class Inferring(_Keywords):
         str | None, Option("--strata", metavar="NAME", help="Permute within the levels of this column alone.")
     ] = None
     max_t: Annotated[
-        int | None, Option("--max-t", metavar="N", help="Add family-wise p-values from N permutations.")
+        int | None, Option("--max-t", metavar="N", help="Add family-wise p-values from N permutations (19 or more).")
     ] = None
     ci: Annotated[
         float | None, Option("--ci", metavar="LEVEL", help="Add ci_low and ci_high, such as of level 0.95.")
     ] = None
-    bootstrap: Annotated[int | None, Option("--bootstrap", metavar="N", help="Intervals from N half-samples.")] = None
+    bootstrap: Annotated[
+        int | None, Option("--bootstrap", metavar="N", help="Intervals from N half-samples (20 or more).")
+    ] = None
     seed: Annotated[int, Option("--seed", metavar="N", help="Key of everything random.")] = 0
 
 
