@@ -71,8 +71,8 @@ class Description:
 
 def describe(
     source: Any,
-    *,
     target: str | None = None,
+    *,
     exclude: Sequence[str] = (),
     discrete: Sequence[str] = (),
     names: Sequence[str] | None = None,

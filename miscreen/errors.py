@@ -2,17 +2,62 @@
 
 from __future__ import annotations
 
+import ast
 import math
 import operator
 import os
+import re
+import shlex
 from collections.abc import Iterable, Sequence
 from numbers import Real
 from pathlib import Path
 from typing import Any
 
+_OPTION = re.compile(
+    r"""(?<![\w'"-])--(?P<name>[a-z]+(?:-[a-z]+)*)
+    (?:[ =](?P<value> \$'(?:\\.|[^'])*' | (?:'[^']*'|"[^"]*"|\\.)+ | [0-9](?:[\w.+-]*\w)? | none\b
+                      | (?<==)[^\s'";,]+ ))?""",
+    re.VERBOSE,
+)
+_COMMAND = re.compile(r"(?<!-)\b(?:sbatch|dask|miscreen) ")
+_KEYWORDS = {  # where they are not called like their options
+    "force": "force=True", "no-mi": "mi=False", "p-values": "p_values=True", "resume": "checkpoints",
+    "scratch": "scratch_dir",
+}  # fmt: skip
+_OF_READING = {"delimiter": "delimiter={}", "null": "null_values=[{}]", "quote": "quote={}"}
+
+
+def in_python(text: str) -> str:
+    """A message with the command line's options in it as keywords of the library, unless it is a whole command.
+
+    Examples
+    --------
+    >>> in_python("Lower --min-samples, or overwrite with --force")
+    'Lower min_samples, or overwrite with force=True'
+    >>> in_python("add --null '-', or --exclude='age in years'")
+    "add read=ReadOptions(null_values=['-']), or exclude='age in years'"
+    """
+
+    def keyword(option: re.Match[str]) -> str:
+        name, value = option["name"], option["value"]
+        if value is not None and not re.fullmatch(r"[\d.]+(e-?\d+)?", value):  # text, as it is typed in a shell
+            try:
+                word = ast.literal_eval(value[1:]) if value.startswith("$") else shlex.split(value)[0]
+            except (SyntaxError, ValueError):
+                return option[0]
+            value = repr("" if (name, word) == ("quote", "none") else word)
+        if name in _OF_READING:
+            return f"read=ReadOptions({_OF_READING[name].format(value or '...')})"
+        called = _KEYWORDS.get(name, name.replace("-", "_"))
+        return called if value is None else f"{called}={value}"
+
+    return text if _COMMAND.search(text) else _OPTION.sub(keyword, text)
+
 
 class MiscreenError(Exception):
     """Base of every error that miscreen raises on purpose.
+
+    As text, such as in a traceback, it names keywords of the library; its parts name options of the command line.
 
     Parameters
     ----------
@@ -30,7 +75,8 @@ class MiscreenError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        return f"{self.message}. {self.hint}" if self.hint else self.message
+        message = in_python(self.message)
+        return f"{message.removesuffix('.')}. {in_python(self.hint)}" if self.hint else message
 
     def __reduce__(self) -> tuple[type[MiscreenError], tuple[str, str]]:
         return type(self), (self.message, self.hint)
@@ -64,6 +110,15 @@ class StoppedError(MiscreenError):
     exit_code = 75
 
 
+def installing(extra: str) -> str:
+    """How to get what an extra of the package brings, whether or not an index has the package."""
+    return f"Install it with: pip install '.[{extra}]' in a checkout of miscreen, or 'miscreen[{extra}]'"
+
+
+def _option(keyword: str) -> str:
+    return f"--{keyword.replace('_', '-')}" if keyword.isidentifier() else keyword
+
+
 def whole_number(name: str, given: Any, least: int | None = None, most: int | None = None) -> int:
     """What was given for an option as Python's own int; `InputError` when it is no whole number in these bounds.
 
@@ -83,7 +138,7 @@ def whole_number(name: str, given: Any, least: int | None = None, most: int | No
     above = number is not None and most is not None and number > most
     if number is None or below or above:
         bounds = "" if least is None else f" of at least {least}" if most is None else f" from {least} to {most:,}"
-        raise InputError(f"{name} must be a whole number{bounds}, not {given!r}")
+        raise InputError(f"{_option(name)} must be a whole number{bounds}, not {given!r}")
     return number
 
 
@@ -102,7 +157,7 @@ def real_number(name: str, given: Any, above: float | None = None, below: float 
     within = (above is None or number > above) and (below is None or number < below)
     if math.isnan(number) or not within:
         bounds = "" if above is None else f" above {above:g}" if below is None else f" between {above:g} and {below:g}"
-        raise InputError(f"{name} must be a number{bounds}, not {given!r}")
+        raise InputError(f"{_option(name)} must be a number{bounds}, not {given!r}")
     return number
 
 

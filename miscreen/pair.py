@@ -12,6 +12,13 @@ from miscreen.errors import DataError, InputError
 from miscreen.estimators import estimator_class
 from miscreen.model import Kind
 
+_PAIRED = {
+    "the target 'y'": "y",
+    "column 'x'": "x",
+    "another target": "another y",
+    "--target-kind": "y_kind",
+    "Leave it out of --continuous": "Leave out x_kind",
+}
 _OF_PAIRS = ("max_levels", "min_samples", "threads", "memory")  # keywords of `rank` that a pair has, too
 
 
@@ -80,17 +87,21 @@ def mutual_info(
                 f"mutual_info has no option {name!r}", "Kinds are x_kind and y_kind; for the rest use rank"
             )
     kinds = [kind.label for kind in Kind]
-    if x_kind not in (None, *kinds):
-        raise InputError(f"there is no kind {x_kind!r}", f"Choose {' or '.join(kinds)}")
+    for kind in (x_kind, y_kind):
+        if kind not in (None, *kinds):
+            raise InputError(f"there is no kind {kind!r}", f"Choose {' or '.join(kinds)}")
     columns = {"x": open_column("x", x), "y": open_column("y", y)}
     lengths = {name: len(column) for name, column in columns.items()}
     if lengths["x"] != lengths["y"]:
         raise InputError(f"x has {lengths['x']:,} values and y has {lengths['y']:,}", "Give as many of each")
-    ranking = rank(
-        pa.table(columns), "y", method, target_kind=y_kind, unit=unit,
-        discrete=["x"] if x_kind == "discrete" else [], continuous=["x"] if x_kind == "continuous" else [],
-        **screening,
-    )  # fmt: skip
+    try:
+        ranking = rank(
+            pa.table(columns), "y", method, target_kind=y_kind, unit=unit,
+            discrete=["x"] if x_kind == "discrete" else [], continuous=["x"] if x_kind == "continuous" else [],
+            **screening,
+        )  # fmt: skip
+    except DataError as error:
+        raise DataError(*(_of_a_pair(text) for text in (error.message, error.hint))) from None
     found = ranking.to_arrow().to_pylist()[0]
     if found["status"] != "ok":
         raise DataError(f"x has no score: {found['status']}", "See the statuses under Formats")
@@ -100,3 +111,10 @@ def mutual_info(
             "Choose a method or options by which it is estimated",
         )
     return float(found[f"mi_{unit}"])
+
+
+def _of_a_pair(text: str) -> str:
+    """What `miscreen.rank` says of a feature and a target, of x and y."""
+    for ranked, paired in _PAIRED.items():
+        text = text.replace(ranked, paired)
+    return text

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from miscreen.errors import DataError, InputError, path_given, whole_number
+from miscreen.errors import DataError, InputError, path_given, real_number, whole_number
 from miscreen.model import Floats, Kind, Status
-from miscreen.result import Result
+from miscreen.result import Result, shown
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 UNITS = {"nats": 1.0, "bits": 1.0 / math.log(2.0)}
+_ORDERS = ("score", "p_value", "q_value", "p_fwer")  # columns that tell which features are the best
 
 
 def ranking_order(scores: Floats, statuses: NDArray[np.uint8]) -> NDArray[np.intp]:
@@ -224,8 +225,7 @@ class Ranking(Result):
             raise DataError(f"{str(path)!r} cannot be read as a ranking: {error}", "Rank the table again") from error
 
     def __repr__(self) -> str:
-        shown = f"{', '.join(self.names[:3])}{', ...' if len(self) > 3 else ''}"
-        return f"<Ranking of {len(self):,} rows: {shown}>"
+        return f"<Ranking of {len(self):,} rows: {shown(self.names)}>"
 
     @property
     def names(self) -> list[str]:
@@ -289,19 +289,40 @@ class Ranking(Result):
         return self._keep(pc.less_equal(self._table.column("rank"), _scalar(min(k, len(self)))))
 
     def above(self, min_mi: float) -> Ranking:
-        """The features whose mutual information is at least `min_mi`, in the unit of the ranking."""
+        """The features whose mutual information is at least `min_mi`, in the unit of the ranking.
+
+        `InputError` when it is no number.
+        """
         import pyarrow.compute as pc
 
-        return self._keep(pc.greater_equal(measured(self._table, "mi_"), _scalar(min_mi)))
+        least = real_number("min_mi", min_mi)
+        return self._keep(pc.greater_equal(measured(self._table, "mi_"), _scalar(least)))
 
     def within_fdr(self, fdr: float) -> Ranking:
-        """The features of q-values up to `fdr`; `DataError` when the ranking has none."""
+        """The features of q-values up to `fdr`.
+
+        `DataError` when the ranking has none, `InputError` when `fdr` is no number.
+        """
         import pyarrow.compute as pc
 
-        return self._keep(pc.less_equal(measured(self._table, "q_value"), _scalar(fdr)))
+        most = real_number("fdr", fdr)
+        return self._keep(pc.less_equal(measured(self._table, "q_value"), _scalar(most)))
 
     def by(self, column: str) -> Ranking:
-        """Each target's features in ascending order of a column of p- or q-values, equal ones as they were ranked."""
+        """Each target's features by another column, the best first and equal ones as they were ranked, with new ranks.
+
+        Parameters
+        ----------
+        column : str
+            ``p_value``, ``q_value`` or ``p_fwer``, of which the least are the best, or ``score``.
+
+        Raises
+        ------
+        InputError
+            When `column` is none of these.
+        DataError
+            When the ranking has no such column.
+        """
         import pyarrow as pa
 
         targets = [self.for_target(one) for one in self.targets] if "target" in self._table.column_names else [self]
@@ -314,7 +335,11 @@ class Ranking(Result):
 
     def order_by(self, column: str) -> NDArray[np.intp]:
         """The rows of a ranking for one target in the order of `by`, for those who want its ranks as they are."""
-        return np.lexsort((self._table.column("rank").to_numpy(), measured(self._table, column).to_numpy()))  # NaN last
+        if column not in _ORDERS:
+            raise InputError(f"there is no order by {column!r}", f"Choose one of {', '.join(_ORDERS)}")
+        values = measured(self._table, column).to_numpy()
+        best_first = -values if column == "score" else values
+        return np.lexsort((self._table.column("rank").to_numpy(), best_first))  # NaN last
 
     def summary(self) -> dict[str, int]:
         """How many features have each status other than ok, for any target, and how many held infinite values."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -11,6 +11,17 @@ from miscreen.errors import path_given
 if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
+
+
+def shown(names: Sequence[str]) -> str:
+    """The first of some names, for a line that tells what a result is.
+
+    Examples
+    --------
+    >>> shown(["a", "b", "c", "d"])
+    'a, b, c, ...'
+    """
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
 class Result:

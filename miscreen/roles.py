@@ -52,7 +52,7 @@ def choose_columns(
     Neither the targets nor the columns at the positions `left_out` are features.
     """
     if not target_names:
-        raise InputError("no target was named", "Name the outcome column with --target")
+        raise InputError("no target was named", "Give the outcome column as --target")
     target_columns = [index.one(name, "the target") for name in target_names]
     if len(set(target_columns)) < len(target_columns):
         raise InputError("a target was named twice", "Name each target once")

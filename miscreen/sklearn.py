@@ -1,4 +1,4 @@
-"""Screening as a step of a scikit-learn pipeline; needs ``pip install 'miscreen[sklearn]'``."""
+"""Screening as a step of a scikit-learn pipeline, which the extra ``sklearn`` brings."""
 
 from __future__ import annotations
 
@@ -9,12 +9,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
-from sklearn.feature_selection import SelectorMixin
-from sklearn.utils import Tags, assert_all_finite, check_consistent_length, column_or_1d
-from sklearn.utils.validation import check_is_fitted, validate_data
 
-from miscreen.errors import InputError, MiscreenError, real_number, whole_number
+from miscreen.errors import InputError, MiscreenError, installing, real_number, whole_number
 from miscreen.estimators import estimator_class
 from miscreen.model import ColumnType, Floats
 from miscreen.ranking import Ranking
@@ -24,6 +20,14 @@ from miscreen.tables.columns import NameIndex
 from miscreen.tables.encoding import column_type, encode
 from miscreen.tables.extended import ExtendedTable
 from miscreen.tables.memory import filled, open_column
+
+try:
+    from sklearn.base import BaseEstimator
+    from sklearn.feature_selection import SelectorMixin
+    from sklearn.utils import Tags, assert_all_finite, check_consistent_length, column_or_1d
+    from sklearn.utils.validation import check_is_fitted, validate_data
+except ImportError as error:
+    raise ImportError(f"miscreen.sklearn needs scikit-learn 1.8 or newer: {error}. {installing('sklearn')}") from error
 
 
 class MutualInfoSelector(SelectorMixin, BaseEstimator):
@@ -41,7 +45,7 @@ class MutualInfoSelector(SelectorMixin, BaseEstimator):
         Options of the method, such as ``{"bandwidth_multiplier": 2}``.
     discrete, continuous : sequences of str
         Names or globs of columns whose kind is not to be guessed; discrete ones are classes without an order. Columns
-        of an array are x0, x1 and so on.
+        of an array, or of a dataframe without names that are text, are x0, x1 and so on.
     target_kind : str, optional
         ``continuous``, or ``discrete``, without an order; by default integers of few values are classes, as in
         `miscreen.rank`.
@@ -61,8 +65,9 @@ class MutualInfoSelector(SelectorMixin, BaseEstimator):
 
     Notes
     -----
-    NaN means missing, and takes out a row for that column alone. The columns of a dataframe keep their types: text
-    is allowed and is discrete, and null means missing. `transform` keeps the order of the columns.
+    NaN and infinity mean missing, and take out a row for that column alone. The columns of a dataframe keep their
+    types: text is allowed and is discrete, and null means missing. Sparse matrices are refused. `transform` keeps the
+    order of the columns.
 
     Examples
     --------
@@ -132,7 +137,9 @@ class MutualInfoSelector(SelectorMixin, BaseEstimator):
             frame = hasattr(X, "__arrow_c_stream__") or hasattr(X, "iloc")
             X = filled(X)  # noqa: N806
             if not frame:
-                X = validate_data(self, X, ensure_all_finite="allow-nan", ensure_min_samples=2)  # noqa: N806
+                X = validate_data(self, X, ensure_all_finite=False, ensure_min_samples=2)  # noqa: N806
+            elif not hasattr(self, "feature_names_in_"):  # as scikit-learn calls columns whose names are no text
+                X = X.set_axis([f"x{i}" for i in range(self.n_features_in_)], axis=1)  # noqa: N806
             values, held = _encode(y)
             check_consistent_length(X, values)
             request = Request.make(
@@ -189,10 +196,13 @@ class MutualInfoSelector(SelectorMixin, BaseEstimator):
         if not (hasattr(kept, "columns") and hasattr(X, "__arrow_c_stream__")):
             return kept
         # On the way through an array the columns of a table of several types become objects.
-        names = list(kept.columns)
+        chosen = self.get_support(indices=True)
+        if hasattr(X, "iloc"):
+            part = X.iloc[:, chosen].set_axis(kept.columns, axis=1)
+            return part if hasattr(kept, "iloc") else type(kept)(pa.Table.from_pandas(part, preserve_index=False))
         if type(kept) is type(X):
-            return X[names]
-        table = pa.table(X).select(names)
+            return X[:, chosen]
+        table = pa.table(X).select(chosen.tolist())
         return table.to_pandas() if hasattr(kept, "iloc") else type(kept)(table)
 
     def _get_support_mask(self) -> NDArray[np.bool_]:

@@ -384,6 +384,22 @@ def test_names_are_no_markup_and_no_control_sequences(monkeypatch: pytest.Monkey
     assert "\x1b" not in out
 
 
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
+def test_names_are_spelled_out_that_the_encoding_lacks(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding))
+    Library(monkeypatch, "rank", make_ranking(["日本", "é", "α" * 40]))
+    on_terminal(monkeypatch)
+    assert main(["rank", "t", "-t", "y"]) == 0
+    lines = written.getvalue().decode(encoding).splitlines()
+    assert [line.split("|")[1].split()[0] for line in lines[2:4]] == [
+        r"\u65e5\u672c",
+        "é" if "1" in encoding else r"\xe9",
+    ]
+    assert r"\u03b1\u03b1" in lines[4]
+    assert len({len(line) for line in lines[:5]}) == 1
+
+
 def test_a_terminal_is_not_flooded(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     ranked = Library(monkeypatch, "rank", make_ranking(["a"]))
     selected = Library(monkeypatch, "select", SimpleNamespace(names=["a"]))
@@ -1063,6 +1079,8 @@ def test_times_and_wide_decimals_as_text(tmp_path: Path, capfd: pytest.CaptureFi
         (["select", "TABLE", "-t", "phase", "--top", "2", "--names", "--format", "json"], "Give --names alone"),
         (["select", "TABLE", "-t", "phase", "--top", "2", "--steps", "--keep", "cell"], "--keep has no effect"),
         (["rank", "", "-t", "y"], "the source is an empty text"),
+        (["rank", "TABLE", "-t", "phase", "--max-t", "3"], "--max-t must be a whole number from 19"),
+        (["rank", "TABLE", "-t", "phase", "--bootstrap", "30"], "Give --ci 0.95 as well"),
     ],
 )
 def test_options_that_lead_nowhere(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -345,7 +345,7 @@ def test_where_no_cluster_is(source: Path, tmp_path: Path, monkeypatch: pytest.M
             rank(source, "y", "pearson", dask=str(tmp_path / "odd.json"))
     with pytest.raises(InputError, match=r"leads to no Dask cluster"):
         rank(source, "y", "pearson", dask="everywhere")
-    with pytest.raises(InputError, match=r"--workers goes with"):
+    with pytest.raises(InputError, match=r"workers goes with dask local"):
         rank(source, "y", "pearson", dask="tcp://127.0.0.1:9", workers=3)
     with pytest.raises(InputError, match=r"a table in memory cannot be opened again"):
         rank(pq.read_table(source), "y", "pearson", dask="local")

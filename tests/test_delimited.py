@@ -296,9 +296,9 @@ def test_impossible_quotes(quote):
 
 def test_wrong_quotes_are_complained_of(tmp_path):
     message = fails("a,b\n1,'x\n2,y\n", tmp_path, quote="'")
-    assert "line 2: a quote opens here" in message and "--quote none" in message
+    assert "line 2: a quote opens here" in message and "ReadOptions(quote='')" in message
     message = fails("a,b\n1,'x'y\n", tmp_path, quote="'")
-    assert "cell 2: text after a closing quote" in message and "--quote none" in message
+    assert "cell 2: text after a closing quote" in message and "ReadOptions(quote='')" in message
     assert "line 1: the header" in fails("a,'b'c\n1,2\n", tmp_path, quote="'")
     assert "line 2: 3 cells" in fails('a,b\n"1,2",3\n', tmp_path, quote="")
 
@@ -503,12 +503,12 @@ def test_identifiers_that_are_written_as_numbers_are_noted(tmp_path, caplog):
         ("\n\r\n\n", ["t.csv is empty"]),
         ("a,b\n", ["a header and no rows"]),
         ("a,b\n\n\n", ["a header and no rows"]),
-        ("a,b\n1,2\n\n3\n4,5\n", ["line 4: 1 cells, but 2 were expected", "--delimiter"]),
+        ("a,b\n1,2\n\n3\n4,5\n", ["line 4: 1 cells, but 2 were expected", "ReadOptions(delimiter=...)"]),
         ("a,b\n1,2\n3,4,5\n", ["line 3: 3 cells", "Check that line"]),
         ("a,b\n1,2,3\n3,4,5\n", ["line 2: 3 cells", "lacks a name"]),
         ("a,b\n1,2\n3,4,5,6\n", ["line 3: 4 cells", "Check that line"]),
         ('a,b\n"1\n2",x\n3\n', ["line 4: 1 cells"]),
-        ("a,b\n1,2\n1,x\n1,2,3\n", ["line 3, column 'b': 'x' in a column of numbers", "--discrete 'b'", "--exclude"]),
+        ("a,b\n1,2\n1,x\n1,2,3\n", ["line 3, column 'b': 'x' in a column of numbers", "discrete='b'", "exclude='b'"]),
         ("a,b\n1,2\n1,2,3\n1,x\n", ["line 3: 3 cells"]),
         ("a,b\n1,2\ny,1\nz,x\n", ["line 3, column 'a': 'y'"]),
         ("a,b\n1,2\n1,z\ny,1\n", ["line 3, column 'b': 'z'"]),
@@ -554,7 +554,7 @@ def test_many_short_rows_take_no_memory(short, tmp_path):
 
 
 def test_a_row_longer_than_memory(tmp_path):
-    with pytest.raises(ResourceError, match=r"row that starts on line 3 has more than .*--memory"):
+    with pytest.raises(ResourceError, match=r"row that starts on line 3 has more than .* memory"):
         read("a,b\n1,2\n" + "1" * 300_000, tmp_path, memory=1 << 20)
     with pytest.raises(ResourceError, match="A quote opens on line 3"):
         read('a,b\n1,2\n1,"' + "1,1\n" * 100_000, tmp_path, memory=1 << 20)

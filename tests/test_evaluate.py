@@ -399,6 +399,14 @@ def test_the_command_passes_every_option(call: list[Any], capsys: Any, tmp_path:
     assert (tmp_path / "f.svg").is_file()
 
 
+def test_the_command_takes_names_with_commas_and_repeated(call: list[Any]) -> None:
+    line = "-m bin -m auto,ksg --k 10 --k 50,90 --model ridge"
+    assert main(["evaluate", "t", "-t", "y", *line.split()]) == 0
+    ((_, _, methods), keywords), *_ = call
+    assert methods == ("bin", "auto", "ksg")
+    assert (keywords["k"], keywords["model"]) == ((10, 50, 90), "ridge")
+
+
 def test_a_pipe_gets_csv_and_a_terminal_a_table(
     call: list[Any], capfdbinary: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

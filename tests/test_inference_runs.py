@@ -164,7 +164,7 @@ def test_select_by_q_value(frame: pl.DataFrame, tmp_path: Path) -> None:
     plain = miscreen.rank(frame, "y", "spearman")
     with pytest.raises(DataError, match="no column q_value"):
         miscreen.select(frame, ranking=plain, fdr=0.05)
-    with pytest.raises(DataError, match="no feature passes --fdr 1e-300"):
+    with pytest.raises(DataError, match="no feature passes fdr=1e-300"):
         miscreen.select(frame, "y", ranking=ranking, fdr=1e-300)
     with pytest.raises(InputError, match="fdr must be a number between 0 and 1, not 2"):
         miscreen.select(frame, "y", ranking=ranking, fdr=2)

@@ -1,15 +1,21 @@
-"""A run that is killed, at any moment and by any signal, leaves neither output nor scratch."""
+"""A run that is killed, at any moment and by any signal, leaves neither output nor scratch, and ends soon."""
 
 from __future__ import annotations
 
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+
+import miscreen
+from miscreen.inference.null import Null
+from miscreen.pipeline import check_wanted, worker_threads
 
 ROWS, COLUMNS = 100, 8_000
 
@@ -83,3 +89,40 @@ def test_a_full_scratch_directory_is_told(table: Path, tmp_path: Path) -> None:
         assert [*disk.iterdir(), *(tmp_path / "out").iterdir()] == []
     finally:
         subprocess.run(["umount", disk], check=True)
+
+
+def test_threads_end_what_nobody_waits_for() -> None:
+    begun = threading.Semaphore(0)
+
+    def work() -> None:
+        begun.release()
+        while True:
+            check_wanted()
+
+    with pytest.raises(KeyboardInterrupt), worker_threads(2) as pool:
+        for _ in range(2):
+            pool.submit(work)
+        for _ in range(2):
+            begun.acquire()
+        raise KeyboardInterrupt
+
+
+def test_an_interrupted_call_ends_between_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupted, further = threading.Event(), []
+
+    def slowly(null: Null, observed: Any, pool: Any = None) -> Any:
+        if interrupted.is_set():
+            further.append(observed)
+            time.sleep(0.001)
+        return np.ones(len(observed)), np.full(len(observed), "", dtype=object)
+
+    def interrupt(*news: Any) -> None:
+        interrupted.set()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Null, "p_values", slowly)
+    table = np.random.default_rng(0).poisson(1.0, (50, 8_001)).astype(np.float64)
+    names = [f"x{i}" for i in range(8_000)]
+    with pytest.raises(KeyboardInterrupt):
+        miscreen.rank(table, "y", "pearson", names=[*names, "y"], p_values=True, threads=2, on_progress=interrupt)
+    assert len(further) < 300  # of a block of 500

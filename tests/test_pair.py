@@ -116,6 +116,21 @@ def test_a_typed_script_runs() -> None:
     assert (Path(miscreen.__file__).parent / "py.typed").is_file()
 
 
+@pytest.mark.parametrize(
+    ("x", "y", "kinds", "told"),
+    [
+        (range(20), [1.0] * 20, {}, "y has the single value 1 in its 20 rows that are not missing. Choose another y"),
+        (range(20), ["a", "b"] * 10, {"y_kind": "continuous"}, "y holds text, so it cannot be continuous. Leave out"),
+        (["a", "b"] * 10, range(20), {"x_kind": "continuous"}, "x holds text, so it cannot be continuous. Leave out x"),
+        (range(20), range(20), {"y_kind": "text"}, "there is no kind 'text'"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_column_is_told_of_x_or_y(x: Any, y: Any, kinds: dict[str, str], told: str) -> None:
+    with pytest.raises((InputError, DataError)) as error:
+        miscreen.mutual_info(x, y, **kinds)
+    assert str(error.value).startswith(told)
+
+
 def test_information_that_is_not_to_be_found_is_refused() -> None:
     with pytest.raises(InputError, match="method 'auto' with these options gives a score, but no mutual information"):
         miscreen.mutual_info(X, Y, mi=False)

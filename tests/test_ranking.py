@@ -54,10 +54,32 @@ def test_columns() -> None:
     assert frame["r"].to_list() == [4, 3, 0.1, 2, None, 1]
 
 
+def test_by_another_column() -> None:
+    p = np.array([0.5, 0.01, np.nan, 0.01, 0.2, 0.3])
+    made = ranking()
+    found = Ranking(made.to_arrow().append_column("p_value", pa.array(p, from_pandas=True)), made.metadata).by(
+        "p_value"
+    )
+    assert found.names == ["é 列", "line\nend", "007", 'say "hi", all', "null", "plain"]
+    assert found.to_polars()["rank"].to_list() == [1, 2, 3, 4, 5, 6]
+    assert made.by("score").to_polars().equals(made.to_polars())
+    assert found.by("score").names == ["null", "é 列", "line\nend", "plain", "007", 'say "hi", all']
+    for column in ("n", "mi_nats", "feature", "none"):
+        with pytest.raises(InputError, match=f"no order by '{column}'. Choose one of score, p_value"):
+            found.by(column)
+    with pytest.raises(DataError, match="no column q_value"):
+        found.by("q_value")
+
+
 def test_parts() -> None:
     whole = ranking()
     assert whole.top(2).names == ["null", "é 列"]
     assert whole.above(0.15).names == ["null", "é 列", "plain", "line\nend"]
+    for given in ("x", None, np.nan):
+        with pytest.raises(InputError, match="min_mi must be a number, not"):
+            whole.above(given)  # type: ignore[arg-type]
+        with pytest.raises(InputError, match="fdr must be a number, not"):
+            whole.within_fdr(given)  # type: ignore[arg-type]
     assert whole.scored().names == whole.names[:-1]
     assert whole.top(10**20).to_arrow().equals(whole.to_arrow())
     both = Ranking.concat([ranking("a"), ranking("b", (1, 2, 3, 4, 5, 6))], {})

@@ -77,6 +77,12 @@ class TestSelect:
         small = miscreen.select(tmp_path / "t.csv", "y", method=METHOD, top=8, keep=["id"], memory="40KB")
         assert small.to_arrow().to_pydict() == whole.to_pydict()
 
+    def test_what_it_is_in_a_line(self) -> None:
+        chosen = miscreen.select(frame(), "y", method=METHOD, top=4, keep=["id", "y"])
+        first = ", ".join(chosen.names[:3])
+        assert repr(chosen) == f"<Selection of 4 columns of {len(chosen):,} rows: {first}, ...>"
+        assert repr(chosen.steps) == f"<Steps of 4 rows: {first}, ...>"
+
     def test_bad_requests(self, tmp_path: Path) -> None:
         table = frame()
         with pytest.raises(InputError, match="how many features"):
@@ -85,9 +91,9 @@ class TestSelect:
             miscreen.select(table, "y", top=0)
         with pytest.raises(InputError, match="neither a target nor a ranking"):
             miscreen.select(table, top=1)
-        with pytest.raises(InputError, match="no column 'w' for --keep"):
+        with pytest.raises(InputError, match="no column 'w' for keep"):
             miscreen.select(table, "y", method=METHOD, top=1, keep=["w"])
-        with pytest.raises(DataError, match=r"no feature passes --min-mi 7"):
+        with pytest.raises(DataError, match=r"no feature passes min_mi=7"):
             miscreen.select(table, "y", method=METHOD, min_mi=7)
         ranking = miscreen.rank(table, "y", METHOD)
         with pytest.raises(InputError, match="would have no effect"):
@@ -151,7 +157,7 @@ class TestDescribe:
 
     def test_nothing_to_try(self) -> None:
         assert miscreen.describe(frame().select("id")).costs == {}
-        assert set(miscreen.describe(frame(), target="y2").costs) == set(ESTIMATORS)
+        assert set(miscreen.describe(frame(), "y2").costs) == set(ESTIMATORS)
         with pytest.raises(InputError, match="no column 'w'"):
             miscreen.describe(frame(), target="w")
 

@@ -143,7 +143,7 @@ def test_a_target_without_candidates_keeps_nothing_from_others(
         (told,) = caplog.records
         assert told.levelname == "WARNING"
         assert told.getMessage() == "nothing is chosen for the target 'noise0': no feature passes --min-mi 0.3"
-        with pytest.raises(DataError, match=r"no feature passes --min-mi 0\.3"):
+        with pytest.raises(DataError, match=r"no feature passes min_mi=0\.3"):
             miscreen.select(frame, ["noise0", "noise1"], strategy=strategy, **top, **wanted)
     frame.write_parquet(tmp_path / "t.parquet")
     line = f"select {tmp_path}/t.parquet -t y -t noise0 -m bin --exclude id --min-mi 0.3 --names"
@@ -215,14 +215,14 @@ def test_bad_requests(frame: pl.DataFrame, tmp_path: Path) -> None:
         (
             {"strategy": "mrmr", "top": 3, "clump_mi": 0.1},
             InputError,
-            "--clump-mi has no effect with",
+            "clump_mi has no effect with",
         ),
-        ({"strategy": "clump", "clump_mi": -0.1}, InputError, "--clump-mi must be a positive number"),
+        ({"strategy": "clump", "clump_mi": -0.1}, InputError, "clump_mi must be a positive number"),
         ({"strategy": "clump", "clump_mi": "1"}, InputError, "clump_mi must be a number, not '1'"),
         ({"min_mi": "0.1"}, InputError, "min_mi must be a number, not '0.1'"),
         ({"min_mi": np.nan}, InputError, "min_mi must be a number, not nan"),
         ({"min_score": True}, InputError, "min_score must be a number, not True"),
-        ({"min_mi": 0.1, "mi": False}, InputError, "--min-mi needs what --no-mi leaves out"),
+        ({"min_mi": 0.1, "mi": False}, InputError, "min_mi needs what mi=False leaves out"),
         ({"top": 3, "keep": [0]}, InputError, "0 cannot name a column"),
         ({"top": 3, "ranking": frame}, InputError, "ranking= is of type DataFrame"),
         ({"selection": frame}, InputError, "selection= is of type DataFrame"),
@@ -236,7 +236,7 @@ def test_bad_requests(frame: pl.DataFrame, tmp_path: Path) -> None:
         ({"top": 2.5}, InputError, "top must be a whole number of at least 1, not 2.5"),
         ({"top": 3, "stability": -1}, InputError, "stability must be a whole number"),
         ({"top": np.int64(3), "stability": 1}, InputError, "at least 2 subsamples"),
-        ({"strategy": "mrmr", "top": 3, "given": ["w"]}, InputError, "no column 'w' for --given"),
+        ({"strategy": "mrmr", "top": 3, "given": ["w"]}, InputError, "no column 'w' for given"),
         ({"strategy": "mrmr", "top": 3, "given": ["[!y]*"]}, DataError, "given already"),
         ({"strategy": "mrmr", "top": 3, "given": ["a0", "y"]}, InputError, "the target 'y' is among the columns given"),
         ({"top": 3, "selection": tmp_path / "none.json"}, InputError, "a selection was given"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from decimal import Decimal
 from typing import Any
 
@@ -165,6 +167,38 @@ def test_types_outlast_a_change_of_library(frame: Any) -> None:
         expected = made({name: columns[name] for name in ("near", "word", "flag")})
         assert list(out.dtypes) == list(expected.dtypes)
         assert out.equals(expected)
+
+
+@pytest.mark.parametrize("output", ["polars", "pandas"])
+@pytest.mark.parametrize("names", [range(3), [("a", 1), ("a", "b"), ("c", 1)]], ids=["integers", "several levels"])
+def test_names_that_are_no_text_are_numbered(names: Any, output: str) -> None:
+    x, y = problem()
+    x[:, 2] = np.round(x[:, 2])
+    table = pd.DataFrame(x[:, :3]).set_axis(pd.Index(names), axis=1).set_index(np.arange(1, 121))
+    given = table.copy()
+    selector = MutualInfoSelector(k=2, discrete=["x2"]).set_output(transform=output).fit(table, y)
+    kinds = dict(selector.ranking_.to_polars().select("feature", "kind").iter_rows())
+    assert kinds == {"x0": "continuous", "x1": "continuous", "x2": "discrete"}
+    out = selector.transform(table)
+    assert list(out.columns) == selector.get_feature_names_out().tolist()
+    np.testing.assert_array_equal(out.to_numpy(), x[:, selector.get_support(indices=True)])
+    pd.testing.assert_frame_equal(table, given)
+
+
+def test_a_missing_extra_is_named() -> None:
+    code = "import sys; sys.modules['sklearn'] = None; import miscreen.sklearn"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    told = done.stderr.splitlines()[-1]
+    assert "miscreen.sklearn needs scikit-learn" in told and told.endswith("or 'miscreen[sklearn]'")
+
+
+def test_infinite_values_are_missing_in_arrays_as_in_frames() -> None:
+    x, y = problem()
+    x[3, 2], x[4, 7] = np.inf, -np.inf
+    array, frame = (MutualInfoSelector(k=2).fit(one, y) for one in (x, pd.DataFrame(x)))
+    assert array.scores_.tolist() == frame.scores_.tolist()
+    assert array.ranking_.summary() == {"with infinite values": 2}
+    assert array.transform(x).shape == (120, 2)
 
 
 @pytest.mark.parametrize(

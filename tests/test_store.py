@@ -85,7 +85,7 @@ def test_a_full_disk_is_named(tmp_path, monkeypatch):
 
     store = ColumnStore(100, 0, tmp_path)
     monkeypatch.setattr(os, "write", full)
-    with pytest.raises(ResourceError, match=f"{tmp_path}.*is full: 800 bytes.*--scratch"):
+    with pytest.raises(ResourceError, match=f"{tmp_path}.*is full: 800 bytes.*scratch_dir"):
         store.append(np.ones((100, 1)))
 
 

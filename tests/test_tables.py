@@ -431,6 +431,24 @@ def test_blocks_cover_the_columns_once(
     assert seen == {i: (f"x{c}", data[:, c].tolist()) for i, c in enumerate(columns)}
 
 
+def test_progress_is_told_within_a_block(resources: Resources) -> None:
+    told = [0]
+
+    def look(block: FeatureBlock, start: int, stop: int) -> None:
+        until = time.monotonic() + 20
+        while told[-1] < block.first + start:  # until the slice before has been told of
+            assert time.monotonic() < until
+            time.sleep(0.001)
+
+    def note(phase: str, done: int, total: int | None) -> None:
+        told.append(done)
+
+    data, columns = np.ones((8_000, 24)), np.arange(24)
+    with open_table(data, names=[f"x{i}" for i in columns], resources=resources) as table:
+        run_blocks(table, columns, BlockPlan(24, 24), look, 1, note)
+    assert told[-1] == 24
+
+
 class TestSeveralFiles:
     def test_stacked(self, typed_table: pa.Table, tmp_path: Path, resources: Resources) -> None:
         flat = typed_table.drop_columns(["category", "float64"])  # NaN equals nothing
@@ -746,7 +764,7 @@ def test_names_with_commas_between_them_are_told_to_be_given_one_by_one() -> Non
         ("iq,c,d,iq", "Name each by itself: --exclude=iq --exclude=c --exclude=d ..."),
         ("iq,e", "Did you mean 'iq'?"),
     ):
-        with pytest.raises(InputError, match=f"t has no column '{given}' for --exclude") as error:
+        with pytest.raises(InputError, match=f"t has no column '{given}' for exclude") as error:
             index.many([given], "--exclude")
         assert error.value.hint == hint
     with pytest.raises(InputError, match=r"Name each by itself$"):

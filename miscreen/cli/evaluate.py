@@ -22,8 +22,10 @@ from miscreen.cli.options import (
     Source,
     Writing,
     only_target,
+    sizes,
+    words,
 )
-from miscreen.cli.terminal import draw_table, say
+from miscreen.cli.terminal import draw_table, printable, say
 
 if TYPE_CHECKING:
     from miscreen import Evaluation
@@ -35,9 +37,9 @@ def evaluate(
     source: Source,
     target: Predicted,
     *,
-    method: Methods = "auto",
+    method: Methods = ["auto"],  # noqa: B006  (which Typer shows)
     k: Sizes = None,
-    model: Models = "elasticnet",
+    model: Models = ["elasticnet"],  # noqa: B006
     folds: Folds = 5,
     groups: Groups = None,
     show_leakage: ShowLeakage = False,
@@ -63,13 +65,14 @@ def evaluate(
     stays within --memory beside about 350 MB of libraries and 600 bytes a column, 40 more for each fold.
     """
     began = time.monotonic()
+    methods, numbers, models = words(method), sizes(k), words(model)
     writing.check(source)
     if plot is not None:
         from miscreen.evaluation.result import check_plot
 
         check_plot(plot, writing.force)
     limits = running.start()
-    running.prepare_kernels([method] if isinstance(method, str) else method)
+    running.prepare_kernels([methods] if isinstance(methods, str) else methods)
 
     import miscreen
 
@@ -77,9 +80,9 @@ def evaluate(
         found = miscreen.evaluate(
             source,
             only_target(target),
-            method,
-            k=k,
-            model=model,
+            methods,
+            k=numbers,
+            model=models,
             folds=folds,
             groups=groups,
             show_leakage=show_leakage,
@@ -107,6 +110,7 @@ def evaluate(
 def _show(found: Evaluation) -> None:
     """Draw the means with their standard deviations, and a bar from chance to perfect."""
     metric, chance = found.metric, found.chance
+    block = "█" if printable("█") == "█" else "#"
     columns: dict[str, list[Any]] = {name: [] for name in ("method", "k", "model", metric, "sd")}
     if "leaked_mean" in found.to_arrow().column_names:
         columns["leaked"] = []
@@ -119,5 +123,5 @@ def _show(found: Evaluation) -> None:
         if "leaked" in columns:
             columns["leaked"].append(f"{row['leaked_mean']:.3f}")
         share = (row["mean"] - chance) / (1.0 - chance)
-        bars.append("█" * round(_BAR * min(1.0, max(0.0, share))))
+        bars.append(block * round(_BAR * min(1.0, max(0.0, share))))
     draw_table(columns, right=("k", metric, "sd", "leaked"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -59,16 +59,22 @@ def _size(text: str) -> str:
     return text
 
 
-def _words(text: str) -> str | tuple[str, ...]:
-    words = tuple(word.strip() for word in text.split(","))
-    return words if len(words) > 1 else words[0]
+def words(given: Sequence[str]) -> str | tuple[str, ...]:
+    """The one word, or several where they have commas between them or the option is repeated."""
+    found = tuple(word.strip() for text in given for word in text.split(","))
+    return found if len(found) > 1 else found[0]
 
 
-def _sizes(text: str) -> tuple[int, ...]:
+def sizes(given: Sequence[str] | None) -> tuple[int, ...] | None:
+    """The whole numbers, as `words` has words; None when none were given."""
+    if not given:
+        return None
     try:
-        return tuple(int(word) for word in text.split(","))
+        return tuple(int(word) for text in given for word in text.split(","))
     except ValueError:
-        raise InputError(f"--k is {text!r}", "Give whole numbers with commas between, such as 10,50,200") from None
+        raise InputError(
+            f"--k is {','.join(given)!r}", "Give whole numbers with commas between, such as 10,50,200"
+        ) from None
 
 
 def only_target(names: list[str]) -> str:
@@ -151,15 +157,20 @@ ShowResources = Annotated[
 ]
 Predicted = Annotated[list[str], Option("--target", "-t", metavar="NAME", help="Column to predict.")]
 Methods = Annotated[
-    Any,
-    Option("--method", "-m", parser=_words, metavar="NAMES", help=f"{', '.join(ESTIMATORS)}; several with commas."),
+    list[str],
+    Option("--method", "-m", metavar="NAMES", help=f"{', '.join(ESTIMATORS)}; several with commas, or repeatable."),
 ]
 Sizes = Annotated[
-    Any,
-    Option("--k", parser=_sizes, metavar="N,N", help="Numbers of columns (default: 10,50,200, if there are)."),
+    list[str] | None,
+    Option(
+        "--k",
+        metavar="N,N",
+        help="Numbers of columns (default: those of 10,50,200 that there are, or all); repeatable.",
+    ),
 ]
 Models = Annotated[
-    Any, Option("--model", parser=_words, metavar="NAMES", help="elasticnet, ridge, forest; several with commas.")
+    list[str],
+    Option("--model", metavar="NAMES", help="elasticnet, ridge, forest; several with commas, or repeatable."),
 ]
 Folds = Annotated[int, Option("--folds", min=2, metavar="N", help="Folds of the cross-validation.")]
 Groups = Annotated[
@@ -299,12 +310,14 @@ class Inferring(_Keywords):
         str | None, Option("--strata", metavar="NAME", help="Permute within the levels of this column alone.")
     ] = None
     max_t: Annotated[
-        int | None, Option("--max-t", metavar="N", help="Add family-wise p-values from N permutations.")
+        int | None, Option("--max-t", metavar="N", help="Add family-wise p-values from N permutations (19 or more).")
     ] = None
     ci: Annotated[
         float | None, Option("--ci", metavar="LEVEL", help="Add ci_low and ci_high, such as of level 0.95.")
     ] = None
-    bootstrap: Annotated[int | None, Option("--bootstrap", metavar="N", help="Intervals from N half-samples.")] = None
+    bootstrap: Annotated[
+        int | None, Option("--bootstrap", metavar="N", help="Intervals from N half-samples (20 or more).")
+    ] = None
     seed: Annotated[int, Option("--seed", metavar="N", help="Key of everything random.")] = 0
 
 

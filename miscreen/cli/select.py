@@ -88,8 +88,8 @@ def select(
 
     Time and memory are those of "miscreen rank" (nothing with --ranking), and then of reading and writing the
     chosen columns. Strategies other than top and threshold take one byte a row for each column of the pool, and
-    about 1.5 us a column of the pool and step for 1,000 rows; submodular instead about 1 us for every two columns
-    of the pool and 4 bytes for every pair. --stability B takes the time of B rankings and selections more.
+    about 1.5 us a column of the pool and step for 1,000 rows; submodular instead as much, and 8 bytes, for every
+    two columns of the pool. --stability B takes the time of B rankings and selections more.
     """
     began = time.monotonic()
     writing.check(source)

@@ -24,16 +24,19 @@ _ALWAYS = ("step", "rank", "score", "mi_nats", "mi_bits", "status")
 
 
 def printable(text: str) -> str:
-    """The text with control characters and broken bytes spelled out, safe for any terminal.
+    """The text with control characters, broken bytes and what the terminal's encoding lacks spelled out.
 
     Examples
     --------
     >>> printable("a\\tb [red]")
     'a\\\\tb [red]'
     """
-    if text.isprintable():
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    if text.isascii():
         return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    encoding = sys.stdout.encoding or "utf-8"  # of standard error, too, which escapes what it lacks
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def say(label: str, message: str, hint: str = "") -> None:
@@ -109,9 +112,10 @@ def draw_table(
     table = Table(
         box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), width=sum(widths.values()) + _GAP * len(widths) - 1
     )
+    shorten: Literal["ellipsis", "crop"] = "ellipsis" if printable("…") == "…" else "crop"
     for name, width in widths.items():
         side: Literal["left", "right"] = "right" if name in right else "left"
-        table.add_column(name, justify=side, width=width, no_wrap=True, overflow="ellipsis")
+        table.add_column(name, justify=side, width=width, no_wrap=True, overflow=shorten)
     for row in zip(*columns.values(), strict=True):
         table.add_row(*map(Text, row))
     Console(highlight=False).print(table, crop=False)

@@ -23,7 +23,7 @@ from miscreen.cluster.checkpoints import Checkpoints
 from miscreen.cluster.identity import Identity, stamps
 from miscreen.cluster.run import Counted, Pace, check_stop, first_size, gaps, start_counting
 from miscreen.cluster.stopping import stop_on_signals
-from miscreen.errors import DataError, InputError, MiscreenError, ResourceError
+from miscreen.errors import DataError, InputError, MiscreenError, ResourceError, installing
 from miscreen.limits import POOLS
 from miscreen.partition import Partition
 from miscreen.request import Request
@@ -176,7 +176,7 @@ def _connected(where: str, workers: int | None, resources: Resources) -> Iterato
         from distributed import Client, KilledWorker
         from distributed.comm.core import CommClosedError
     except ImportError as error:
-        raise InputError("Dask is not installed", "pip install 'miscreen[dask]'") from error
+        raise InputError("Dask is not installed", installing("dask")) from error
     from concurrent.futures import CancelledError
 
     for name in list(logging.root.manager.loggerDict):
@@ -221,7 +221,7 @@ def _connected(where: str, workers: int | None, resources: Resources) -> Iterato
                 raise
             raise ResourceError(
                 f"the Dask scheduler was lost ({type(error).__name__})",
-                "Start it again, and run the same command with --resume, which goes on with what is finished",
+                "Start it again, and repeat the run with --resume, which goes on with what is finished",
             ) from error
 
 
@@ -285,7 +285,7 @@ def _slurm_cluster(workers: int | None, resources: Resources) -> Iterator[Any]:
         import dask
         from dask_jobqueue.slurm import SLURMCluster
     except ImportError as error:
-        raise InputError("dask-jobqueue is not installed", "pip install 'miscreen[slurm]'") from error
+        raise InputError("dask-jobqueue is not installed", installing("slurm")) from error
     if shutil.which("sbatch") is None:
         raise ResourceError("there is no sbatch here", "Run this where Slurm is")
     given: dict[str, Any] = {}

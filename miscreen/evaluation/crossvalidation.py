@@ -61,7 +61,8 @@ def evaluate(
     method : str or sequence of str
         Methods of `miscreen.rank`, with their default options.
     k : int or sequence of int, optional
-        Numbers of columns to keep; by default those of 10, 50 and 200 that the table has.
+        Numbers of columns to keep; by default those of 10, 50 and 200 that the table has, or all of fewer
+        than 10.
     model : str or sequence of str
         ``elasticnet``, ``ridge`` or ``forest``.
     folds : int

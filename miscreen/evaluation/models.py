@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from miscreen.errors import InputError
+from miscreen.errors import InputError, installing
 from miscreen.model import Floats, Kind
 
 MODELS = ("elasticnet", "ridge", "forest")
@@ -19,7 +19,7 @@ Split = tuple[NDArray[np.intp], NDArray[np.intp]]
 
 def require_scikit_learn() -> None:
     """`InputError` when scikit-learn is missing or too old."""
-    hint = "Install it with: pip install 'miscreen[sklearn]'"
+    hint = installing("sklearn")
     try:
         from sklearn import __version__
     except ImportError as error:

@@ -7,7 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from miscreen.errors import InputError
+from miscreen.errors import InputError, installing
 from miscreen.result import Result
 
 PLOTS = (".svg", ".png", ".pdf")
@@ -24,9 +24,7 @@ def check_plot(path: str | PathLike[str], force: bool = False) -> None:
     try:
         import matplotlib as mpl  # noqa: F401
     except ImportError as error:
-        raise InputError(
-            f"a plot needs matplotlib: {error}", "Install it with: pip install 'miscreen[plot]'"
-        ) from error
+        raise InputError(f"a plot needs matplotlib: {error}", installing("plot")) from error
 
 
 class Evaluation(Result):

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from miscreen.estimators.estimator import Estimator
 from miscreen.inference.permutation import generator
 from miscreen.model import Batch, Floats, Target
+from miscreen.pipeline import check_wanted
 
 
 class MaxT:
@@ -48,6 +49,7 @@ class MaxT:
             np.maximum(self.maxima, found, out=self.maxima)
 
     def _largest(self, batch: Batch, permutation: int) -> float:
+        check_wanted()
         random = generator(self._key, permutation)
         order = np.empty(self._n, dtype=np.intp)
         for rows in self._strata:

@@ -20,6 +20,7 @@ from miscreen.inference.permutation import Orders, Pattern, generator
 from miscreen.inference.tables import Tables
 from miscreen.inference.tail import exponential_shares
 from miscreen.model import Floats
+from miscreen.pipeline import check_wanted
 
 PERMUTATION, SPLITTING, EXTRAPOLATED = "permutation", "splitting", "exponential tail"
 MEETINGS = "remote values"
@@ -188,6 +189,7 @@ class Null:
             self._drawn = _finite(np.concatenate(drawn))
 
     def _evaluate(self, orders: Orders) -> Floats:
+        check_wanted()
         return _finite(self._estimator.arranged(self._pattern.dealing, orders))
 
     def _tail(self, observed: Floats, pool: Executor | None) -> tuple[Floats, NDArray[Any]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from miscreen.inference.null import OWN, SHARED, SMALLEST, Null
 from miscreen.inference.permutation import Permuter, hardly_tied
 from miscreen.kernels.sorting import count_present
 from miscreen.model import Batch, Floats, Kind, Scores, Target
+from miscreen.pipeline import check_wanted, worker_threads
 
 _NULLS_BYTES = 64 << 20  # kept for features still to come
 
@@ -76,6 +76,7 @@ class Significance:
         else:
             by_table = np.full(len(p), scores.score is None) & (np.asarray(scores.method) == PLUG_IN)
         for i in np.flatnonzero(~self._sharing(batch, scores.as_untied) & ~np.isnan(observed)):
+            check_wanted()
             if by_table[i] and not self._restricted:
                 p[i], how[i] = table_test(batch.values[i], self._target.codes, order)
             if np.isnan(p[i]):
@@ -91,7 +92,7 @@ class Significance:
         if self._shared is None:
             pattern = self._permuter.pattern(np.arange(float(len(self._target.values))), Kind.CONTINUOUS, False)
             self._shared = Null(pattern, self._estimator, SHARED)
-        with ThreadPoolExecutor(threads) as pool:
+        with worker_threads(threads) as pool:
             p[left], how[left] = self._shared.p_values(observed[left], pool)
 
     def _sharing(self, batch: Batch, as_untied: NDArray[np.bool_] | None) -> NDArray[np.bool_]:

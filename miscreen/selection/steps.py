@@ -6,7 +6,7 @@ from os import PathLike
 from pathlib import Path
 
 from miscreen.errors import DataError
-from miscreen.result import Result
+from miscreen.result import Result, shown
 
 
 class Steps(Result):
@@ -40,6 +40,9 @@ class Steps(Result):
         if not steps.names:
             raise DataError(f"nothing was chosen in {str(path)!r}", "Choose anew")
         return steps
+
+    def __repr__(self) -> str:
+        return f"<Steps of {len(self):,} rows: {shown(self.names)}>"
 
     @property
     def names(self) -> list[str]:

@@ -16,7 +16,7 @@ from miscreen.inference.options import Inference
 from miscreen.model import Kind, ScreenSpec
 from miscreen.ranking import Ranking
 from miscreen.request import Request
-from miscreen.result import Result
+from miscreen.result import Result, shown
 from miscreen.screening import screen
 from miscreen.selection import strategy_class
 from miscreen.selection.chooser import ORDERS, Chooser, NoCandidateError, SelectionSpec, locate
@@ -50,6 +50,9 @@ class Selection(Result):
         self.names = names
         self.steps = steps
         self.ranking = ranking
+
+    def __repr__(self) -> str:
+        return f"<Selection of {len(self.names):,} columns of {len(self):,} rows: {shown(self.names)}>"
 
     def write(self, path: str | PathLike[str], format: str | None = None, force: bool = False) -> None:
         """See `Result.write`; it says which columns have labels that mean missing in text."""
@@ -164,7 +167,7 @@ def select(
         if chosen_anew or set(screening) - _OF_ANY_RUN:
             raise InputError(
                 "a selection was given, so nothing is ranked or chosen and other options have no effect",
-                "Give --keep and -o alone, or leave out --selection",
+                "Give nothing but --keep beside it, or leave out --selection",
             )
         return _apply(source, selection if isinstance(selection, Steps) else Steps.read(selection), keep, screening)
     asked = SelectionSpec(strategy or ("threshold" if top is None else "top"), **settings)  # type: ignore[arg-type]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Sized
+from collections.abc import Mapping, Sequence, Sized
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,19 +16,30 @@ from miscreen.model import ColumnType
 from miscreen.tables.encoding import check_names, column_types, encode, types_of_schema, widest_value
 from miscreen.tables.source import TableSource, members
 
+# What Arrow says to data that it has no type for.
+_NOT_ARROW = (pa.ArrowException, ValueError, TypeError, OverflowError)
+
 
 class ArrowTableSource(TableSource):
-    """A pyarrow table, or whatever exports itself as one through the Arrow C interface."""
+    """A pyarrow table, or whatever exports itself as one through the Arrow C interface.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+    amiss : mapping of int to str
+        What is wrong with columns that Arrow has no type for, by position: the table has nulls without one there.
+    """
 
     label = "the table"
 
-    def __init__(self, table: pa.Table) -> None:
+    def __init__(self, table: pa.Table, amiss: Mapping[int, str] = MappingProxyType({})) -> None:
         self.n_samples = len(table)
         self.names = table.schema.names  # in a fifth of the time that table.column_names takes
         self._arrow_types = types_of_schema(table.schema, self.names)
         self.types = column_types(self._arrow_types)
         self.value_bytes = widest_value(self._arrow_types)
         self._table = table
+        self._amiss = amiss
         check_names(self.names, self.label)
 
     def values(self, columns: NDArray[np.intp]) -> NDArray[Any]:
@@ -35,8 +47,30 @@ class ArrowTableSource(TableSource):
         return encode(self._table.select(columns.tolist()), members(self._arrow_types, columns))
 
     def table(self, columns: NDArray[np.intp]) -> pa.Table:
-        """See `TableSource.table`."""
+        """See `TableSource.table`; `DataError` for a column that Arrow has no type for."""
+        for i in columns.tolist() if self._amiss else ():
+            if i in self._amiss:
+                raise DataError(
+                    f"column {self.names[i]!r} cannot be read as Arrow data: {self._amiss[i]}",
+                    "Give it a single type that is not sparse, whole numbers no more than 64 bits, or leave it out",
+                )
         return self._table.select(columns.tolist())
+
+
+def _from_pandas(frame: Any) -> ArrowTableSource:
+    """A pandas table; a column that Arrow has no type for, such as of mixed objects, has no scorable type."""
+    try:
+        return ArrowTableSource(pa.Table.from_pandas(frame, preserve_index=False))  # the index is no feature
+    except _NOT_ARROW:
+        names = pa.Table.from_pandas(frame.iloc[:0].astype(object), preserve_index=False).column_names
+    columns, amiss = [], {}
+    for i in range(len(names)):
+        try:
+            columns.append(pa.Array.from_pandas(frame.iloc[:, i]))
+        except _NOT_ARROW as error:
+            columns.append(pa.nulls(len(frame), pa.binary()))
+            amiss[i] = f"{error} ({frame.dtypes.iloc[i]})"
+    return ArrowTableSource(pa.Table.from_arrays(columns, names=names), amiss)
 
 
 class MatrixSource(TableSource):
@@ -89,7 +123,7 @@ def open_column(name: str, values: Any) -> pa.Array | pa.ChunkedArray:
             column = pa.chunked_array(values)
         elif not isinstance(values, str):
             column = pa.array(values, from_pandas=True)
-    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+    except _NOT_ARROW as error:
         if getattr(values, "ndim", 1) == 1:
             raise InputError(
                 f"{name} cannot be read as a column: {error}", "Give a 1-D array or a list of a single type"
@@ -144,13 +178,13 @@ def open_object(data: Any, names: Sequence[str] | None) -> TableSource:
     try:
         if isinstance(data, pa.RecordBatch):
             return ArrowTableSource(pa.Table.from_batches([data]))
-        if type(data).__module__.partition(".")[0] == "pandas" and hasattr(data, "columns"):  # the index is no feature
-            return ArrowTableSource(pa.Table.from_pandas(data, preserve_index=False))
+        if type(data).__module__.partition(".")[0] == "pandas" and hasattr(data, "columns"):
+            return _from_pandas(data)
         if isinstance(data, pa.Table):
             return ArrowTableSource(data)
         if hasattr(data, "__arrow_c_stream__") and len(getattr(data, "shape", (0, 0))) == 2:  # no single column
             return ArrowTableSource(pa.table(data))
-    except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
+    except _NOT_ARROW as error:
         check_names([str(name) for name in getattr(data, "columns", ())], "the table")
         raise DataError(
             f"the table cannot be read as Arrow data: {error}",
