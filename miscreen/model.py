@@ -189,6 +189,15 @@ class Batch:
         return self.sorting[1]
 
 
+def samples_per_class(target: Target, batch: Batch) -> Floats:
+    """Samples of a class on average, shape (n_features,), of features with an order beside classes, or the reverse."""
+    n = np.count_nonzero(~np.isnan(batch.values), axis=1)
+    if batch.kind == Kind.CONTINUOUS:
+        return n / target.n_levels
+    present = np.arange(batch.values.shape[1]) < n[:, np.newaxis]  # missing values come last
+    return n / np.maximum(1, np.count_nonzero(present & ~batch.repeats, axis=1))
+
+
 @dataclass(frozen=True)
 class Dealing:
     """A feature whose values are dealt out at random among the samples that have one, within groups of these.

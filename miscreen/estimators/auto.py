@@ -17,7 +17,7 @@ from miscreen.estimators.ksg import TIED, Ksg, KsgOptions
 from miscreen.estimators.mixed import mixed_mi
 from miscreen.estimators.plugin import plugin_scores
 from miscreen.kernels.evidence import FUNCTIONS, MOMENTS, evidence, function_table, label_evidence, score_functions
-from miscreen.model import Batch, Dealing, Floats, Kind, Scores, Target
+from miscreen.model import Batch, Dealing, Floats, Kind, Scores, Target, samples_per_class
 
 # The first three, and the priors below, were settled on the designs of tests/designs.py that are not held out.
 VARIANCE = 4.0  # of a correlation that is not 0, in units of the variance that chance gives it
@@ -25,6 +25,7 @@ FALL = 0.55  # of that variance from one cosine to the next, where classes diffe
 SHARES = (0.15, 0.1)  # of the second hypothesis: cosines for scores, and for classes all cosines
 NEIGHBORS = 8  # of two continuous columns, for the information
 CLASS_NEIGHBORS = 10  # of a continuous column within a class
+SMALL, SMALL_NEIGHBORS = 16, 5  # samples of a class on average, or fewer, and neighbours then: half of them
 SAMPLES_PER_CELL = 5  # of every bin and class, on average, at least
 _NONE = np.empty(0, dtype=np.int64)
 _NOT_DEALT = _NONE, _NONE, _NONE, np.empty(0, dtype=np.uint64), 0, _NONE.reshape(0, 0), np.inf, 0
@@ -122,7 +123,8 @@ class Auto(Estimator):
     - Target of classes, continuous feature, ``bin``: `Binning` with 2 n^(1/3) bins of equal frequency (Terrell & Scott
       1985, doi:10.2307/2288074) and the correction of Miller & Madow.
     - Fewer than 5 samples for each of these bins and classes on average, or 1 in the smallest class, or a discrete
-      feature, ``ross``: `Ksg` on the rank scale with k = 10. With ties ``bin`` again, by `mixed_mi`.
+      feature, ``ross``: `Ksg` on the rank scale with k = 10, or 5 where a class has 16 samples or fewer on average:
+      beyond the ends of a class neighbours find far too little. With ties ``bin`` again, by `mixed_mi`.
     - Two discrete columns: ``plug-in``.
 
     Where too few samples are left for neighbours, ``bin`` again. With 1,000 samples the mean is within 0.003 of 0 for
@@ -160,7 +162,9 @@ class Auto(Estimator):
         self._effect = _weights(np.array(VARIANCE))
         self._effects = _weights(VARIANCE * np.power(FALL, np.arange(FUNCTIONS)))
         self._neighbors = Ksg(target, KsgOptions(k=NEIGHBORS, scale="rank"), TIED)
-        self._class_neighbors = Ksg(target, KsgOptions(k=CLASS_NEIGHBORS, scale="rank"), TIED)
+        self._class_neighbors, self._few_neighbors = (
+            Ksg(target, KsgOptions(k=k, scale="rank"), TIED) for k in (CLASS_NEIGHBORS, SMALL_NEIGHBORS)
+        )
 
     @property
     def margin_free(self) -> bool:
@@ -249,10 +253,13 @@ class Auto(Estimator):
         instead = np.zeros(len(mi), dtype=np.bool_)
         if self._target.kind == Kind.DISCRETE:
             instead = self._fills_bins(batch)
-        rest = np.flatnonzero(~instead)
-        if len(rest):
+        small = samples_per_class(self._target, batch) <= SMALL
+        for neighbors, some in ((self._class_neighbors, ~instead & ~small), (self._few_neighbors, ~instead & small)):
+            rest = np.flatnonzero(some)
+            if not len(rest):
+                continue
             part = batch.take(rest)
-            found = self._class_neighbors.score(part)
+            found = neighbors.score(part)
             mi[rest] = found.mi
             tied = np.flatnonzero([word == "gao" for word in found.method])
             mi[rest[tied]] = mixed_mi(self._target, part.take(tied))[0]

@@ -75,8 +75,9 @@ class Estimator(ABC):
     `InputError`), prepare whatever depends on the target alone in ``__init__``, and must not change
     themselves in `score`, which several threads call at once.
 
-    A feature's score may depend on nothing but its own column, the target and the options: never on the
-    other features of the batch, nor on how many there are.
+    A feature's score may depend on nothing but its own column, the target and the options: never on the other
+    features of the batch, nor on how many there are. What it ranks by may not depend on the order of the samples,
+    but for rounding: p-values of two columns of levels take arrangements of one table of counts for the same.
 
     Attributes
     ----------

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from statistics import NormalDist
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +14,7 @@ from miscreen.estimators.ksg import TIED, Ksg, KsgOptions
 from miscreen.estimators.mixed import mixed_mi
 from miscreen.estimators.plugin import plugin_errors
 from miscreen.inference.permutation import generator
-from miscreen.model import Batch, Floats, Kind, Scores, Target
+from miscreen.model import Batch, Floats, Kind, Scores, Target, samples_per_class
 
 _HALVES_BYTES = 1 << 20  # random halves of one feature that are looked at together
 COLUMNS = ("ci_low", "ci_high")
@@ -120,12 +119,7 @@ class Intervals:
         if part.kind == self._target.kind:
             yield PLANE, features
             return
-        n = np.count_nonzero(~np.isnan(part.values), axis=1)
-        classes: Any = self._target.n_levels
-        if part.kind == Kind.DISCRETE:
-            present = np.arange(part.values.shape[1]) < n[:, np.newaxis]  # missing values come last
-            classes = np.count_nonzero(present & ~part.repeats, axis=1)
-        many = n >= SAMPLES_EACH * classes
+        many = samples_per_class(self._target, part) >= SAMPLES_EACH
         for neighbors, those in ((LINE, many), (SHORT_LINE, ~many)):
             if those.any():
                 yield neighbors, features[those]
