@@ -76,7 +76,7 @@ def run_blocks(
     at_once = max(1, min(threads, BLOCKS_IN_FLIGHT * plan.block_features // (2 * size)))
     largest = max(1, min(SLICE_BYTES, ALL_SLICES_BYTES // at_once) // (8 * max(1, source.n_samples)))
     smallest = min(largest, max(1, _FIRST_SLICE_BYTES // (8 * max(1, source.n_samples))))
-    step = smallest
+    step = smallest  # set by all threads: whoever is last has seen the columns that are now being scored
     scored: deque[int] = deque()  # features of each slice, by any thread
 
     def work(first: int) -> None:
@@ -90,7 +90,8 @@ def run_blocks(
             stop, began = min(start + step, len(some)), time.monotonic()
             with _naming("scoring", source, some[start:stop]):
                 scorer(block, start, stop)
-            scored.append(stop - start)
+            if on_progress is not None:
+                scored.append(stop - start)
             took, start = time.monotonic() - began, stop
             if took < _QUICK:
                 step = min(largest, 2 * step)

@@ -447,6 +447,7 @@ class _Scorer:
         nominal = (types == ColumnType.TEXT.value) | (forced == Kind.DISCRETE.value)
         for i in np.flatnonzero((kinds == Kind.DISCRETE.value) & (status == Status.OK.value)):
             if types[i] == ColumnType.BOOLEAN or (types[i] == ColumnType.INTEGER and forced[i] < 0):
+                nominal[i] = False
                 continue  # few by their kind
             levels = len(np.unique(values[i, ~np.isnan(values[i])]))
             if levels > n[i] // 2:

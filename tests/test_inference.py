@@ -9,12 +9,15 @@ from typing import Any
 
 import naive
 import numpy as np
+import polars as pl
 import pytest
 from scipy import stats
 
+import miscreen
 from miscreen.errors import InputError
 from miscreen.estimators import ESTIMATORS, estimator_class
 from miscreen.estimators.estimator import Estimator
+from miscreen.inference import null
 from miscreen.inference.chi_square import CHI_SQUARE, EXACT, table_test
 from miscreen.inference.max_t import MaxT
 from miscreen.inference.multiple import max_t_p_values, q_values
@@ -387,6 +390,15 @@ def test_p_values_are_those_of_brute_force(method: str, target: str, restricted:
         expected = naive.permutation_p(values[0], statistic, draws, rng, strata)
         error = math.sqrt(expected * (1 - expected) / draws) + p[0] / math.sqrt(OWN.enough) + 1 / draws
         assert abs(p[0] - expected) <= 4 * error, name
+
+
+def test_draws_in_pieces_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a million samples a few are drawn in a call, so that an interrupted run ends soon."""
+    rng = np.random.default_rng(0)
+    frame = pl.DataFrame({"y": rng.normal(size=60), "x": rng.normal(size=60), "t": rng.poisson(1.0, 60)})
+    whole = miscreen.rank(frame, "y", "spearman", p_values=True).to_polars()
+    monkeypatch.setattr(null, "_VALUES", 60 * 7)
+    assert miscreen.rank(frame, "y", "spearman", p_values=True).to_polars().equals(whole)
 
 
 @pytest.mark.parametrize("kind", ["continuous", "tied", "zero-inflated", "discrete", "missing", "strata"])

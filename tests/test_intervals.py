@@ -49,7 +49,7 @@ def test_intervals_cover_the_truth(case: str) -> None:
 
 
 @pytest.mark.parametrize("target", ["classes", "feature"])
-@pytest.mark.parametrize(("n", "n_classes"), [(400, 10), (60, 2)])
+@pytest.mark.parametrize(("n", "n_classes"), [(400, 10), (60, 2), (800, 40), (200, 20)])
 def test_small_classes_have_intervals_that_cover_the_truth(n: int, n_classes: int, target: str) -> None:
     """Each class is a Gaussian. Far neighbours would pass the ends of a class, and point to the wrong side."""
     means = 0.7 * np.arange(n_classes)

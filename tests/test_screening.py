@@ -596,6 +596,12 @@ def test_numbers_named_discrete_are_labels_like_text(method: str) -> None:
     assert named["score"].to_numpy() == pytest.approx(text["score"].to_numpy(), rel=1e-12)
     assert named["method"].to_list() == text["method"].to_list()
     assert (named["score"].to_list() == ordered["score"].to_list()) == (method == "bin")
+    if method == "pearson":  # whose sign tells
+        signs = pl.DataFrame({"y": frame["x"], "number": y > 2, "truth": y > 2}).with_columns(
+            pl.col("number").cast(int)
+        )
+        named = miscreen.rank(signs, "y", method, discrete=["number", "truth"]).to_polars()
+        assert named["r"][0] == named["r"][1]
     feature = miscreen.rank(frame, "x", method, discrete=["y"]).to_polars().sort("feature")
     text = miscreen.rank(as_text, "x", method).to_polars().sort("feature")
     assert feature.filter(feature="y")["score"][0] == pytest.approx(text.filter(feature="y")["score"][0], rel=1e-12)

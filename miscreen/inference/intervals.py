@@ -15,14 +15,19 @@ from miscreen.estimators.mixed import mixed_mi
 from miscreen.estimators.plugin import plugin_errors
 from miscreen.inference.permutation import generator
 from miscreen.model import Batch, Floats, Kind, Scores, Target, samples_per_class
+from miscreen.pipeline import check_wanted
 
 _HALVES_BYTES = 1 << 20  # random halves of one feature that are looked at together
 COLUMNS = ("ci_low", "ci_high")
-# Neighbours near and far: for two continuous columns, and beside classes that have many samples or few.
-PLANE, LINE, SHORT_LINE = (3, 16), (8, 32), (3, 8)
+PLANE = (3, 16)  # neighbours near and far, for two continuous columns
+LINES = {128: (8, 32), 32: (3, 8), 0: (1, 3)}  # beside classes of so many samples and more, so that far ones lie within
 FEWEST = 16  # samples, which have no interval
-SAMPLES_EACH = 128  # of a class, on average, for `LINE`: far neighbours are then well within it
-VARIANCE_INFLATION = {PLANE: 1.6, LINE: 1.35, SHORT_LINE: 1.5}  # of a mean of local terms, over independent ones
+VARIANCE_INFLATION = {
+    PLANE: 1.6,
+    LINES[128]: 1.35,
+    LINES[32]: 1.5,
+    LINES[0]: 1.5,
+}  # of a mean of local terms, over independent ones
 
 
 class Intervals:
@@ -45,27 +50,27 @@ class Intervals:
     doi:10.1007/BF02294183), and the mutual information is that of the ends, or from 0 where these have unlike signs.
     It covers the information of a Gaussian copula (``pearson``: of a Gaussian pair), whatever else there is.
 
-    All other methods share an interval for the mutual information itself, not for what their own estimate would be
-    of endless samples: smoothing and bins may put ``mi`` far outside. Its centre I_k is the estimate of `Ksg` on the
-    rank scale with k = 3 neighbours, 8 beside classes that have 128 samples each on average, or the plug-in of two
-    discrete columns. Ties in steps are told apart at random, as for `auto`; beside classes, columns with further ties
-    are put into bins, as by `mixed_mi`, and half as many bins show the bias.
+    All other methods share an interval for the mutual information itself, not for what their own estimate would be of
+    endless samples: smoothing and bins may put ``mi`` far outside. Its centre I_k is the estimate of `Ksg` on the rank
+    scale with k = 3 neighbours, or the plug-in of two discrete columns. Beside classes k is 8, 3 or 1, where these have
+    at least 128 of a column's samples on average, 32, or fewer. Ties in steps are told apart at random, as for `auto`;
+    beside classes, columns with further ties are put into bins, as by `mixed_mi`, and half as many bins show the bias.
 
     - Standard error: I_k is a mean of local terms, each an estimate of log f / (f_x f_y) at a sample, which is the
-      influence function of mutual information but for a constant. So it is their standard deviation over sqrt n,
-      were they independent (for the plug-in see `plugin_errors`). Terms of nearest neighbours are correlated, since
-      near samples share neighbours: the variance of their mean is 1.2 to 1.8 times that of independent terms in the
-      plane, at k = 3, and 1.0 to 1.7 times with classes, at k = 8, over 38 distributions at n = 1,000. 1.6 and 1.35
-      are taken, 1.5 for k = 3 with classes. Student's quantiles allow for its own error.
+      influence function of mutual information but for a constant. So it is their standard deviation over sqrt n, were
+      they independent (for the plug-in see `plugin_errors`). Terms of nearest neighbours are correlated, since near
+      samples share neighbours: the variance of their mean is 1.2 to 1.8 times that of independent terms in the plane,
+      at k = 3, and 1.0 to 1.7 times with classes, at k = 8, over 38 distributions at n = 1,000. 1.6 and 1.35 are taken,
+      1.5 for k = 3 and 1 with classes. Student's quantiles allow for its own error.
       With `replicates`, the standard deviation over random halves of the samples, drawn without replacement since
       ties would be taken for information: the delete-half jackknife, up to 1.4 times larger. Halves without an
       estimate are left out, unless they are most.
-    - Bias: I_k - I_m, m = 16, beside classes 32 where k = 8 and else 8: with an m as large as a class I_m
-      would fall off. The distance to the k-th neighbour grows as sqrt(k / n) in the plane.
-      The difference slightly exceeds the bias of I_k where bias is proportional to that distance (sharp edges), and
-      bounds it for smooth densities. The end that the difference points to is moved by it, as in intervals that allow
-      for the worst bias (Armstrong & Kolesar 2018, doi:10.3982/ECTA14434). Few neighbours have little bias: with four,
-      intervals are a tenth shorter, and edges and folds fall out of them.
+    - Bias: I_k - I_m, m = 16, beside classes 32, 8 or 3: with an m as large as a class I_m would fall off. The
+      distance to the k-th neighbour grows as sqrt(k / n) in the plane. The difference slightly exceeds the bias of I_k
+      where bias is proportional to that distance (sharp edges), and bounds it for smooth densities. The end that the
+      difference points to is moved by it, as in intervals that allow for the worst bias (Armstrong & Kolesar 2018,
+      doi:10.3982/ECTA14434). Few neighbours have little bias: with four, intervals are a tenth shorter, and edges and
+      folds fall out of them.
 
     Two estimates of nearest neighbours a feature, O(n log n) each, in the plane from one search; 8 n bytes of scratch.
 
@@ -89,7 +94,7 @@ class Intervals:
         self._seed = seed
         self._estimates = {
             neighbors: tuple(Ksg(target, KsgOptions(k=k, scale="rank"), TIED) for k in neighbors)
-            for neighbors in (PLANE, LINE, SHORT_LINE)
+            for neighbors in (PLANE, *LINES.values())
         }
 
     def around(self, batch: Batch, names: Sequence[str], scores: Scores) -> tuple[Floats, Floats]:
@@ -119,10 +124,12 @@ class Intervals:
         if part.kind == self._target.kind:
             yield PLANE, features
             return
-        many = samples_per_class(self._target, part) >= SAMPLES_EACH
-        for neighbors, those in ((LINE, many), (SHORT_LINE, ~many)):
+        sizes, below = samples_per_class(self._target, part), np.inf
+        for least, neighbors in LINES.items():
+            those = (least <= sizes) & (sizes < below)
             if those.any():
                 yield neighbors, features[those]
+            below = least
 
     def _by_terms(self, part: Batch, names: Sequence[str], neighbors: tuple[int, int]) -> tuple[Floats, Floats]:
         """Ends for features, from so many neighbours near and far."""
@@ -137,7 +144,7 @@ class Intervals:
             else:
                 (center, terms), further = near.local(part), far.score(part)
                 away = further.mi
-                tied = np.flatnonzero([word == "gao" for word in further.method] & np.isfinite(away))
+                tied = np.flatnonzero((np.asarray(further.method) == "gao") & np.isfinite(away))
             drift = center - away
             error = math.sqrt(VARIANCE_INFLATION[neighbors]) * _standard_errors(terms)
             if len(tied):
@@ -165,6 +172,7 @@ class Intervals:
         found = []
         remaining = self._replicates or 0
         while remaining:
+            check_wanted()
             halves = np.tile(batch.values[f], (min(remaining, max(1, _HALVES_BYTES // (8 * len(batch.values[f])))), 1))
             for row in halves:
                 row[random.permutation(present)[: len(present) // 2]] = np.nan

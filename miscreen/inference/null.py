@@ -25,7 +25,8 @@ from miscreen.pipeline import check_wanted
 PERMUTATION, SPLITTING, EXTRAPOLATED = "permutation", "splitting", "exponential tail"
 MEETINGS = "remote values"
 
-_DRAWS = 250  # in one call
+_DRAWS = 250  # in one call, at most
+_VALUES = 10_000_000  # dealt out in one call, at most, since nothing else can end it
 _DEEPEST = 1e-10  # below, nothing is sampled
 _SURELY_BEYOND = 1e-12  # by the first level and a careful margin: not worth sampling further
 _MARGIN = 1.5  # on the mean of exceedances, three standard errors of 100 of them that come from chains
@@ -174,7 +175,8 @@ class Null:
         enough = self._effort.enough
         hits = np.flatnonzero(self._drawn >= observed)
         while len(hits) < enough and len(self._drawn) < self._effort.draws:  # rounding may have lowered some of them
-            numbers = range(len(self._drawn), self._effort.draws)
+            check_wanted()
+            numbers = range(len(self._drawn), min(self._effort.draws, len(self._drawn) + self._at_once()))
             further = self._estimator.drawn(self._pattern.dealing, numbers, observed, enough - len(hits))
             self._drawn = np.concatenate((self._drawn, _finite(further)))
             hits = np.flatnonzero(self._drawn >= observed)
@@ -183,10 +185,17 @@ class Null:
     def _draw_all(self, pool: Executor | None) -> None:
         draws = self._effort.draws
         if len(self._drawn) < draws:
-            parts = [range(start, min(start + _DRAWS, draws)) for start in range(0, draws, _DRAWS)]
-            dealing, endless = self._pattern.dealing, draws + 1
-            drawn = _each(pool, lambda part: self._estimator.drawn(dealing, part, math.inf, endless), parts)
+            step = min(_DRAWS, self._at_once())
+            parts = [range(start, min(start + step, draws)) for start in range(0, draws, step)]
+            drawn = _each(pool, self._draw, parts)
             self._drawn = _finite(np.concatenate(drawn))
+
+    def _draw(self, numbers: range) -> Floats:
+        check_wanted()
+        return self._estimator.drawn(self._pattern.dealing, numbers, math.inf, len(numbers) + 1)
+
+    def _at_once(self) -> int:
+        return max(1, _VALUES // len(self._pattern.dealing.samples))
 
     def _evaluate(self, orders: Orders) -> Floats:
         check_wanted()

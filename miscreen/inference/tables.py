@@ -79,8 +79,12 @@ def _least_tables(rows: NDArray[np.intp], columns: NDArray[np.intp]) -> float:
 def _ways(count: int, most: NDArray[np.intp]) -> float:
     """How many ways there are to split a count into parts of at most these sizes, or fewer where these are very many.
 
-    O(count) for each part.
+    O(count) for each part, unless two of them leave ways enough.
     """
+    count = min(count, int(most.sum()) - count)  # what is left is split as well
+    two = min(count, int(np.sort(most)[-2]) if len(most) > 1 else 0)
+    if two >= MOST_TABLES:
+        return two + 1.0
     ways = np.zeros(count + 1)
     ways[0] = 1.0
     for size in most.tolist():
