@@ -27,7 +27,7 @@ from miscreen.tables.labels import (
     THOUSANDS,
     Meaning,
     interpret,
-    kind_of_commas,
+    kinds_of_commas,
     read_number,
 )
 from miscreen.tables.loading import Loader
@@ -203,10 +203,14 @@ class DelimitedSource(TableSource):
     def _note_commas(self, wanted: NDArray[np.bool_]) -> None:
         """Say once for all columns that numbers with commas were taken as text."""
         text = np.flatnonzero(wanted & (self.types == ColumnType.TEXT)).tolist()
-        found = {column: kind_of_commas(self._meanings[column].content) for column in text}
-        for kind, advice in ((THOUSANDS, "remove the commas"), (DECIMAL, "replace the commas by points")):
-            columns = [column for column in text if found[column] == kind]
-            self._note(columns, f"looks like numbers with {kind}; it is taken as text: {advice}")
+        found = {column: kinds_of_commas(self._meanings[column].content) for column in text}
+        for kinds, advice in (
+            ((THOUSANDS,), "remove the commas"),
+            ((DECIMAL,), "replace the commas by points"),
+            ((THOUSANDS, DECIMAL), "remove the commas, or replace them by points where they are decimal ones"),
+        ):
+            columns = [column for column in text if found[column] == kinds]
+            self._note(columns, f"looks like numbers with {' or '.join(kinds)}; it is taken as text: {advice}")
 
     def _note(self, columns: list[int], what: str) -> None:
         """Say something once for all columns."""
