@@ -13,13 +13,14 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-_OPTION = re.compile(
-    r"""(?<![\w'"-])--(?P<name>[a-z]+(?:-[a-z]+)*)
+_OPTION = re.compile(  # or a quoted stretch, such as a name of the user's
+    r"""(?<!\w)(?: '(?:\\.|[^'\\])*' | "(?:\\.|[^"\\])*" )
+    | (?<![\w'"-])--(?P<name>[a-z]+(?:-[a-z]+)*)
     (?:[ =](?P<value> \$'(?:\\.|[^'])*' | (?:'[^']*'|"[^"]*"|\\.)+ | [0-9](?:[\w.+-]*\w)? | none\b
                       | (?<==)[^\s'";,]+ ))?""",
     re.VERBOSE,
 )
-_COMMAND = re.compile(r"(?<!-)\b(?:sbatch|dask|miscreen) ")
+_COMMAND = re.compile(r"\b(?:sbatch|dask|miscreen) ")
 _KEYWORDS = {  # where they are not called like their options
     "force": "force=True", "no-mi": "mi=False", "p-values": "p_values=True", "resume": "checkpoints",
     "scratch": "scratch_dir",
@@ -30,16 +31,22 @@ _OF_READING = {"delimiter": "delimiter={}", "null": "null_values=[{}]", "quote":
 def in_python(text: str) -> str:
     """A message with the command line's options in it as keywords of the library, unless it is a whole command.
 
+    What is quoted stays as it is, but for values of options.
+
     Examples
     --------
     >>> in_python("Lower --min-samples, or overwrite with --force")
     'Lower min_samples, or overwrite with force=True'
     >>> in_python("add --null '-', or --exclude='age in years'")
     "add read=ReadOptions(null_values=['-']), or exclude='age in years'"
+    >>> in_python("no column 'the dask --force of it' for --keep")
+    "no column 'the dask --force of it' for keep"
     """
 
     def keyword(option: re.Match[str]) -> str:
         name, value = option["name"], option["value"]
+        if name is None:
+            return option[0]
         if value is not None and not re.fullmatch(r"[\d.]+(e-?\d+)?", value):  # text, as it is typed in a shell
             try:
                 word = ast.literal_eval(value[1:]) if value.startswith("$") else shlex.split(value)[0]
@@ -51,7 +58,7 @@ def in_python(text: str) -> str:
         called = _KEYWORDS.get(name, name.replace("-", "_"))
         return called if value is None else f"{called}={value}"
 
-    return text if _COMMAND.search(text) else _OPTION.sub(keyword, text)
+    return text if _COMMAND.search(_OPTION.sub("", text)) else _OPTION.sub(keyword, text)
 
 
 class MiscreenError(Exception):

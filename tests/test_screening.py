@@ -281,6 +281,9 @@ class TestBadRequests:
         [
             (InputError, "no column 'Y' for the target", "'y'", {"target": "Y"}),
             (InputError, "no column 'nera'", "'near'", {"features": ["nera"]}),
+            (InputError, "no column 'a --force b'", "", {"target": "a --force b"}),
+            (InputError, "exclude='dask *' matches no column", "pattern", {"exclude": ["dask *"]}),
+            (InputError, "list of names \"/it's --null '-'\"", "UTF-8", {"features": ["@/it's --null '-'"]}),
             (InputError, "exclude='q*' matches no column", "pattern", {"exclude": ["q*"]}),
             (InputError, "no method 'mi'", "auto, bin, kde", {"method": "mi"}),
             (InputError, "has no option 'q'", "It takes k", {"method": "ksg", "q": 3}),
