@@ -8,7 +8,7 @@ import operator
 import os
 import re
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -181,7 +181,7 @@ def truth_value(name: str, given: Any) -> bool:
     return bool(given)
 
 
-def check_utf8(texts: Iterable[str]) -> None:
+def check_utf8(texts: Sequence[str]) -> None:
     """`InputError` when a text is none, as where Python holds bytes of a command line that are not UTF-8."""
     try:
         "".join(texts).encode()

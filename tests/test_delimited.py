@@ -242,7 +242,13 @@ def test_bytes_that_are_no_text_cannot_mean_missing():
         ReadOptions(null_values=("NA", os.fsdecode(b"n\xe9ant")))
 
 
-@pytest.mark.parametrize("delimiter", ["ab", "", "5", "e", ".", "-", '"', "\n", "é"])
+@pytest.mark.parametrize("given", ["NA", (1,), ("NA", None), 5, None, iter(["NA"])])
+def test_what_means_missing_is_a_list_of_text(given):
+    with pytest.raises(InputError, match="null_values must be a list of text, not "):
+        ReadOptions(null_values=given)
+
+
+@pytest.mark.parametrize("delimiter", [5, "ab", "", "5", "e", ".", "-", '"', "\n", "é"])
 def test_impossible_delimiters(delimiter):
     with pytest.raises(InputError, match="cannot be a delimiter"):
         ReadOptions(delimiter=delimiter)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
@@ -74,7 +74,10 @@ class ReadOptions:
     null_values: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        check_utf8(self.null_values)
+        given = self.null_values
+        if isinstance(given, str) or not (isinstance(given, Sequence) and all(isinstance(text, str) for text in given)):
+            raise InputError(f"null_values must be a list of text, not {given!r}", "Give one, such as ['-']")
+        check_utf8(given)
         for token in self.null_values:
             if len(token.encode()) > _LONGEST_NULL:
                 raise InputError(f"{token[:40]!r}... is too long to mean missing", "Give a shorter text")
@@ -92,7 +95,8 @@ class ReadOptions:
 
 def _can_mark(text: str, reserved: str) -> bool:
     """Whether the text is one ASCII character that neither numbers nor line ends have, and is not reserved."""
-    return len(text) == 1 and text.isascii() and not text.isalnum() and text not in "\0\r\n+-." + reserved
+    plain = isinstance(text, str) and len(text) == 1 and text.isascii() and not text.isalnum()
+    return plain and text not in "\0\r\n+-." + reserved
 
 
 class DelimitedSource(TableSource):
