@@ -418,6 +418,14 @@ def test_columns_of_pandas_that_arrow_has_no_type_for() -> None:
             miscreen.select(table, "y", method=METHOD, top=1, keep=[name])
 
 
+def test_tables_of_pandas_of_which_arrow_takes_no_column_are_refused() -> None:
+    import pandas as pd
+
+    none = pd.DataFrame({name: pd.arrays.SparseArray(np.arange(20) % 2) for name in "xy"})
+    with pytest.raises(DataError, match=r"read as Arrow data: column 'x' \(and 1 more\): .*Sparse.*Give each column"):
+        miscreen.rank(none, "y", METHOD)
+
+
 def test_what_python_users_get_wrong() -> None:
     import pandas as pd
 

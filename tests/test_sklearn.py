@@ -186,6 +186,12 @@ def test_tables_that_scikit_learn_does_not_know_have_their_names(frame: Any) -> 
     assert out.equals(pl.DataFrame(columns)[["near", "word", "flag"]])
 
 
+def test_sparse_columns_alone_are_refused() -> None:
+    x, y = problem()
+    with pytest.raises(ValueError, match=r"cannot be read as Arrow data: column 'x0' \(and 1 more\): .*Sparse"):
+        MutualInfoSelector().fit(pd.DataFrame(x[:, :2]).astype("Sparse[float]"), y)
+
+
 @pytest.mark.parametrize("one", [pl.Series, pd.Series])
 def test_a_single_column_is_no_table(one: Any) -> None:
     x, y = problem()
