@@ -43,15 +43,15 @@ def in_python(text: str) -> str:
     "no column 'the dask --force of it' for keep"
     """
 
-    def keyword(option: re.Match[str]) -> str:
-        name, value = option["name"], option["value"]
+    def keyword(found: re.Match[str]) -> str:
+        name, value = found["name"], found["value"]
         if name is None:
-            return option[0]
+            return found[0]
         if value is not None and not re.fullmatch(r"[\d.]+(e-?\d+)?", value):  # text, as it is typed in a shell
             try:
                 word = ast.literal_eval(value[1:]) if value.startswith("$") else shlex.split(value)[0]
             except (SyntaxError, ValueError):
-                return option[0]
+                return found[0]
             value = repr("" if (name, word) == ("quote", "none") else word)
         if name in _OF_READING:
             return f"read=ReadOptions({_OF_READING[name].format(value or '...')})"
@@ -122,7 +122,14 @@ def installing(extra: str) -> str:
     return f"Install it with: pip install '.[{extra}]' in a checkout of miscreen, or 'miscreen[{extra}]'"
 
 
-def _option(keyword: str) -> str:
+def option(keyword: str) -> str:
+    """What the command line calls a keyword of the library; several words as they are.
+
+    Examples
+    --------
+    >>> option("max_t"), option("memory in bytes")
+    ('--max-t', 'memory in bytes')
+    """
     return f"--{keyword.replace('_', '-')}" if keyword.isidentifier() else keyword
 
 
@@ -145,7 +152,7 @@ def whole_number(name: str, given: Any, least: int | None = None, most: int | No
     above = number is not None and most is not None and number > most
     if number is None or below or above:
         bounds = "" if least is None else f" of at least {least}" if most is None else f" from {least} to {most:,}"
-        raise InputError(f"{_option(name)} must be a whole number{bounds}, not {given!r}")
+        raise InputError(f"{option(name)} must be a whole number{bounds}, not {given!r}")
     return number
 
 
@@ -164,7 +171,7 @@ def real_number(name: str, given: Any, above: float | None = None, below: float 
     within = (above is None or number > above) and (below is None or number < below)
     if math.isnan(number) or not within:
         bounds = "" if above is None else f" above {above:g}" if below is None else f" between {above:g} and {below:g}"
-        raise InputError(f"{_option(name)} must be a number{bounds}, not {given!r}")
+        raise InputError(f"{option(name)} must be a number{bounds}, not {given!r}")
     return number
 
 

@@ -172,7 +172,8 @@ def test_what_text_cannot_hold_is_said_in_one_voice(
 )
 def test_columns_that_a_format_has_not_are_named(suffix: str, values: pa.Array, tmp_path: Path) -> None:
     table = pa.table({"a": [0.5], "x": values, "y": values, "b": [float("inf")]})
-    told = f"cannot be written as {suffix}: column 'x' (and 1 more) is of type {values.type}. Write"
+    told = f"cannot be written as {suffix}: column 'x' (and 1 more) is of type {values.type}. Write Parquet or "
+    told += "Arrow, or leave those columns out, as convert does with exclude"
     with pytest.raises(DataError, match=re.escape(told)):
         miscreen.convert(table, tmp_path / f"out.{suffix}")
     assert not list(tmp_path.iterdir())

@@ -391,7 +391,7 @@ def write_stream(
         name = next(n for n, w in WRITERS.items() if w is writer)
         raise DataError(
             f"the table cannot be written as {name}: {_refused(table, writer) or str(error).splitlines()[0]}",
-            "Write Parquet or Arrow, or leave those columns out (convert --exclude)",
+            "Write Parquet or Arrow, or leave those columns out, as convert does with --exclude",
         ) from error
 
 
