@@ -8,18 +8,19 @@ import operator
 import os
 import re
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from numbers import Real
 from pathlib import Path
 from typing import Any
 
-_OPTION = re.compile(
-    r"""(?<![\w'"-])--(?P<name>[a-z]+(?:-[a-z]+)*)
+_OPTION = re.compile(  # or a quoted stretch, such as a name of the user's
+    r"""(?<!\w)(?: '(?:\\.|[^'\\])*' | "(?:\\.|[^"\\])*" )
+    | (?<![\w'"-])--(?P<name>[a-z]+(?:-[a-z]+)*)
     (?:[ =](?P<value> \$'(?:\\.|[^'])*' | (?:'[^']*'|"[^"]*"|\\.)+ | [0-9](?:[\w.+-]*\w)? | none\b
                       | (?<==)[^\s'";,]+ ))?""",
     re.VERBOSE,
 )
-_COMMAND = re.compile(r"(?<!-)\b(?:sbatch|dask|miscreen) ")
+_COMMAND = re.compile(r"\b(?:sbatch|dask|miscreen) ")
 _KEYWORDS = {  # where they are not called like their options
     "force": "force=True", "no-mi": "mi=False", "p-values": "p_values=True", "resume": "checkpoints",
     "scratch": "scratch_dir",
@@ -30,28 +31,34 @@ _OF_READING = {"delimiter": "delimiter={}", "null": "null_values=[{}]", "quote":
 def in_python(text: str) -> str:
     """A message with the command line's options in it as keywords of the library, unless it is a whole command.
 
+    What is quoted stays as it is, but for values of options.
+
     Examples
     --------
     >>> in_python("Lower --min-samples, or overwrite with --force")
     'Lower min_samples, or overwrite with force=True'
     >>> in_python("add --null '-', or --exclude='age in years'")
     "add read=ReadOptions(null_values=['-']), or exclude='age in years'"
+    >>> in_python("no column 'the dask --force of it' for --keep")
+    "no column 'the dask --force of it' for keep"
     """
 
-    def keyword(option: re.Match[str]) -> str:
-        name, value = option["name"], option["value"]
+    def keyword(found: re.Match[str]) -> str:
+        name, value = found["name"], found["value"]
+        if name is None:
+            return found[0]
         if value is not None and not re.fullmatch(r"[\d.]+(e-?\d+)?", value):  # text, as it is typed in a shell
             try:
                 word = ast.literal_eval(value[1:]) if value.startswith("$") else shlex.split(value)[0]
             except (SyntaxError, ValueError):
-                return option[0]
+                return found[0]
             value = repr("" if (name, word) == ("quote", "none") else word)
         if name in _OF_READING:
             return f"read=ReadOptions({_OF_READING[name].format(value or '...')})"
         called = _KEYWORDS.get(name, name.replace("-", "_"))
         return called if value is None else f"{called}={value}"
 
-    return text if _COMMAND.search(text) else _OPTION.sub(keyword, text)
+    return text if _COMMAND.search(_OPTION.sub("", text)) else _OPTION.sub(keyword, text)
 
 
 class MiscreenError(Exception):
@@ -115,7 +122,14 @@ def installing(extra: str) -> str:
     return f"Install it with: pip install '.[{extra}]' in a checkout of miscreen, or 'miscreen[{extra}]'"
 
 
-def _option(keyword: str) -> str:
+def option(keyword: str) -> str:
+    """What the command line calls a keyword of the library; several words as they are.
+
+    Examples
+    --------
+    >>> option("max_t"), option("memory in bytes")
+    ('--max-t', 'memory in bytes')
+    """
     return f"--{keyword.replace('_', '-')}" if keyword.isidentifier() else keyword
 
 
@@ -138,7 +152,7 @@ def whole_number(name: str, given: Any, least: int | None = None, most: int | No
     above = number is not None and most is not None and number > most
     if number is None or below or above:
         bounds = "" if least is None else f" of at least {least}" if most is None else f" from {least} to {most:,}"
-        raise InputError(f"{_option(name)} must be a whole number{bounds}, not {given!r}")
+        raise InputError(f"{option(name)} must be a whole number{bounds}, not {given!r}")
     return number
 
 
@@ -157,7 +171,7 @@ def real_number(name: str, given: Any, above: float | None = None, below: float 
     within = (above is None or number > above) and (below is None or number < below)
     if math.isnan(number) or not within:
         bounds = "" if above is None else f" above {above:g}" if below is None else f" between {above:g} and {below:g}"
-        raise InputError(f"{_option(name)} must be a number{bounds}, not {given!r}")
+        raise InputError(f"{option(name)} must be a number{bounds}, not {given!r}")
     return number
 
 
@@ -174,7 +188,7 @@ def truth_value(name: str, given: Any) -> bool:
     return bool(given)
 
 
-def check_utf8(texts: Iterable[str]) -> None:
+def check_utf8(texts: Sequence[str]) -> None:
     """`InputError` when a text is none, as where Python holds bytes of a command line that are not UTF-8."""
     try:
         "".join(texts).encode()

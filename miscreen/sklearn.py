@@ -129,6 +129,7 @@ class MutualInfoSelector(SelectorMixin, BaseEstimator):
         """
         if self.k is None and self.threshold is None:
             raise ValueError("nothing says how many features to keep. Give k=, threshold= or both")
+        X = _as_frame(X)  # noqa: N806
         validate_data(self, X, y, skip_check_array=True)  # their names, and that there is an outcome
         try:
             k = None if self.k is None else whole_number("k", self.k, 1)
@@ -138,7 +139,8 @@ class MutualInfoSelector(SelectorMixin, BaseEstimator):
             X = filled(X)  # noqa: N806
             if not frame:
                 X = validate_data(self, X, ensure_all_finite=False, ensure_min_samples=2)  # noqa: N806
-            elif not hasattr(self, "feature_names_in_"):  # as scikit-learn calls columns whose names are no text
+            elif hasattr(X, "iloc") and X.ndim == 2 and not hasattr(self, "feature_names_in_"):
+                # As scikit-learn calls columns whose names are no text.
                 X = X.set_axis([f"x{i}" for i in range(self.n_features_in_)], axis=1)  # noqa: N806
             values, held = _encode(y)
             check_consistent_length(X, values)
@@ -189,7 +191,7 @@ class MutualInfoSelector(SelectorMixin, BaseEstimator):
             A dataframe where ``set_output`` asks for one.
         """
         try:
-            X = filled(X)  # noqa: N806
+            X = filled(_as_frame(X))  # noqa: N806
         except InputError as error:
             raise ValueError(str(error)) from error
         kept = super().transform(X)
@@ -208,6 +210,12 @@ class MutualInfoSelector(SelectorMixin, BaseEstimator):
     def _get_support_mask(self) -> NDArray[np.bool_]:
         check_is_fitted(self)
         return self._support
+
+
+def _as_frame(data: Any) -> Any:
+    """What has Arrow's interface alone as a pyarrow table, whose names scikit-learn knows; all else as it is."""
+    known = hasattr(data, "iloc") or type(data).__module__.partition(".")[0] == "polars"
+    return pa.table(data) if hasattr(data, "__arrow_c_stream__") and not known else data
 
 
 def _options(method: str, given: Any) -> dict[str, Any]:

@@ -303,7 +303,7 @@ def test_numbers_of_numpy_become_those_of_python(bins):
 def test_the_message_says_what_was_found_and_what_may_be_given():
     with pytest.raises(InputError) as refused:
         BinningOptions(bins=8.0)
-    assert refused.value.message == "bins is 8.0"
+    assert refused.value.message == "--bins is 8.0"
     assert refused.value.hint.startswith("Give a whole number from 2 to 1024, or birge-rozenholc, ")
 
 

@@ -1080,7 +1080,16 @@ def test_times_and_wide_decimals_as_text(tmp_path: Path, capfd: pytest.CaptureFi
         (["select", "TABLE", "-t", "phase", "--top", "2", "--steps", "--keep", "cell"], "--keep has no effect"),
         (["rank", "", "-t", "y"], "the source is an empty text"),
         (["rank", "TABLE", "-t", "phase", "--max-t", "3"], "--max-t must be a whole number from 19"),
-        (["rank", "TABLE", "-t", "phase", "--bootstrap", "30"], "Give --ci 0.95 as well"),
+        (["rank", "TABLE", "-t", "phase", "--bootstrap", "30"], "--bootstrap has no effect"),
+        (["rank", "TABLE", "-t", "phase", "--fdr-method", "by"], "--fdr-method has no effect"),
+        (["rank", "TABLE", "-t", "phase", "-m", "kde", "--bandwidth", "-3"], "--bandwidth is -3"),
+        (["rank", "TABLE", "-t", "phase", "-m", "kde", "--bandwidth-multiplier", "-3"], "--bandwidth-multiplier is -3"),
+        (["rank", "TABLE", "-t", "phase", "-m", "ksg", "--k", "0"], "--k is 0"),
+        (
+            ["select", "TABLE", "-t", "phase", "--top", "2", "--strategy", "mrmr", "--stability", "1"],
+            "--stability must",
+        ),
+        (["evaluate", "TABLE", "-t", "percent_mito", "--k", "5000"], "--k is 5,000"),
     ],
 )
 def test_options_that_lead_nowhere(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:

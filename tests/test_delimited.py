@@ -242,7 +242,13 @@ def test_bytes_that_are_no_text_cannot_mean_missing():
         ReadOptions(null_values=("NA", os.fsdecode(b"n\xe9ant")))
 
 
-@pytest.mark.parametrize("delimiter", ["ab", "", "5", "e", ".", "-", '"', "\n", "é"])
+@pytest.mark.parametrize("given", ["NA", (1,), ("NA", None), 5, None, iter(["NA"])])
+def test_what_means_missing_is_a_list_of_text(given):
+    with pytest.raises(InputError, match="null_values must be a list of text, not "):
+        ReadOptions(null_values=given)
+
+
+@pytest.mark.parametrize("delimiter", [5, "ab", "", "5", "e", ".", "-", '"', "\n", "é"])
 def test_impossible_delimiters(delimiter):
     with pytest.raises(InputError, match="cannot be a delimiter"):
         ReadOptions(delimiter=delimiter)
@@ -403,7 +409,9 @@ def test_text_that_appears_late_is_found(tmp_path):
         (["1,234", "0,234"], "decimal"),
         (["1,234", "1,2345"], "decimal"),
         (["1,234", "1234,567"], "decimal"),
-        (["1,234", "-2,345", "NA"], "thousands"),
+        (["1,234", "-2,345", "NA"], "either"),
+        (["3,316", " 12", "+1,234"], "either"),
+        (["1,234", "-2,345,678", "NA"], "thousands"),
         ([" 1,234", "1,234,567", "12", "+1,234.5"], "thousands"),
         (["1,234", "2"], None),
         (["1,5", "2"], None),
@@ -422,6 +430,8 @@ def test_commas_in_numbers_are_noted(cells, noted, tmp_path, caplog):
     told = {
         "decimal": "a decimal comma; it is taken as text: replace the commas by points",
         "thousands": "commas between thousands; it is taken as text: remove the commas",
+        "either": "commas between thousands or a decimal comma; it is taken as text: remove the commas, or replace "
+        "them by points where they are decimal ones",
     }
     assert caplog.messages == [f"t.csv: column 'x' looks like numbers with {told.get(noted)}"] * (noted is not None)
 
@@ -453,6 +463,8 @@ def test_decimal_commas_are_noted_once(tmp_path, caplog):
     assert "replace the commas by points; if it means missing" in fails("x;y\n2;1\n1,5;1\n", tmp_path)
     assert "If commas stand between thousands, remove them; if it" in fails("x;y\n2;1\n1,234,567.5;1\n", tmp_path)
     assert "commas" not in fails("x;y\n2;1\n1,5,2;1\n", tmp_path)
+    both = fails("x;y\n2;1\n3,316;1\n", tmp_path)
+    assert "replace the commas by points; if commas stand between thousands, remove them; if it" in both
 
 
 @pytest.mark.parametrize(

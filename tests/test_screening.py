@@ -281,6 +281,9 @@ class TestBadRequests:
         [
             (InputError, "no column 'Y' for the target", "'y'", {"target": "Y"}),
             (InputError, "no column 'nera'", "'near'", {"features": ["nera"]}),
+            (InputError, "no column 'a --force b'", "", {"target": "a --force b"}),
+            (InputError, "exclude='dask *' matches no column", "pattern", {"exclude": ["dask *"]}),
+            (InputError, "list of names \"/it's --null '-'\"", "UTF-8", {"features": ["@/it's --null '-'"]}),
             (InputError, "exclude='q*' matches no column", "pattern", {"exclude": ["q*"]}),
             (InputError, "no method 'mi'", "auto, bin, kde", {"method": "mi"}),
             (InputError, "has no option 'q'", "It takes k", {"method": "ksg", "q": 3}),
@@ -413,6 +416,14 @@ def test_columns_of_pandas_that_arrow_has_no_type_for() -> None:
             DataError, match=rf"column '{name}' cannot be read as Arrow data: .* \(.+\)\. Give it a single"
         ):
             miscreen.select(table, "y", method=METHOD, top=1, keep=[name])
+
+
+def test_tables_of_pandas_of_which_arrow_takes_no_column_are_refused() -> None:
+    import pandas as pd
+
+    none = pd.DataFrame({name: pd.arrays.SparseArray(np.arange(20) % 2) for name in "xy"})
+    with pytest.raises(DataError, match=r"read as Arrow data: column 'x' \(and 1 more\): .*Sparse.*Give each column"):
+        miscreen.rank(none, "y", METHOD)
 
 
 def test_what_python_users_get_wrong() -> None:

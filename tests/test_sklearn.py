@@ -169,6 +169,36 @@ def test_types_outlast_a_change_of_library(frame: Any) -> None:
         assert out.equals(expected)
 
 
+class Exported:
+    """A table of which nothing is known but Arrow's interface."""
+
+    def __init__(self, columns: dict[str, Any]) -> None:
+        self.__arrow_c_stream__ = pa.table(columns).__arrow_c_stream__
+
+
+@pytest.mark.parametrize("frame", [pa.record_batch, Exported])
+def test_tables_that_scikit_learn_does_not_know_have_their_names(frame: Any) -> None:
+    columns = mixed()
+    y = columns.pop("y")
+    selector = MutualInfoSelector(k=3).fit(frame(columns), y)
+    assert selector.feature_names_in_.tolist() == list(columns)
+    out = selector.set_output(transform="polars").transform(frame(columns))
+    assert out.equals(pl.DataFrame(columns)[["near", "word", "flag"]])
+
+
+def test_sparse_columns_alone_are_refused() -> None:
+    x, y = problem()
+    with pytest.raises(ValueError, match=r"cannot be read as Arrow data: column 'x0' \(and 1 more\): .*Sparse"):
+        MutualInfoSelector().fit(pd.DataFrame(x[:, :2]).astype("Sparse[float]"), y)
+
+
+@pytest.mark.parametrize("one", [pl.Series, pd.Series])
+def test_a_single_column_is_no_table(one: Any) -> None:
+    x, y = problem()
+    with pytest.raises(ValueError, match="cannot read a table from Series"):
+        MutualInfoSelector().fit(one(x[:, 0]), y)
+
+
 @pytest.mark.parametrize("output", ["polars", "pandas"])
 @pytest.mark.parametrize("names", [range(3), [("a", 1), ("a", "b"), ("c", 1)]], ids=["integers", "several levels"])
 def test_names_that_are_no_text_are_numbered(names: Any, output: str) -> None:

@@ -29,7 +29,7 @@ import miscreen
 from miscreen.errors import DataError, InputError, ResourceError
 from miscreen.tables import write
 from miscreen.tables.labels import NULL_TOKENS
-from miscreen.tables.write import WRITERS, Destination
+from miscreen.tables.write import WRITERS, Destination, write_stream
 
 TABLE = pa.table({"a": [1, 2, None], "b": ["x", 'say "hi", all', "line\nend"], "c": [0.1, 1e-300, None]})
 METADATA = {"version": "1", "name": "é"}
@@ -172,10 +172,18 @@ def test_what_text_cannot_hold_is_said_in_one_voice(
 )
 def test_columns_that_a_format_has_not_are_named(suffix: str, values: pa.Array, tmp_path: Path) -> None:
     table = pa.table({"a": [0.5], "x": values, "y": values, "b": [float("inf")]})
-    told = f"cannot be written as {suffix}: column 'x' (and 1 more) is of type {values.type}. Write"
+    told = f"cannot be written as {suffix}: column 'x' (and 1 more) is of type {values.type}. Write Parquet or "
+    told += "Arrow, or leave those columns out, as convert does with exclude"
     with pytest.raises(DataError, match=re.escape(told)):
         miscreen.convert(table, tmp_path / f"out.{suffix}")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("format", ["csv", "json", "ndjson"])
+def test_a_file_that_is_only_read_is_no_fault_of_the_table(format: str, tmp_path: Path) -> None:
+    (tmp_path / "read").touch()
+    with (tmp_path / "read").open("rb") as file, pytest.raises(io.UnsupportedOperation):
+        write_stream(TABLE, file, WRITERS[format])
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet", ".json", ".ndjson"])
@@ -264,7 +272,7 @@ def test_places_that_cannot_be_written(tmp_path: Path) -> None:
     assert set(WRITERS) == {"csv", "tsv", "parquet", "arrow", "json", "ndjson"}
 
 
-@pytest.mark.parametrize("name", ["entered/out.csv", f"{'long' * 62}.csv", f"{'long' * 64}.csv"])
+@pytest.mark.parametrize("name", ["entered/out.csv", f"{'long' * 62}.csv", f"{'long' * 64}.csv", "a\0b.csv"])
 def test_places_that_the_system_refuses(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def stat(path: Path, **options: Any) -> os.stat_result:
         if path.parent.name == "entered":  # such a directory does not keep root out
@@ -274,9 +282,8 @@ def test_places_that_the_system_refuses(name: str, tmp_path: Path, monkeypatch: 
     found = Path.stat
     (tmp_path / "entered").mkdir()
     monkeypatch.setattr(Path, "stat", stat)
-    with pytest.raises(
-        InputError, match=r"cannot write '.*csv(\.meta\.json)?': (Permission denied|File name too long)"
-    ):
+    told = r"(Permission denied|File name too long|.*null (byte|character))"
+    with pytest.raises(InputError, match=rf"cannot write '.*csv(\.meta\.json)?': {told}"):
         Destination(tmp_path / name)
 
 

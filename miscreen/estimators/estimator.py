@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from miscreen.errors import InputError, real_number, whole_number
+from miscreen.errors import InputError, option, real_number, whole_number
 from miscreen.estimators import ESTIMATORS, estimator_class
 from miscreen.model import Batch, Dealing, Floats, Scores, Target
 
@@ -59,7 +59,7 @@ def settle_number(options: object, name: str, whole: range | None = None, otherw
         else:
             sort = "whole number" if whole.step == 1 else f"multiple of {whole.step}"
             expected = f"a {sort} from {whole[0]} to {whole[-1]}"
-        raise InputError(f"{name} is {given!r}", f"Give {expected}{otherwise and f', or {otherwise}'}")
+        raise InputError(f"{option(name)} is {given!r}", f"Give {expected}{otherwise and f', or {otherwise}'}")
     object.__setattr__(options, name, number)
 
 

@@ -157,7 +157,7 @@ def _sizes(given: list[int] | None, n_features: int) -> list[int]:
     if given is None:
         return [size for size in _DEFAULT_K if size <= n_features] or [n_features]
     if max(given) > n_features:
-        raise InputError(f"k is {max(given):,}, but there are {n_features:,} columns to choose from", "Lower --k")
+        raise InputError(f"--k is {max(given):,}, but there are {n_features:,} columns to choose from", "Lower --k")
     return sorted(set(given))
 
 

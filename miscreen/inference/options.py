@@ -65,9 +65,9 @@ class Inference:
         if self.bootstrap is not None:
             object.__setattr__(self, "bootstrap", whole_number("bootstrap", self.bootstrap, 20, 1_000_000))
             if self.ci is None:
-                raise InputError("bootstrap has no effect without intervals", "Give --ci 0.95 as well")
+                raise InputError("--bootstrap has no effect without intervals", "Give --ci 0.95 as well")
         if not self.p_values and self.fdr_method != FDR_METHODS[0]:
-            raise InputError("fdr_method has no effect without p-values", "Give --p-values or --fdr as well")
+            raise InputError("--fdr-method has no effect without p-values", "Give --p-values or --fdr as well")
         if not self.wanted and self.strata is not None:
             raise InputError("strata have no effect without p-values", "Give --p-values, --fdr or --max-t as well")
 

@@ -82,7 +82,7 @@ class SelectionSpec:
         if self.by not in ORDERS:
             raise InputError(f"there is no order by {self.by!r}", f"Choose one of {', '.join(ORDERS)}")
         if self.stability == 1:
-            raise InputError(f"stability must be at least 2 subsamples, not {self.stability}")
+            raise InputError(f"--stability must be at least 2 subsamples, not {self.stability}")
         if kind.needs_count and self.top is None:
             raise InputError(f"the strategy {self.strategy} needs to know how many columns to choose", "Give --top")
         if self.strategy == "threshold" and not self.thresholds():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
@@ -27,7 +27,7 @@ from miscreen.tables.labels import (
     THOUSANDS,
     Meaning,
     interpret,
-    kind_of_commas,
+    kinds_of_commas,
     read_number,
 )
 from miscreen.tables.loading import Loader
@@ -74,7 +74,10 @@ class ReadOptions:
     null_values: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        check_utf8(self.null_values)
+        given = self.null_values
+        if isinstance(given, str) or not (isinstance(given, Sequence) and all(isinstance(text, str) for text in given)):
+            raise InputError(f"null_values must be a list of text, not {given!r}", "Give one, such as ['-']")
+        check_utf8(given)
         for token in self.null_values:
             if len(token.encode()) > _LONGEST_NULL:
                 raise InputError(f"{token[:40]!r}... is too long to mean missing", "Give a shorter text")
@@ -92,7 +95,8 @@ class ReadOptions:
 
 def _can_mark(text: str, reserved: str) -> bool:
     """Whether the text is one ASCII character that neither numbers nor line ends have, and is not reserved."""
-    return len(text) == 1 and text.isascii() and not text.isalnum() and text not in "\0\r\n+-." + reserved
+    plain = isinstance(text, str) and len(text) == 1 and text.isascii() and not text.isalnum()
+    return plain and text not in "\0\r\n+-." + reserved
 
 
 class DelimitedSource(TableSource):
@@ -203,10 +207,14 @@ class DelimitedSource(TableSource):
     def _note_commas(self, wanted: NDArray[np.bool_]) -> None:
         """Say once for all columns that numbers with commas were taken as text."""
         text = np.flatnonzero(wanted & (self.types == ColumnType.TEXT)).tolist()
-        found = {column: kind_of_commas(self._meanings[column].content) for column in text}
-        for kind, advice in ((THOUSANDS, "remove the commas"), (DECIMAL, "replace the commas by points")):
-            columns = [column for column in text if found[column] == kind]
-            self._note(columns, f"looks like numbers with {kind}; it is taken as text: {advice}")
+        found = {column: kinds_of_commas(self._meanings[column].content) for column in text}
+        for kinds, advice in (
+            ((THOUSANDS,), "remove the commas"),
+            ((DECIMAL,), "replace the commas by points"),
+            ((THOUSANDS, DECIMAL), "remove the commas, or replace them by points where they are decimal ones"),
+        ):
+            columns = [column for column in text if found[column] == kinds]
+            self._note(columns, f"looks like numbers with {' or '.join(kinds)}; it is taken as text: {advice}")
 
     def _note(self, columns: list[int], what: str) -> None:
         """Say something once for all columns."""

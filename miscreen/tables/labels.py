@@ -57,17 +57,19 @@ def read_number(text: str) -> tuple[float, bool] | None:
     return float(literal), integer
 
 
-def kind_of_commas(labels: list[str], least: int = 2) -> str | None:
-    """`THOUSANDS` or `DECIMAL` where all labels look like numbers, at least so many of them with commas; else None.
+def kinds_of_commas(labels: list[str], least: int = 2) -> tuple[str, ...]:
+    """What commas may be, `THOUSANDS` or `DECIMAL`, where all labels look like numbers, so many of them with commas.
 
     Examples
     --------
-    >>> kind_of_commas(["1,5", "-2", "0,25"]), kind_of_commas(["1,234", "900", "1,234,567.5"])
-    ('a decimal comma', 'commas between thousands')
-    >>> kind_of_commas(["1,5", "1,2,3"])
+    >>> kinds_of_commas(["1,5", "-2", "0,25"]), kinds_of_commas(["1,234", "900", "1,234,567.5"])
+    (('a decimal comma',), ('commas between thousands',))
+    >>> kinds_of_commas(["1,234", "900"], least=1), kinds_of_commas(["1,5", "1,2,3"])
+    (('commas between thousands', 'a decimal comma'), ())
     """
-    kind = next((kind for kind, number in _COMMAS.items() if _each(labels, number.fullmatch) is not None), None)
-    return kind if sum("," in label for label in labels) >= least else None
+    if sum("," in label for label in labels) < least:
+        return ()
+    return tuple(kind for kind, number in _COMMAS.items() if _each(labels, number.fullmatch) is not None)
 
 
 @dataclass(frozen=True)

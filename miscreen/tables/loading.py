@@ -15,7 +15,7 @@ from miscreen.errors import DataError
 from miscreen.kernels import delimited as kernels
 from miscreen.model import Floats
 from miscreen.resources import format_bytes
-from miscreen.tables.labels import DECIMAL, THOUSANDS, kind_of_commas, read_number
+from miscreen.tables.labels import DECIMAL, THOUSANDS, kinds_of_commas, read_number
 from miscreen.tables.records import Records, Text, not_utf8
 from miscreen.tables.store import ColumnStore
 
@@ -255,11 +255,11 @@ class Loader:
         if not _is_utf8(cell):
             return not_utf8(self._label, line, f"column {name!r}")
         shown = cell.decode("utf-8")
-        commas = kind_of_commas([shown], least=1)
+        commas = kinds_of_commas([shown], least=1)
         advice = []
-        if commas == DECIMAL:
+        if DECIMAL in commas:
             advice.append("if its comma is a decimal one, replace the commas by points")
-        if commas == THOUSANDS:
+        if THOUSANDS in commas:
             advice.append("if commas stand between thousands, remove them")
         if len(shown) <= _SHOWN and "\0" not in shown:  # which no command line can hold
             advice.append(f"if it means missing, add --null {_typed(shown)}")

@@ -11,13 +11,14 @@ import pyarrow as pa
 import pyarrow.types as pt
 from numpy.typing import NDArray
 
-from miscreen.errors import DataError, InputError, check_utf8
+from miscreen.errors import DataError, InputError, check_utf8, first_of
 from miscreen.model import ColumnType
 from miscreen.tables.encoding import check_names, column_types, encode, types_of_schema, widest_value
 from miscreen.tables.source import TableSource, members
 
-# What Arrow says to data that it has no type for.
+# What Arrow says to data that it has no type for, and what to do about it.
 _NOT_ARROW = (pa.ArrowException, ValueError, TypeError, OverflowError)
+_ONE_TYPE = "a single type that is not sparse, whole numbers no more than 64 bits"
 
 
 class ArrowTableSource(TableSource):
@@ -52,13 +53,16 @@ class ArrowTableSource(TableSource):
             if i in self._amiss:
                 raise DataError(
                     f"column {self.names[i]!r} cannot be read as Arrow data: {self._amiss[i]}",
-                    "Give it a single type that is not sparse, whole numbers no more than 64 bits, or leave it out",
+                    f"Give it {_ONE_TYPE}, or leave it out",
                 )
         return self._table.select(columns.tolist())
 
 
 def _from_pandas(frame: Any) -> ArrowTableSource:
-    """A pandas table; a column that Arrow has no type for, such as of mixed objects, has no scorable type."""
+    """A pandas table; a column that Arrow has no type for, such as of mixed objects, has no scorable type.
+
+    Where it has one for none of them, it says so of the first.
+    """
     try:
         return ArrowTableSource(pa.Table.from_pandas(frame, preserve_index=False))  # the index is no feature
     except _NOT_ARROW:
@@ -70,6 +74,8 @@ def _from_pandas(frame: Any) -> ArrowTableSource:
         except _NOT_ARROW as error:
             columns.append(pa.nulls(len(frame), pa.binary()))
             amiss[i] = f"{error} ({frame.dtypes.iloc[i]})"
+    if len(amiss) == len(names):
+        raise pa.ArrowTypeError(f"column {first_of(names)}: {amiss[0]}")
     return ArrowTableSource(pa.Table.from_arrays(columns, names=names), amiss)
 
 
@@ -188,7 +194,7 @@ def open_object(data: Any, names: Sequence[str] | None) -> TableSource:
         check_names([str(name) for name in getattr(data, "columns", ())], "the table")
         raise DataError(
             f"the table cannot be read as Arrow data: {error}",
-            "Give each column a single type, and whole numbers no more than 64 bits",
+            f"Give each column {_ONE_TYPE}",
         ) from error
     raise InputError(
         f"cannot read a table from {type(data).__name__}",

@@ -255,8 +255,9 @@ def check_output(path: Path, force: bool) -> None:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
         pass
-    except OSError as error:  # of a directory that may not be entered, or a name that is too long
-        raise InputError(f"cannot write {str(path)!r}: {error.strerror}", "Choose another one") from error
+    except (OSError, ValueError) as error:  # a directory that may not be entered, a name too long or with a zero byte
+        told = error.strerror if isinstance(error, OSError) else error
+        raise InputError(f"cannot write {str(path)!r}: {told}", "Choose another one") from error
     if path.exists() and not path.is_file():
         what = "a directory" if path.is_dir() else "no regular file"
         hint = "Name a file in it" if path.is_dir() else "Name a file, or leave it out: data go to standard output"
@@ -385,12 +386,12 @@ def write_stream(
         told = file if on_bytes is None else _Told(file, lambda data: on_bytes(memoryview(data).nbytes))
         writer.write(table, told)  # type: ignore[arg-type]
     except _refusals() as error:  # such as lists and bytes as CSV
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
+        if isinstance(error, OSError) and (error.errno is not None or isinstance(error, io.UnsupportedOperation)):
+            raise  # of the file, such as one that is only read
         name = next(n for n, w in WRITERS.items() if w is writer)
         raise DataError(
             f"the table cannot be written as {name}: {_refused(table, writer) or str(error).splitlines()[0]}",
-            "Write Parquet or Arrow, or leave those columns out (convert --exclude)",
+            "Write Parquet or Arrow, or leave those columns out, as convert does with --exclude",
         ) from error
 
 
