@@ -123,10 +123,14 @@ class StackedSource(TableSource):
             out[text] = encode(self.table(columns[text]))
         return out
 
+    def pieces(self, columns: NDArray[np.intp]) -> list[pa.Table]:
+        """See `TableSource.pieces`."""
+        pairs = zip(self._sources, self._columns, strict=True)
+        return [_without_untyped(source, where[columns], self.types[columns]) for source, where in pairs]
+
     def table(self, columns: NDArray[np.intp]) -> pa.Table:
         """See `TableSource.table`."""
-        pairs = zip(self._sources, self._columns, strict=True)
-        tables = [_typed(source, where[columns], self.types[columns]) for source, where in pairs]
+        tables = self.pieces(columns)
         text = np.flatnonzero(self.types[columns] == ColumnType.TEXT).tolist()
         for i in text:
             if len({table.schema.field(i).type for table in tables}) > 1:  # such as text and categories
@@ -152,7 +156,7 @@ def _may_be_untyped(types: NDArray[np.uint8], others: NDArray[np.uint8]) -> NDAr
     return has_values & ((types == ColumnType.FLOAT) | (types > ColumnType.DECIMAL) | (others != ColumnType.FLOAT))
 
 
-def _typed(source: TableSource, columns: NDArray[np.intp], types: NDArray[np.uint8]) -> pa.Table:
+def _without_untyped(source: TableSource, columns: NDArray[np.intp], types: NDArray[np.uint8]) -> pa.Table:
     """A file's columns; nulls where they are of another type than all files together, having no values."""
     table = source.table(columns)
     own = source.types_of(columns)
