@@ -649,6 +649,21 @@ def test_what_is_missing_in_all_of_a_stacked_file_is_null(
     assert pa.ipc.open_file(tmp_path / "all.arrow").read_all().column("u").null_count == 4 + cells.null_count
 
 
+def test_many_stacked_columns_that_are_all_missing_or_unlike_take_no_time_for_each_other(
+    tmp_path: Path, resources: Resources
+) -> None:
+    """Put into the table one by one, which copies all of them each time, they would take minutes."""
+    names = [f"c{i}" for i in range(20_000)]
+    words = pa.array(["a", "b"])
+    for number, cells in enumerate((pa.array([np.nan, None]), pa.array([3, 4]))):
+        text = words.dictionary_encode() if number else words
+        write_arrow(pa.table([cells, text] * 10_000, names), tmp_path / f"{number}.arrow")
+    with open_table(str(tmp_path), resources=resources) as table:
+        found = table.table(np.arange(20_000))
+    assert found.column(19_998).to_pylist() == [None, None, 3, 4]
+    assert found.column(19_999).to_pylist() == ["a", "b", "a", "b"]
+
+
 def test_stacked_columns_of_unlike_times_are_refused(tmp_path: Path, resources: Resources) -> None:
     moment, day = datetime.datetime(2020, 1, 2, 3), datetime.date(2020, 1, 2)
     kinds = {"date or datetime": [moment, day], "time of day": [moment.time()], "duration": [moment - moment]}

@@ -131,12 +131,12 @@ class StackedSource(TableSource):
     def table(self, columns: NDArray[np.intp]) -> pa.Table:
         """See `TableSource.table`."""
         tables = self.pieces(columns)
-        text = np.flatnonzero(self.types[columns] == ColumnType.TEXT).tolist()
-        for i in text:
-            if len({table.schema.field(i).type for table in tables}) > 1:  # such as text and categories
-                kind = pa.large_string()
-                tables = [t.set_column(i, t.schema.names[i], t.column(i).cast(kind)) for t in tables]
+        types = zip(*(table.schema.types for table in tables), strict=True)
+        unlike = np.array([any(other != first for other in others) for first, *others in types], dtype=np.bool_)
+        text = np.flatnonzero(unlike & (self.types[columns] == ColumnType.TEXT)).tolist()
         try:
+            if text:  # such as text and categories
+                tables = [_with_plain_text(table, text) for table in tables]
             return pa.concat_tables(tables, promote_options="permissive").unify_dictionaries()
         except pa.ArrowException as error:  # such as times with and without a zone
             raise DataError(
@@ -160,9 +160,18 @@ def _without_untyped(source: TableSource, columns: NDArray[np.intp], types: NDAr
     """A file's columns; nulls where they are of another type than all files together, having no values."""
     table = source.table(columns)
     own = source.types_of(columns)
+    arrays = table.columns  # all put back together, since putting one into a table takes time for each that it has
     for i in np.flatnonzero((own != types) & _may_be_untyped(own, types)).tolist():
-        table = table.set_column(i, table.schema.names[i], pa.nulls(len(table)))
-    return table
+        arrays[i] = pa.nulls(len(table))
+    return pa.Table.from_arrays(arrays, table.column_names)
+
+
+def _with_plain_text(table: pa.Table, text: Sequence[int]) -> pa.Table:
+    """A file's columns, of which some become plain text."""
+    arrays = table.columns
+    for i in text:
+        arrays[i] = arrays[i].cast(pa.large_string())
+    return pa.Table.from_arrays(arrays, table.column_names)
 
 
 def _kinds_of_time(source: TableSource, columns: NDArray[np.intp]) -> list[str]:
