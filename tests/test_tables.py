@@ -680,6 +680,14 @@ def test_stacked_columns_of_unlike_times_are_refused(tmp_path: Path, resources: 
         assert table.values(np.array([0]))[0, 0] - table.values(np.array([0]))[0, 2] == 3 * 3600
 
 
+def test_the_hint_for_stacked_columns_that_clash_can_be_typed(tmp_path: Path, resources: Resources) -> None:
+    for number, cell in enumerate((1, "a")):
+        pq.write_table(pa.table({"the\tpatient's": [cell]}), tmp_path / f"{number}.parquet")
+    with pytest.raises(DataError) as error:
+        open_table(str(tmp_path), resources=resources)
+    assert error.value.hint.endswith(r"--exclude $'the\u0009patient\'s'")
+
+
 def test_stacked_integers_stay_integers_beside_missing_cells(tmp_path: Path, resources: Resources) -> None:
     for number, cells in enumerate((["", "", ""], ["0", "1", "2"], ["", "3", ""])):
         (tmp_path / f"{number}.csv").write_text("y,u\n" + "".join(f"{i}.5,{cell}\n" for i, cell in enumerate(cells)))

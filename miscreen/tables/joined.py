@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from miscreen.errors import DataError
+from miscreen.errors import DataError, as_typed
 from miscreen.model import ColumnType
 from miscreen.tables import no_columns
 from miscreen.tables.columns import ColumnTest
@@ -97,7 +97,7 @@ class StackedSource(TableSource):
         name = self.names[column]
         return DataError(
             f"column {name!r} is {found} in {here} but {expected} in {there}",
-            f"Give the column the same type in every file, or leave it out: --exclude {name!r}",
+            f"Give the column the same type in every file, or leave it out: --exclude {as_typed(name)}",
         )
 
     def _missing(self, columns: NDArray[np.intp], numbers: Sequence[int]) -> NDArray[np.intp]:
