@@ -649,6 +649,26 @@ def test_what_is_missing_in_all_of_a_stacked_file_is_null(
     assert pa.ipc.open_file(tmp_path / "all.arrow").read_all().column("u").null_count == 4 + cells.null_count
 
 
+@pytest.mark.parametrize(
+    ("cells", "untyped"),
+    [
+        (pa.array([datetime.datetime(2020, 1, 2, 3), None]), pa.nulls(2, pa.date32())),
+        (pa.array([1, None]).cast(pa.timestamp("ms", "UTC")), pa.nulls(2, pa.timestamp("us"))),
+        (pa.array([datetime.date(2020, 1, 2), None]), pa.nulls(2, pa.time64("us"))),
+        (pa.array([[1], None]), pa.nulls(2, pa.binary())),
+    ],
+    ids=lambda cells: str(cells.type),
+)
+def test_what_is_missing_in_all_of_a_stacked_file_goes_with_others_of_its_kind(
+    cells: pa.Array, untyped: pa.Array, tmp_path: Path
+) -> None:
+    for number, part in enumerate([untyped, cells, untyped]):
+        pq.write_table(pa.table({"u": part, "x": [1.5, 2.5]}), tmp_path / f"{number}.parquet")
+    miscreen.convert(tmp_path, tmp_path / "all.arrow")
+    found = pa.ipc.open_file(tmp_path / "all.arrow").read_all().column("u")
+    assert found.type == cells.type and found.to_pylist() == [None, None, *cells.to_pylist(), None, None]
+
+
 def test_many_stacked_columns_that_are_all_missing_or_unlike_take_no_time_for_each_other(
     tmp_path: Path, resources: Resources
 ) -> None:

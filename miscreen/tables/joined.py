@@ -82,7 +82,11 @@ class StackedSource(TableSource):
             times = np.flatnonzero((types == ColumnType.TEMPORAL) & ~ignored)
             for i, found in zip(times.tolist(), _kinds_of_time(source, where[times]), strict=True):
                 expected, where_first = first_times.setdefault(i, (found, source.label))
-                if found != expected:
+                if found == expected:
+                    continue
+                if len(self._missing(np.array([i]), range(here))):
+                    first_times[i] = found, source.label
+                elif not len(self._missing(np.array([i]), [here])):
                     raise self._clash(i, found, source.label, expected, where_first)
 
     def _common_type(self, column: int, found: int, source: TableSource) -> int:
@@ -133,10 +137,10 @@ class StackedSource(TableSource):
         tables = self.pieces(columns)
         types = zip(*(table.schema.types for table in tables), strict=True)
         unlike = np.array([any(other != first for other in others) for first, *others in types], dtype=np.bool_)
-        text = np.flatnonzero(unlike & (self.types[columns] == ColumnType.TEXT)).tolist()
         try:
-            if text:  # such as text and categories
-                tables = [_with_plain_text(table, text) for table in tables]
+            if unlike.any():
+                text = self.types[columns] == ColumnType.TEXT
+                tables = [_with_types_to_merge(table, unlike, text) for table in tables]
             return pa.concat_tables(tables, promote_options="permissive").unify_dictionaries()
         except pa.ArrowException as error:  # such as times with and without a zone
             raise DataError(
@@ -166,11 +170,14 @@ def _without_untyped(source: TableSource, columns: NDArray[np.intp], types: NDAr
     return pa.Table.from_arrays(arrays, table.column_names)
 
 
-def _with_plain_text(table: pa.Table, text: Sequence[int]) -> pa.Table:
-    """A file's columns, of which some become plain text."""
+def _with_types_to_merge(table: pa.Table, unlike: NDArray[np.bool_], text: NDArray[np.bool_]) -> pa.Table:
+    """A file's columns; of those that other files have in another type, text is plain, and all missing is null."""
     arrays = table.columns
-    for i in text:
-        arrays[i] = arrays[i].cast(pa.large_string())
+    for i in np.flatnonzero(unlike).tolist():
+        if text[i]:  # such as categories
+            arrays[i] = arrays[i].cast(pa.large_string())
+        elif arrays[i].null_count == len(table):
+            arrays[i] = pa.nulls(len(table))
     return pa.Table.from_arrays(arrays, table.column_names)
 
 
