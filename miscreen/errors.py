@@ -208,6 +208,21 @@ def first_of(names: Sequence[str]) -> str:
     return f"{names[0]!r} (and {len(names) - 1:,} more)" if len(names) > 1 else repr(names[0])
 
 
+def as_typed(text: str) -> str:
+    r"""A text as it is typed in a shell.
+
+    Examples
+    --------
+    >>> print(as_typed("n/a"), as_typed("it's"), as_typed("\xa05"))
+    'n/a' 'it'\''s' $'\u00a05'
+    """
+    if text.isprintable():
+        return "'" + text.replace("'", "'\\''") + "'"
+    marked = text.replace("\\", "\\\\").replace("'", "\\'")
+    escaped = (c if c.isprintable() else ("\\u%04x" if c < "\U00010000" else "\\U%08x") % ord(c) for c in marked)
+    return f"$'{''.join(escaped)}'"
+
+
 def function_given(name: str, given: Any) -> None:
     """`InputError` when what was given for a function to call is neither one nor None."""
     if not (given is None or callable(given)):

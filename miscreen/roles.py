@@ -103,7 +103,7 @@ def read_target(column: Column, forced: int, spec: ScreenSpec) -> Target:
     if kind is None:
         most = min(spec.max_levels, len(values) // 2)
         kind = Kind.DISCRETE if count_levels(values, most) <= most else Kind.CONTINUOUS
-    if rounded and (kind == Kind.DISCRETE or np.all(values == values[0])):
+    if (kind == Kind.DISCRETE or np.all(values == values[0])) and rounded():
         raise DataError(
             f"the target {name!r} holds {_ROUNDED}, so that classes may become one",
             "Write them as text or as smaller numbers",
@@ -182,7 +182,7 @@ def read_levels(what: str, column: Column, target: Target) -> NDArray[np.int64]:
             f"{what} are missing in {missing:,} rows that have the target {target.name!r}",
             "Fill them, such as with a level of their own, or leave out those rows",
         )
-    if column.rounded or np.abs(levels).max() >= EXACT_INTEGERS:  # in text such integers are floats
+    if np.abs(levels).max() >= EXACT_INTEGERS or column.rounded():  # in text such integers are floats
         raise DataError(
             f"{what} are {_ROUNDED}, so that several may become one",
             "Write them as text, which --discrete makes of columns of a CSV, or as smaller numbers",

@@ -537,6 +537,50 @@ def test_classes_that_become_one_in_double_precision_get_no_score(
         miscreen.rank(source, "y", "bin", p_values=True, strata="code")
 
 
+TIMES = {
+    "dates and times": (pa.date32(), pa.timestamp("us")),
+    "zone": (pa.timestamp("us"), pa.timestamp("us", "Europe/Berlin")),
+    "nanoseconds": (pa.timestamp("ns"), pa.timestamp("us", "UTC")),
+    "missing": (pa.timestamp("s"), pa.float64()),
+}
+
+
+@pytest.mark.parametrize("types", TIMES.values(), ids=TIMES)
+def test_stacked_times_of_unlike_types_are_a_target_classes_and_strata(
+    types: tuple[pa.DataType, pa.DataType], tmp_path: Path
+) -> None:
+    random = np.random.default_rng(5)
+    for number, arrow_type in enumerate(types):
+        days = pa.array(np.arange(40) % 4 + 18_000, pa.int32()).cast(pa.date32())
+        when = pa.nulls(40, arrow_type) if arrow_type == pa.float64() else days.cast(arrow_type)
+        columns_of = {"y": random.permutation(40) % 2, "when": when, "x": random.standard_normal(40)}
+        pq.write_table(pa.table(columns_of), tmp_path / f"{number}.parquet")
+    found = miscreen.rank(tmp_path, "y", "bin", discrete=["when"])
+    assert columns(found, "status", "kind")["when"] == ["ok", "discrete"]
+    for kind in ("continuous", "discrete"):
+        assert miscreen.rank(tmp_path, "when", "bin", target_kind=kind).names
+    if types[1] != pa.float64():
+        assert miscreen.rank(tmp_path, "y", "bin", p_values=True, strata="when").names
+
+
+@pytest.mark.parametrize(("nanosecond", "status"), [(0, "constant"), (1, "rounded levels")])
+def test_stacked_times_of_unlike_types_that_become_one_get_no_score(
+    nanosecond: int, status: str, tmp_path: Path
+) -> None:
+    start = 1_577_880_000  # at noon, seconds since 1970
+    for number, (ticks, unit) in enumerate(((start * 10**9 + nanosecond, "ns"), (start, "s"))):
+        moments = pa.array([ticks] * 20).cast(pa.timestamp(unit, "UTC" if number else None))
+        pq.write_table(pa.table({"y": np.arange(20) % 2, "when": moments}), tmp_path / f"{number}.parquet")
+    assert columns(miscreen.rank(tmp_path, "y", "bin", discrete=["when"]), "status") == {"when": [status]}
+
+
+def test_decimals_that_end_in_zeros_are_one_class(tmp_path: Path) -> None:
+    for number, scale in enumerate((20, 25)):
+        cells = pa.array([Decimal("1.5"), Decimal("2.5")] * 20, pa.decimal128(38, scale))
+        pq.write_table(pa.table({"y": np.arange(40) % 2, "g": cells}), tmp_path / f"{number}.parquet")
+    assert columns(miscreen.rank(tmp_path, "y", "bin", discrete=["g"]), "status") == {"g": ["ok"]}
+
+
 def test_decimals_of_text_that_would_become_one_are_labels(tmp_path: Path) -> None:
     rows = "".join(f"{i % 2},0.1000000000000000000{i % 2}, {1 + i % 2}.50{'0' * (i % 3)}\n" for i in range(60))
     (tmp_path / "t.csv").write_text(f"y,long,short\n{rows}")

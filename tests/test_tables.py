@@ -649,6 +649,41 @@ def test_what_is_missing_in_all_of_a_stacked_file_is_null(
     assert pa.ipc.open_file(tmp_path / "all.arrow").read_all().column("u").null_count == 4 + cells.null_count
 
 
+@pytest.mark.parametrize(
+    ("cells", "untyped"),
+    [
+        (pa.array([datetime.datetime(2020, 1, 2, 3), None]), pa.nulls(2, pa.date32())),
+        (pa.array([1, None]).cast(pa.timestamp("ms", "UTC")), pa.nulls(2, pa.timestamp("us"))),
+        (pa.array([datetime.date(2020, 1, 2), None]), pa.nulls(2, pa.time64("us"))),
+        (pa.array([[1], None]), pa.nulls(2, pa.binary())),
+    ],
+    ids=lambda cells: str(cells.type),
+)
+def test_what_is_missing_in_all_of_a_stacked_file_goes_with_others_of_its_kind(
+    cells: pa.Array, untyped: pa.Array, tmp_path: Path
+) -> None:
+    for number, part in enumerate([untyped, cells, untyped]):
+        pq.write_table(pa.table({"u": part, "x": [1.5, 2.5]}), tmp_path / f"{number}.parquet")
+    miscreen.convert(tmp_path, tmp_path / "all.arrow")
+    found = pa.ipc.open_file(tmp_path / "all.arrow").read_all().column("u")
+    assert found.type == cells.type and found.to_pylist() == [None, None, *cells.to_pylist(), None, None]
+
+
+def test_many_stacked_columns_that_are_all_missing_or_unlike_take_no_time_for_each_other(
+    tmp_path: Path, resources: Resources
+) -> None:
+    """Put into the table one by one, which copies all of them each time, they would take minutes."""
+    names = [f"c{i}" for i in range(20_000)]
+    words = pa.array(["a", "b"])
+    for number, cells in enumerate((pa.array([np.nan, None]), pa.array([3, 4]))):
+        text = words.dictionary_encode() if number else words
+        write_arrow(pa.table([cells, text] * 10_000, names), tmp_path / f"{number}.arrow")
+    with open_table(str(tmp_path), resources=resources) as table:
+        found = table.table(np.arange(20_000))
+    assert found.column(19_998).to_pylist() == [None, None, 3, 4]
+    assert found.column(19_999).to_pylist() == ["a", "b", "a", "b"]
+
+
 def test_stacked_columns_of_unlike_times_are_refused(tmp_path: Path, resources: Resources) -> None:
     moment, day = datetime.datetime(2020, 1, 2, 3), datetime.date(2020, 1, 2)
     kinds = {"date or datetime": [moment, day], "time of day": [moment.time()], "duration": [moment - moment]}
@@ -663,6 +698,14 @@ def test_stacked_columns_of_unlike_times_are_refused(tmp_path: Path, resources: 
         pq.write_table(pa.table({"t": [value, None]}), tmp_path / name)
     with open_table(str(tmp_path), resources=resources) as table:
         assert table.values(np.array([0]))[0, 0] - table.values(np.array([0]))[0, 2] == 3 * 3600
+
+
+def test_the_hint_for_stacked_columns_that_clash_can_be_typed(tmp_path: Path, resources: Resources) -> None:
+    for number, cell in enumerate((1, "a")):
+        pq.write_table(pa.table({"the\tpatient's": [cell]}), tmp_path / f"{number}.parquet")
+    with pytest.raises(DataError) as error:
+        open_table(str(tmp_path), resources=resources)
+    assert error.value.hint.endswith(r"--exclude $'the\u0009patient\'s'")
 
 
 def test_stacked_integers_stay_integers_beside_missing_cells(tmp_path: Path, resources: Resources) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -161,11 +162,38 @@ def _encode(table: pa.Table, arrow_types: Sequence[pa.DataType]) -> NDArray[Any]
     return np.empty((0, len(table)), dtype=dtype) if values is None else values
 
 
-def are_rounded_together(column: pa.ChunkedArray) -> bool:
-    """Whether values of a column that differ are one as numbers."""
-    numbers = encode(pa.table([column], [""]))[0]
-    exact = column.cast(pa.string()) if pt.is_decimal(column.type) else column  # Arrow tells short decimals not apart
-    return len(np.unique(numbers[~np.isnan(numbers)])) < len(exact.drop_null().unique())
+def are_rounded_together(numbers: NDArray[np.float64], parts: Sequence[pa.ChunkedArray]) -> bool:
+    """Whether values of a column of decimals or times that differ are one as numbers.
+
+    Parameters
+    ----------
+    numbers : float64 array, shape (n,)
+        What `encode` makes of the rows that matter, NaN where missing.
+    parts : sequence of pyarrow.ChunkedArray
+        The column, in each of several files: decimals, times of one kind, or nulls.
+    """
+    most = np.fmax.reduce(np.abs(numbers), initial=0.0)
+    if np.spacing(most) < min(_step(part.type) for part in parts):  # each value has a number of its own
+        return False
+    encoded = np.concatenate([encode(pa.table([part], [""]))[0] for part in parts])
+    exact = {value for part in parts for value in _exact(part)}
+    return len(np.unique(encoded[~np.isnan(encoded)])) < len(exact)
+
+
+def _step(arrow_type: pa.DataType) -> float:
+    """By how much values of decimals or times differ at least, as numbers."""
+    if pt.is_decimal(arrow_type):
+        return float(10.0**-arrow_type.scale)
+    return math.inf if pt.is_null(arrow_type) else 1 / _per_second(arrow_type)
+
+
+def _exact(column: pa.ChunkedArray) -> list[Any]:
+    """The values of decimals or times that are present, in Python's numbers; of times those are nanoseconds."""
+    present = column.drop_null()
+    if pt.is_temporal(column.type) and len(present):
+        ticks = np.unique(_ticks(present, column.type)).astype(object)  # which no product is too large for
+        return list(ticks * (_PER_SECOND["ns"] // _per_second(column.type)))
+    return list(present.to_pylist())
 
 
 def _alike(arrow_types: Sequence[pa.DataType]) -> dict[pa.DataType, list[int]]:
@@ -262,14 +290,22 @@ def _integers(column: pa.ChunkedArray) -> NDArray[Any]:
 
 def _seconds(column: pa.ChunkedArray, arrow_type: pa.DataType) -> NDArray[np.float64]:
     """Seconds since 1970-01-01 UTC (dates, timestamps), since midnight (times), or of a duration."""
-    if pt.is_date(arrow_type):
-        column, per_second = column.cast(pa.date32()).cast(pa.int32()).cast(pa.int64()), None
-    else:
-        per_second = _PER_SECOND[arrow_type.unit]
-        column = column.cast(pa.int32() if pt.is_time32(arrow_type) else pa.int64()).cast(pa.int64())
     present = _integers(column.is_valid().cast(pa.uint8())) == 1
-    ticks = _integers(pc.fill_null(column, 0))
-    return np.where(present, ticks * 86400.0 if per_second is None else seconds(ticks, per_second), np.nan)
+    return np.where(present, seconds(_ticks(column, arrow_type), _per_second(arrow_type)), np.nan)
+
+
+def _per_second(arrow_type: pa.DataType) -> int:
+    """How many ticks a second has."""
+    return 1 if pt.is_date(arrow_type) else _PER_SECOND[arrow_type.unit]
+
+
+def _ticks(column: pa.ChunkedArray, arrow_type: pa.DataType) -> NDArray[np.int64]:
+    """Dates in seconds, other times in their unit; 0 where missing."""
+    if pt.is_date(arrow_type):
+        column = column.cast(pa.date32())
+    narrow = pa.int32() if column.type.bit_width == 32 else pa.int64()
+    ticks: NDArray[np.int64] = _integers(pc.fill_null(column.cast(narrow).cast(pa.int64()), 0))
+    return ticks * 86400 if pt.is_date(arrow_type) else ticks
 
 
 def seconds(ticks: NDArray[np.int64], per_second: int) -> NDArray[np.float64]:

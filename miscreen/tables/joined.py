@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from miscreen.errors import DataError
+from miscreen.errors import DataError, as_typed
 from miscreen.model import ColumnType
 from miscreen.tables import no_columns
 from miscreen.tables.columns import ColumnTest
@@ -82,7 +82,11 @@ class StackedSource(TableSource):
             times = np.flatnonzero((types == ColumnType.TEMPORAL) & ~ignored)
             for i, found in zip(times.tolist(), _kinds_of_time(source, where[times]), strict=True):
                 expected, where_first = first_times.setdefault(i, (found, source.label))
-                if found != expected:
+                if found == expected:
+                    continue
+                if len(self._missing(np.array([i]), range(here))):
+                    first_times[i] = found, source.label
+                elif not len(self._missing(np.array([i]), [here])):
                     raise self._clash(i, found, source.label, expected, where_first)
 
     def _common_type(self, column: int, found: int, source: TableSource) -> int:
@@ -97,7 +101,7 @@ class StackedSource(TableSource):
         name = self.names[column]
         return DataError(
             f"column {name!r} is {found} in {here} but {expected} in {there}",
-            f"Give the column the same type in every file, or leave it out: --exclude {name!r}",
+            f"Give the column the same type in every file, or leave it out: --exclude {as_typed(name)}",
         )
 
     def _missing(self, columns: NDArray[np.intp], numbers: Sequence[int]) -> NDArray[np.intp]:
@@ -123,16 +127,20 @@ class StackedSource(TableSource):
             out[text] = encode(self.table(columns[text]))
         return out
 
+    def pieces(self, columns: NDArray[np.intp]) -> list[pa.Table]:
+        """See `TableSource.pieces`."""
+        pairs = zip(self._sources, self._columns, strict=True)
+        return [_without_untyped(source, where[columns], self.types[columns]) for source, where in pairs]
+
     def table(self, columns: NDArray[np.intp]) -> pa.Table:
         """See `TableSource.table`."""
-        pairs = zip(self._sources, self._columns, strict=True)
-        tables = [_typed(source, where[columns], self.types[columns]) for source, where in pairs]
-        text = np.flatnonzero(self.types[columns] == ColumnType.TEXT).tolist()
-        for i in text:
-            if len({table.schema.field(i).type for table in tables}) > 1:  # such as text and categories
-                kind = pa.large_string()
-                tables = [t.set_column(i, t.schema.names[i], t.column(i).cast(kind)) for t in tables]
+        tables = self.pieces(columns)
+        types = zip(*(table.schema.types for table in tables), strict=True)
+        unlike = np.array([any(other != first for other in others) for first, *others in types], dtype=np.bool_)
         try:
+            if unlike.any():
+                text = self.types[columns] == ColumnType.TEXT
+                tables = [_with_types_to_merge(table, unlike, text) for table in tables]
             return pa.concat_tables(tables, promote_options="permissive").unify_dictionaries()
         except pa.ArrowException as error:  # such as times with and without a zone
             raise DataError(
@@ -152,13 +160,25 @@ def _may_be_untyped(types: NDArray[np.uint8], others: NDArray[np.uint8]) -> NDAr
     return has_values & ((types == ColumnType.FLOAT) | (types > ColumnType.DECIMAL) | (others != ColumnType.FLOAT))
 
 
-def _typed(source: TableSource, columns: NDArray[np.intp], types: NDArray[np.uint8]) -> pa.Table:
+def _without_untyped(source: TableSource, columns: NDArray[np.intp], types: NDArray[np.uint8]) -> pa.Table:
     """A file's columns; nulls where they are of another type than all files together, having no values."""
     table = source.table(columns)
     own = source.types_of(columns)
+    arrays = table.columns  # all put back together, since putting one into a table takes time for each that it has
     for i in np.flatnonzero((own != types) & _may_be_untyped(own, types)).tolist():
-        table = table.set_column(i, table.schema.names[i], pa.nulls(len(table)))
-    return table
+        arrays[i] = pa.nulls(len(table))
+    return pa.Table.from_arrays(arrays, table.column_names)
+
+
+def _with_types_to_merge(table: pa.Table, unlike: NDArray[np.bool_], text: NDArray[np.bool_]) -> pa.Table:
+    """A file's columns; of those that other files have in another type, text is plain, and all missing is null."""
+    arrays = table.columns
+    for i in np.flatnonzero(unlike).tolist():
+        if text[i]:  # such as categories
+            arrays[i] = arrays[i].cast(pa.large_string())
+        elif arrays[i].null_count == len(table):
+            arrays[i] = pa.nulls(len(table))
+    return pa.Table.from_arrays(arrays, table.column_names)
 
 
 def _kinds_of_time(source: TableSource, columns: NDArray[np.intp]) -> list[str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from miscreen.errors import DataError
+from miscreen.errors import DataError, as_typed
 from miscreen.kernels import delimited as kernels
 from miscreen.model import Floats
 from miscreen.resources import format_bytes
@@ -262,9 +262,9 @@ class Loader:
         if THOUSANDS in commas:
             advice.append("if commas stand between thousands, remove them")
         if len(shown) <= _SHOWN and "\0" not in shown:  # which no command line can hold
-            advice.append(f"if it means missing, add --null {_typed(shown)}")
-        advice.append(f"if the column holds labels, add --discrete {_typed(name)}")
-        advice.append(f"to leave it out, add --exclude {_typed(name)}")
+            advice.append(f"if it means missing, add --null {as_typed(shown)}")
+        advice.append(f"if the column holds labels, add --discrete {as_typed(name)}")
+        advice.append(f"to leave it out, add --exclude {as_typed(name)}")
         shown = repr(shown if len(shown) <= _SHOWN else shown[: _SHOWN - 3] + "...")
         hint = "; ".join(advice)
         return DataError(
@@ -309,21 +309,6 @@ def _number(is_text: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.u
 def _line(task: _Task, start: int) -> int:
     """The physical line on which the row at `start` begins."""
     return task.line + task.text.lines_before(start)
-
-
-def _typed(text: str) -> str:
-    r"""A text as it is typed in a shell.
-
-    Examples
-    --------
-    >>> print(_typed("n/a"), _typed("it's"), _typed("\xa05"))
-    'n/a' 'it'\''s' $'\u00a05'
-    """
-    if text.isprintable():
-        return "'" + text.replace("'", "'\\''") + "'"
-    marked = text.replace("\\", "\\\\").replace("'", "\\'")
-    escaped = (c if c.isprintable() else ("\\u%04x" if c < "\U00010000" else "\\U%08x") % ord(c) for c in marked)
-    return f"$'{''.join(escaped)}'"
 
 
 def _is_utf8(cell: bytes) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -37,14 +38,14 @@ class Column(NamedTuple):
     values : float64 array, shape (n_samples,)
         Encoded as `FeatureBlock` says.
     type : ColumnType
-    rounded : bool
-        Whether values that differ may have become one.
+    rounded : callable
+        Tells whether values that differ may have become one, which takes reading the column again.
     """
 
     name: str
     values: Floats
     type: ColumnType
-    rounded: bool
+    rounded: Callable[[], bool]
 
 
 class TableSource(ABC):
@@ -91,6 +92,10 @@ class TableSource(ABC):
     def table(self, columns: NDArray[np.intp]) -> pa.Table:
         """Read columns as the file has them: types, text and missing values as they stand."""
 
+    def pieces(self, columns: NDArray[np.intp]) -> Sequence[pa.Table]:
+        """What `table` puts together, of files that are stacked: a column need not have the same type in all."""
+        return [self.table(columns)]
+
     def block(self, columns: NDArray[np.intp], first: int) -> FeatureBlock:
         """Read columns as features `first` and so on."""
         return FeatureBlock(
@@ -104,7 +109,11 @@ class TableSource(ABC):
         """Read one column."""
         columns = np.array([at])
         values = self.values(columns)[0].astype(np.float64)
-        rounded = bool(self.rounded(columns, values[np.newaxis])[0])
+
+        @cache
+        def rounded() -> bool:
+            return bool(self.rounded(columns, values[np.newaxis])[0])
+
         return Column(self.names[at], values, ColumnType(self.types_of(columns)[0]), rounded)
 
     def rounded(self, columns: NDArray[np.intp], values: Floats) -> NDArray[np.bool_]:
@@ -115,7 +124,8 @@ class TableSource(ABC):
         found = (types == ColumnType.INTEGER) & np.any(np.abs(values) >= EXACT_INTEGERS, axis=1)
         doubtful = np.flatnonzero((types == ColumnType.DECIMAL) | (types == ColumnType.TEMPORAL))
         if len(doubtful):
-            found[doubtful] = [are_rounded_together(column) for column in self.table(columns[doubtful]).columns]
+            parts = zip(*(piece.columns for piece in self.pieces(columns[doubtful])), strict=True)
+            found[doubtful] = [are_rounded_together(*both) for both in zip(values[doubtful], parts, strict=True)]
         return found
 
     def types_of(self, columns: NDArray[np.intp]) -> NDArray[np.uint8]:
