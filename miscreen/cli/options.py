@@ -229,8 +229,7 @@ class Columns(_Keywords):
         list[str] | None, Option("--continuous", metavar="NAMES", help="Treat these as numbers; repeatable.")
     ] = None
     target_kind: Annotated[
-        Literal["continuous", "discrete"] | None,
-        Option("--target-kind", help="Treat the target so."),
+        Literal["continuous", "discrete"] | None, Option("--target-kind", help="Treat the target so.")
     ] = None
     max_levels: Annotated[
         int, Option("--max-levels", min=2, metavar="N", help="Integers of at most N values are classes.")

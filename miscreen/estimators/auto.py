@@ -162,9 +162,7 @@ class Auto(Estimator):
         self._effect = _weights(np.array(VARIANCE))
         self._effects = _weights(VARIANCE * np.power(FALL, np.arange(FUNCTIONS)))
         self._neighbors = Ksg(target, KsgOptions(k=NEIGHBORS, scale="rank"), TIED)
-        self._class_neighbors, self._few_neighbors = (
-            Ksg(target, KsgOptions(k=k, scale="rank"), TIED) for k in (CLASS_NEIGHBORS, SMALL_NEIGHBORS)
-        )
+        self._class_neighbors = Ksg(target, KsgOptions(k=CLASS_NEIGHBORS, scale="rank"), TIED)
 
     @property
     def margin_free(self) -> bool:
@@ -174,6 +172,11 @@ class Auto(Estimator):
     def _bins(self) -> Binning:
         """Made when first needed, which few tables ever do: its kernels take seconds to compile."""
         return Binning(self._target, BinningOptions(bins="rice"))
+
+    @cached_property
+    def _few_neighbors(self) -> Ksg:
+        """Made when first needed, since it describes the target anew and few tables have classes so small."""
+        return Ksg(self._target, KsgOptions(k=SMALL_NEIGHBORS, scale="rank"), TIED)
 
     def _margin(self, values: Floats, order: NDArray[np.intp]) -> tuple[NDArray[np.int64], Floats]:
         places, moments = np.empty(len(values), np.int64), np.empty((2, MOMENTS, self._table.shape[1]))
@@ -253,13 +256,14 @@ class Auto(Estimator):
         instead = np.zeros(len(mi), dtype=np.bool_)
         if self._target.kind == Kind.DISCRETE:
             instead = self._fills_bins(batch)
-        small = samples_per_class(self._target, batch) <= SMALL
-        for neighbors, some in ((self._class_neighbors, ~instead & ~small), (self._few_neighbors, ~instead & small)):
-            rest = np.flatnonzero(some)
+        others = np.flatnonzero(~instead)
+        small = samples_per_class(self._target, batch.take(others)) <= SMALL
+        for few in (False, True):
+            rest = others[small == few]
             if not len(rest):
                 continue
             part = batch.take(rest)
-            found = neighbors.score(part)
+            found = (self._few_neighbors if few else self._class_neighbors).score(part)
             mi[rest] = found.mi
             tied = np.flatnonzero([word == "gao" for word in found.method])
             mi[rest[tied]] = mixed_mi(self._target, part.take(tied))[0]

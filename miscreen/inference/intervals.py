@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from statistics import NormalDist
 
 import numpy as np
@@ -92,10 +93,8 @@ class Intervals:
         self._quantile = NormalDist().inv_cdf(0.5 + level / 2)
         self._replicates = replicates
         self._seed = seed
-        self._estimates = {
-            neighbors: tuple(Ksg(target, KsgOptions(k=k, scale="rank"), TIED) for k in neighbors)
-            for neighbors in (PLANE, *LINES.values())
-        }
+        # Made when needed, as few of them are: each describes the target anew.
+        self._estimate = cache(lambda k: Ksg(target, KsgOptions(k=k, scale="rank"), TIED))
 
     def around(self, batch: Batch, names: Sequence[str], scores: Scores) -> tuple[Floats, Floats]:
         """Lower and upper ends for features of these names, whose `scores` are known.
@@ -133,7 +132,7 @@ class Intervals:
 
     def _by_terms(self, part: Batch, names: Sequence[str], neighbors: tuple[int, int]) -> tuple[Floats, Floats]:
         """Ends for features, from so many neighbours near and far."""
-        near, far = self._estimates[neighbors]
+        near, far = map(self._estimate, neighbors)
         tied = np.empty(0, dtype=np.intp)
         if part.kind == self._target.kind == Kind.DISCRETE:
             center, drift = near.score(part).mi, np.zeros(len(names))

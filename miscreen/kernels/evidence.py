@@ -654,6 +654,11 @@ def label_evidence(
             continue
         if dealing:
             _dealt_samples(values[f], samples, places[0], dealt_places, position)
+        a, b = (1, 0) if kx > 0 else (0, 1)  # which has an order, and which has classes, unless both have
+        if kx == 0 or ky == 0:
+            if max(kx, ky) > len(sums):
+                sums, shapes = np.empty((max(kx, ky), _WIDTH)), np.empty((2, FUNCTIONS, _SHAPES, max(kx, ky)))
+            _label_shapes(held, moments[a], places[b], max(kx, ky), sizes, shapes)
         for r in range(turns):
             if dealing:
                 _arrange(r, samples, starts, dealt, key, first, orders, position, dealt_places, x_order, places[0])
@@ -661,11 +666,6 @@ def label_evidence(
                 prior = (1.0 - class_share) * class_priors[0] + class_share
                 scores[f + r] = _classes_pair(held, places[0], kx, places[1], ky, prior, effect)
             else:
-                a, b = (1, 0) if kx > 0 else (0, 1)  # which has an order, and which has classes
-                if max(kx, ky) > len(sums):
-                    sums, shapes = np.empty((max(kx, ky), _WIDTH)), np.empty((2, FUNCTIONS, _SHAPES, max(kx, ky)))
-                if r == 0:
-                    _label_shapes(held, moments[a], places[b], max(kx, ky), sizes, shapes)
                 scores[f + r] = _labelled_pair(
                     held, ranks, places[a], moments[a], places[b], x_order, held if b == 0 else min(held, first_tied),
                     max(kx, ky), sizes, shapes, sums, class_priors, effect, effects, class_share,
