@@ -15,6 +15,7 @@ from miscreen.kernels.bins import binned_mi, margin_cells
 from miscreen.model import Batch, Kind, Scores, Target
 
 RULES = {
+    "cube-root": bin_rules.CUBE_ROOT,
     "birge-rozenholc": bin_rules.BIRGE_ROZENHOLC,
     "fd": bin_rules.FREEDMAN_DIACONIS,
     "doane": bin_rules.DOANE,
@@ -35,15 +36,15 @@ class BinningOptions:
     ----------
     bins : int or str
         Bins a continuous margin, from 2 to 1024, or the rule that finds their number for each margin:
-        ``birge-rozenholc``, ``fd`` (Freedman & Diaconis), ``doane``, ``scott``, ``sturges``, ``sqrt``
-        or ``rice``.
+        ``cube-root`` (of the samples, from 2 to 8), ``birge-rozenholc``, ``fd`` (Freedman & Diaconis), ``doane``,
+        ``scott``, ``sturges``, ``sqrt`` or ``rice``.
     binning : str
         Bins of equal ``frequency``, ties staying together, or of equal ``width``.
     correction : str
         ``miller-madow`` takes off the first-order bias; ``none`` leaves the plug-in estimate.
     """
 
-    bins: int | str = 8
+    bins: int | str = "cube-root"
     binning: str = "frequency"
     correction: str = "miller-madow"
 
@@ -76,16 +77,18 @@ class Binning(Estimator):
     (1955), (K_x + K_y - K_xy - 1) / 2n with K the occupied rows, columns and cells. Without it the bias is about
     (K_x - 1)(K_y - 1) / 2n nats upwards. Bins that are coarser than the dependence bias downwards.
 
-    Rules find the number of bins from the values present in both columns, as `numpy.histogram_bin_edges` does,
-    and at most 1024. Birge & Rozenholc (2006, doi:10.1051/ps:2006001) maximise the sum of N_j ln N_j plus n ln D
-    less the penalty D - 1 + (ln D)^2.5 over D = 1, ..., n / ln n equal bins. A rule may find a single bin, and
-    the estimate is then 0.
+    ``cube-root`` makes n^(1/3) bins, rounded, of the n samples present in both columns, from 2 to 8: more rank weak
+    dependence worse, and where most cells are empty no first-order correction mends the bias. The other rules find the
+    number from the values, as `numpy.histogram_bin_edges` does, and at most 1024. Birge & Rozenholc (2006,
+    doi:10.1051/ps:2006001) maximise the sum of N_j ln N_j plus n ln D less the penalty D - 1 + (ln D)^2.5 over
+    D = 1, ..., n / ln n equal bins. A rule may find a single bin, and the estimate is then 0.
 
     Equal widths give the counts of `numpy.histogram2d`, also for values on an edge. Equal frequencies put a
     sample into bin (rank - 1/2) K / n rounded down, by its average rank.
 
-    A fixed number of bins costs O(n + K^2) a feature; equal frequencies sort no more than the values about the edges
-    of bins. Rules cost O(n log n) besides, and Birge & Rozenholc's O((n / ln n)^2).
+    Numbers of bins that do not depend on the values cost O(n + K^2) a feature; equal frequencies sort no more than
+    the values about the edges of bins. The other rules cost O(n log n) besides, and that of Birge & Rozenholc
+    O((n / ln n)^2).
 
     Examples
     --------
@@ -116,8 +119,8 @@ class Binning(Estimator):
 
     @property
     def margin_free(self) -> bool:
-        """Whether features are seen by their ranks alone: rules for the number of bins look at the values."""
-        return not self._by_width and self._rule == bin_rules.FIXED
+        """Whether features are seen by their ranks alone: other rules for the number of bins look at the values."""
+        return not self._by_width and self._rule in bin_rules.BY_COUNT
 
     def score(self, batch: Batch) -> Scores:
         """Estimate the mutual information of each feature with the target, in nats.
@@ -135,7 +138,7 @@ class Binning(Estimator):
         """
         target = self._target
         discrete = batch.kind == Kind.DISCRETE
-        sorting = discrete or self._rule != bin_rules.FIXED
+        sorting = discrete or self._rule not in bin_rules.BY_COUNT
         mi, as_untied = np.empty(len(batch.values)), np.zeros(len(batch.values), dtype=np.bool_)
         binned_mi(
             batch.values, batch.order if sorting else np.empty((len(mi), 0), dtype=np.intp),

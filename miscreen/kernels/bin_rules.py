@@ -9,8 +9,10 @@ import numpy as np
 from miscreen.kernels._jit import inner, kernel
 from miscreen.kernels.spread import quartile, squared_deviations
 
-FIXED, BIRGE_ROZENHOLC, FREEDMAN_DIACONIS, DOANE, SCOTT, STURGES, SQUARE_ROOT, RICE = range(8)
+FIXED, CUBE_ROOT, BIRGE_ROZENHOLC, FREEDMAN_DIACONIS, DOANE, SCOTT, STURGES, SQUARE_ROOT, RICE = range(9)
+BY_COUNT = FIXED, CUBE_ROOT  # without a look at the values
 MAX_BINS = 1024
+_FEWEST, _MOST = 2, 8  # by the cube root: more would find finer structure, and their noise hide what is weak
 
 
 @kernel
@@ -20,6 +22,15 @@ def n_log_n(n):
     for c in range(2, n + 1):
         table[c] = c * math.log(c)
     return table
+
+
+@inner
+def cube_root_bins(n):
+    """The cube root of the number of samples, rounded, from 2 to 8; in whole numbers, so nothing is rounded. O(1)."""
+    bins = _MOST
+    while bins > _FEWEST and (2 * bins - 1) ** 3 > 8 * n:
+        bins -= 1
+    return bins
 
 
 @inner

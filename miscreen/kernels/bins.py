@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from miscreen.kernels._jit import inner, kernel
-from miscreen.kernels.bin_rules import FIXED, RICE, bin_count
+from miscreen.kernels.bin_rules import BY_COUNT, CUBE_ROOT, FIXED, RICE, bin_count, cube_root_bins
 from miscreen.kernels.counts import joint_counts, level_codes, miller_madow, plugin_mi
 from miscreen.kernels.ranks import compact, compact_target
 from miscreen.kernels.sorting import ascending_order, extremes
@@ -210,19 +210,21 @@ def margin_cells(values, order, discrete, bins, rule, by_width, table, cells):
     """Bin a margin without missing values (float64): write its cells (int64) and return how many bins there are.
 
     0 for a constant margin, and where a range that is needed overflows. A discrete margin keeps its levels. The
-    order, an argsort, is not read when bins of fixed number and equal width are asked for.
+    order, an argsort, is not read for bins of equal width whose number does not depend on the values.
     """
     n = len(values)
     if discrete:
         levels = level_codes(values, order, cells)
         return levels if levels > 1 else 0
-    if rule == FIXED and by_width:
+    if rule in BY_COUNT and by_width:
         low, high = extremes(values)
     else:
         low, high = values[order[0]], values[order[n - 1]]
-    if not low < high or (high - low == np.inf and (by_width or rule not in (FIXED, RICE))):
+    if not low < high or (high - low == np.inf and (by_width or rule not in (FIXED, CUBE_ROOT, RICE))):
         return 0
-    if rule == RICE and not by_width:  # whatever the values are, however far apart
+    if rule == CUBE_ROOT:
+        bins = cube_root_bins(n)
+    elif rule == RICE and not by_width:  # whatever the values are, however far apart
         bins = math.ceil(2.0 * n ** (1.0 / 3.0))
     elif rule != FIXED:
         ascending = np.empty(n)
@@ -244,15 +246,15 @@ def binned_mi(
     """Plug-in mutual information, in nats, of binned features (n_features, n_samples) and a binned target.
 
     NaN = missing, deleted pair by pair; target_cells, n_target_cells: `margin_cells` of the whole target; order,
-    target_order: argsorts, the former not read for a fixed number of bins of continuous features; correct: whether to
-    add `miller_madow`; table: `n_log_n` of the samples; mi: float64 (n_features,); as_untied: bool (n_features,), is
-    set where bins of a fixed number and equal frequency are as full as those of values that all differ.
+    target_order: argsorts, the former not read where bins of continuous features are as many whatever the values;
+    correct: whether to add `miller_madow`; table: `n_log_n` of the samples; mi: float64 (n_features,); as_untied: bool
+    (n_features,), is set where such bins of equal frequency are as full as those of values that all differ.
     O(n + cells) each, where the rule does not cost more.
     """
     full = len(target)
     cells, kept_cells = np.empty(full, np.int64), np.empty(full, np.int64)
     kept, kept_order = np.empty(full), np.empty(full, np.intp)
-    at_once = rule == FIXED and not discrete
+    at_once = rule in BY_COUNT and not discrete
     for f in range(len(values)):
         row_order = order[f]
         missing = 0
@@ -276,16 +278,17 @@ def binned_mi(
             x, row_order = kept[:n], kept_order[:n]
         if at_once:
             low, high = extremes(x)
-            x_bins = bins if low < high and (high - low < np.inf or not by_width) else 0
+            x_bins = cube_root_bins(n) if rule == CUBE_ROOT else bins
+            x_bins = x_bins if low < high and (high - low < np.inf or not by_width) else 0
         else:
             x_bins = margin_cells(x, row_order, discrete, bins, rule, by_width, table, cells[:n])
         if x_bins == 0 or y_bins == 0:
             mi[f] = np.nan
             continue
         if at_once and by_width:
-            counts = _width_counts(x, low, high, bins, y_cells, y_bins)
+            counts = _width_counts(x, low, high, x_bins, y_cells, y_bins)
         elif at_once:
-            counts = _frequency_counts(x, low, high, bins, y_cells, y_bins)
+            counts = _frequency_counts(x, low, high, x_bins, y_cells, y_bins)
             as_untied[f] = missing == 0 and _full_as_untied(counts, n)
         else:
             counts = joint_counts(cells[:n], y_cells, x_bins, y_bins)
