@@ -324,6 +324,18 @@ def test_nats_are_those_of_known_distributions(case: str, bias: float, method: s
     assert abs(np.mean(found) - known.mi) < bias + 4 * np.std(found, ddof=1) / np.sqrt(30)
 
 
+@pytest.mark.parametrize("kinds", [(CONTINUOUS, DISCRETE), (DISCRETE, CONTINUOUS)])
+def test_beside_many_classes_fewer_neighbours_are_taken_where_there_is_much_to_find(kinds: tuple[Kind, Kind]) -> None:
+    rng = np.random.default_rng(16)
+    classes = np.repeat(np.arange(20.0), 50)
+    for step, k in ((0.02, 10), (0.5, 5)):
+        x = step * classes + rng.standard_normal(1000)
+        feature, y = (x, classes) if kinds[0] == CONTINUOUS else (classes, x)
+        expected = Ksg(target_of(y, kinds[1]), KsgOptions(k=k, scale="rank")).score(batch_of(feature, kinds[0])).mi
+        mi, method = nats(feature, y, *kinds)
+        assert (mi, method) == (expected, ["ross"])
+
+
 def test_steps_take_no_information_from_the_order_of_the_rows() -> None:
     """Of a sorted table, ties told apart as they come would."""
     rng = np.random.default_rng(13)
