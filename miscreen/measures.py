@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from miscreen.errors import InputError
 from miscreen.model import Batch, Floats, Kind, Target
@@ -65,8 +64,8 @@ def normalized(mi: Floats, batch: Batch, target: Target) -> Floats:
 
     Notes
     -----
-    I / H(y), H the entropy in nats with the correction of Miller (1955), (levels - 1) / 2n, which estimates of I have,
-    too: a copy of the target has 1. O(n) a feature with missing values.
+    I / H(y), H the entropy in nats as the estimate finds it of two discrete columns, the target and itself, so that a
+    copy of the target has 1. O(n) a feature with missing values.
 
     Examples
     --------
@@ -75,23 +74,23 @@ def normalized(mi: Floats, batch: Batch, target: Target) -> Floats:
     >>> normalized(np.array([np.log(2) / 4]), Batch(y[None, :], Kind.DISCRETE, np.zeros(1, bool)), target).round(3)
     array([0.241])
     """
+    from miscreen.estimators.plugin import plugin_scores
+
     if target.kind == Kind.CONTINUOUS:
         return np.full(len(mi), np.nan)
-    entropies = np.full(len(mi), _entropy(target.codes))
-    for i in np.flatnonzero(np.isnan(batch.values).any(axis=1)):
-        entropies[i] = _entropy(target.codes[~np.isnan(batch.values[i])])
-    return np.divide(mi, entropies, out=np.full(len(mi), np.nan), where=entropies > 0.0)
+
+    def entropies(copies: Floats) -> Floats:
+        found: Floats = plugin_scores(target, Batch(copies, Kind.DISCRETE, np.ones(len(copies), dtype=np.bool_))).mi
+        return found
+
+    codes = target.codes.astype(np.float64)
+    found = np.repeat(entropies(codes[np.newaxis]), len(mi))
+    incomplete = np.flatnonzero(np.isnan(batch.values).any(axis=1))
+    found[incomplete] = entropies(np.where(np.isnan(batch.values[incomplete]), np.nan, codes))
+    return np.divide(mi, found, out=np.full(len(mi), np.nan), where=found > 0.0)
 
 
 def further_measures(wanted: Sequence[str], mi: Floats, batch: Batch, target: Target) -> dict[str, Floats]:
     """The columns of the result that were asked for."""
     found = {"linfoot": lambda: linfoot(mi), "normalized": lambda: normalized(mi, batch, target)}
     return {name: found[name]() for name in wanted}
-
-
-def _entropy(codes: NDArray[np.int64]) -> float:
-    counts = np.bincount(codes)
-    shares = counts[counts > 0] / len(codes)
-    if len(shares) < 2:
-        return 0.0
-    return float(-np.sum(shares * np.log(shares))) + (len(shares) - 1) / (2 * len(codes))

@@ -24,6 +24,44 @@ def cell_mi(x_cells, y_cells, miller_madow=False):
     return mi + (len(x_counts) + len(y_counts) - len(joint) - 1) / (2 * n) * miller_madow
 
 
+def jackknife_mi(x, y):
+    """Zahl (1977): n times the plug-in estimate, less n - 1 times its mean over the samples but one."""
+
+    def last(k):  # what the last of k samples adds to k ln k
+        return k * math.log(k) - ((k - 1) * math.log(k - 1) if k > 1 else 0.0)
+
+    n = len(x)
+    cells, rows, columns = (Counter(codes).values() for codes in (zip(x, y, strict=True), x, y))
+    return (
+        last(n)
+        + (
+            math.fsum(k * last(k) for k in cells)
+            - math.fsum(k * last(k) for k in rows)
+            - math.fsum(k * last(k) for k in columns)
+        )
+        / n
+    )
+
+
+def unbiased_mi(x, y):
+    """The jackknife's estimate less its mean over all arrangements of y, by hypergeometric counts."""
+    n = len(x)
+    rows, columns = (sorted(Counter(codes).values()) for codes in (x, y))
+
+    def gain(k):
+        return k * (k * math.log(k) - ((k - 1) * math.log(k - 1) if k > 1 else 0.0)) if k else 0.0
+
+    def mean(row, column):
+        return math.fsum(
+            math.comb(row, k) * math.comb(n - row, column - k) / math.comb(n, column) * gain(k)
+            for k in range(max(0, row + column - n), min(row, column) + 1)
+        )
+
+    cells = Counter(zip(x, y, strict=True)).values()
+    by_chance = math.fsum(mean(row, column) for row in rows for column in columns)
+    return (math.fsum(gain(k) for k in cells) - by_chance) / n
+
+
 def frequency_cells(values, bins):
     """Bin of each value: its average rank less one half, in parts of n, exactly."""
     cells = []

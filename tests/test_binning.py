@@ -189,16 +189,28 @@ def test_bins_are_as_many_as_the_cube_root_of_the_samples_present(n, binning):
     np.testing.assert_array_equal(score(x, y, binning=binning), expected)
 
 
-@pytest.mark.parametrize("kind", [CONTINUOUS, DISCRETE])
-@pytest.mark.parametrize("n", [10, 20, 50, 100, 200])
-def test_few_samples_leave_no_information_in_noise(n, kind):
+@pytest.mark.parametrize("kinds", [(CONTINUOUS, CONTINUOUS), (CONTINUOUS, DISCRETE), (DISCRETE, CONTINUOUS)])
+@pytest.mark.parametrize("n", [10, 50, 300])
+@pytest.mark.parametrize("bins", ["cube-root", 8])
+def test_noise_scores_0_whatever_the_samples_bins_and_levels(bins, n, kinds):
     rng = np.random.default_rng(n)
-    y = rng.standard_normal(n)
-    found = score(rng.standard_normal((2000, n)), y if kind == CONTINUOUS else np.sign(y), CONTINUOUS, kind)
-    assert abs(found.mean()) < 0.04  # beside numbers, 8 bins would leave 2, 1.1, 0.4, 0.1 and 0.02
+    y, features = rng.standard_normal(n), rng.standard_normal((3000, n))
+    levels = [np.floor(5 * v) if k == DISCRETE else v for v, k in zip((features, y), kinds, strict=True)]
+    found = score(*levels, *kinds, bins=bins)
+    assert abs(found.mean()) < 4 * found.std(ddof=1) / np.sqrt(len(found))
 
 
-@pytest.mark.parametrize("correction", ["none", "miller-madow"])
+def test_full_cells_have_the_correction_of_miller_and_madow():
+    rng = np.random.default_rng(0)
+    for n in (639, 640):
+        x, y = rng.standard_normal((2, n))
+        adjusted, first_order = (score(x, y, bins=8, correction=word) for word in ("adjusted", "miller-madow"))
+        cells = (naive.frequency_cells(v.tolist(), 8) for v in (x, y))
+        assert adjusted == (first_order if n == 640 else pytest.approx(naive.unbiased_mi(*cells), rel=1e-10))
+        assert abs(adjusted[0] - first_order[0]) < 0.002
+
+
+@pytest.mark.parametrize("correction", ["none", "miller-madow", "adjusted"])
 @pytest.mark.parametrize("kinds", [(CONTINUOUS, DISCRETE), (DISCRETE, CONTINUOUS), (DISCRETE, DISCRETE)])
 def test_discrete_margins_keep_their_levels(kinds, correction):
     features, y = samples(n=150)
@@ -207,7 +219,8 @@ def test_discrete_margins_keep_their_levels(kinds, correction):
     cells = [
         v.tolist() if k == DISCRETE else naive.frequency_cells(v.tolist(), 5) for v, k in zip(given, kinds, strict=True)
     ]
-    expected = naive.cell_mi(*cells, correction == "miller-madow")
+    adjusted = correction == "adjusted"
+    expected = naive.unbiased_mi(*cells) if adjusted else naive.cell_mi(*cells, correction == "miller-madow")
     np.testing.assert_allclose(score(*given, *kinds, correction=correction), [expected], rtol=1e-10)
 
 

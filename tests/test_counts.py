@@ -97,6 +97,48 @@ def test_products_of_counts_do_not_overflow():
     assert plugin_mi(np.array([[big, 0], [0, big]])) == pytest.approx(math.log(2), rel=1e-12)
 
 
+@pytest.mark.parametrize(("n_levels", "n"), [((2, 2), 30), ((3, 4), 50), ((20, 5), 100), ((10, 30), 200)])
+def test_two_discrete_columns_have_the_estimate_of_the_slow_reference(n_levels: tuple[int, int], n: int) -> None:
+    rng = np.random.default_rng(n)
+    y = rng.integers(0, n_levels[0], n)
+    for x in (rng.integers(0, n_levels[1], n), np.where(rng.random(n) < 0.5, y, rng.integers(0, n_levels[1], n)), y):
+        expected = naive.unbiased_mi(x.tolist(), y.tolist())
+        assert plugin(x, y)[0] == pytest.approx(expected, rel=1e-10, abs=1e-13)
+        shuffled = rng.permutation(n)
+        assert plugin(x[shuffled], y[shuffled])[0] == plugin(x, y)[0]
+
+
+def test_leaving_out_each_sample_is_the_jackknife() -> None:
+    rng = np.random.default_rng(4)
+    x, y = rng.integers(0, 4, 60).tolist(), rng.integers(0, 3, 60).tolist()
+    others = [naive.cell_mi(x[:i] + x[i + 1 :], y[:i] + y[i + 1 :]) for i in range(60)]
+    jackknife = 60 * naive.cell_mi(x, y) - 59 * np.mean(others)
+    assert naive.jackknife_mi(x, y) == pytest.approx(jackknife, abs=1e-12)
+    by_chance = jackknife_by_chance(np.array(x), np.array(y))
+    assert naive.unbiased_mi(x, y) == pytest.approx(jackknife - by_chance, abs=1e-12)
+
+
+def test_two_independent_columns_have_a_mean_of_zero_over_all_arrangements() -> None:
+    every = np.array(sorted(set(itertools.permutations([0.0, 0, 1, 1, 1, 1, 2, 3]))))
+    assert plugin(every, [0.0, 0, 0, 1, 1, 2, 2, 2]).mean() == pytest.approx(0, abs=1e-14)
+
+
+def test_levels_are_not_favoured_for_being_many() -> None:
+    rng = np.random.default_rng(5)
+    y = rng.integers(0, 4, 60)
+    for n_levels in (2, 5, 15, 30):
+        mi = plugin(rng.integers(0, n_levels, (2000, 60)), y)
+        assert abs(mi.mean()) < 4 * mi.std(ddof=1) / math.sqrt(len(mi))  # Miller-Madow would leave up to 0.5
+
+
+def test_arrangements_share_the_mean_and_others_do_not() -> None:
+    rng = np.random.default_rng(6)
+    y, x = rng.integers(0, 3, 80), rng.integers(0, 4, 80)
+    features = np.array([x, rng.permutation(x), rng.integers(0, 4, 80), x, np.where(x == 3, 2, x)])
+    together = plugin(features, y)
+    assert together.tolist() == [plugin(feature, y)[0] for feature in features]
+
+
 def test_renaming_levels_keeps_every_bit():
     rng = np.random.default_rng(1)
     x, y = rng.integers(0, 7, 400).astype(float), rng.integers(0, 5, 400).astype(float)

@@ -265,7 +265,9 @@ class Screening(Columns):
     binning: Annotated[
         str | None, Option("--binning", metavar="WORD", help="bin: frequency or width, equal for all bins.")
     ] = None
-    correction: Annotated[str | None, Option("--correction", metavar="WORD", help="bin: miller-madow or none.")] = None
+    correction: Annotated[
+        str | None, Option("--correction", metavar="WORD", help="bin: adjusted, miller-madow or none.")
+    ] = None
     kernel: Annotated[
         str | None,
         Option(

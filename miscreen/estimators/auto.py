@@ -264,7 +264,7 @@ class Auto(Estimator):
         if len(many):
             self._find_by_neighbors(self._class_neighbors, batch, many, mi, method)
         strong = [f for f in many.tolist() if method[f] == "ross" and mi[f] > STRONG]
-        few = np.concatenate((rest[small], np.array(strong, dtype=np.intp)))
+        few = np.sort(np.concatenate((rest[small], np.array(strong, dtype=np.intp))))
         if len(few):
             self._find_by_neighbors(self._few_neighbors, batch, few, mi, method)
         return mi, method, instead | np.isnan(mi)

@@ -9,9 +9,10 @@ import numpy as np
 
 from miscreen.errors import InputError
 from miscreen.estimators.estimator import Estimator, settle_number
-from miscreen.estimators.plugin import PLUG_IN
+from miscreen.estimators.plugin import PLUG_IN, plugin_scores
 from miscreen.kernels import bin_rules
-from miscreen.kernels.bins import binned_mi, margin_cells
+from miscreen.kernels.bins import ADJUSTED, MILLER_MADOW, NONE, binned_mi, margin_cells
+from miscreen.kernels.counts import count_terms
 from miscreen.model import Batch, Kind, Scores, Target
 
 RULES = {
@@ -25,7 +26,7 @@ RULES = {
     "rice": bin_rules.RICE,
 }
 BINNINGS = ("frequency", "width")
-CORRECTIONS = ("miller-madow", "none")
+CORRECTIONS = {"adjusted": ADJUSTED, "miller-madow": MILLER_MADOW, "none": NONE}
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,12 @@ class BinningOptions:
     binning : str
         Bins of equal ``frequency``, ties staying together, or of equal ``width``.
     correction : str
-        ``miller-madow`` takes off the first-order bias; ``none`` leaves the plug-in estimate.
+        ``adjusted`` takes off the bias of independent columns, ``miller-madow`` its first order, ``none`` nothing.
     """
 
     bins: int | str = "cube-root"
     binning: str = "frequency"
-    correction: str = "miller-madow"
+    correction: str = "adjusted"
 
     def __post_init__(self) -> None:
         if isinstance(self.bins, str):
@@ -73,9 +74,11 @@ class Binning(Estimator):
 
     Notes
     -----
-    The sum of p ln(p / (p_x p_y)) over the cells of the table of counts, with the bias correction of Miller
-    (1955), (K_x + K_y - K_xy - 1) / 2n with K the occupied rows, columns and cells. Without it the bias is about
-    (K_x - 1)(K_y - 1) / 2n nats upwards. Bins that are coarser than the dependence bias downwards.
+    The sum of p ln(p / (p_x p_y)) over the cells of the table of counts, whose bias is about (K_x - 1)(K_y - 1) / 2n
+    nats upwards, K the occupied rows, columns and cells. Miller (1955) adds (K_x + K_y - K_xy - 1) / 2n, which leaves
+    0.001 or less where cells have 10 samples or more on average. With fewer, and for two discrete columns always,
+    ``adjusted`` is the estimate of `plugin_scores`, of mean 0 for independent columns. Bins that are coarser than the
+    dependence bias downwards.
 
     ``cube-root`` makes n^(1/3) bins, rounded, of the n samples present in both columns, from 2 to 8: more rank weak
     dependence worse, and where most cells are empty no first-order correction mends the bias. The other rules find the
@@ -108,9 +111,9 @@ class Binning(Estimator):
         self._fixed = 0 if isinstance(options.bins, str) else options.bins
         self._rule = RULES[options.bins] if isinstance(options.bins, str) else bin_rules.FIXED
         self._by_width = options.binning == "width"
-        self._corrects = options.correction == "miller-madow"
-        self.table_order = "miller-madow" if self._corrects else "plug-in"
-        self._table = bin_rules.n_log_n(len(target.values))
+        self._correction = CORRECTIONS[options.correction]
+        self.table_order = {ADJUSTED: "jackknife", MILLER_MADOW: "miller-madow", NONE: "plug-in"}[self._correction]
+        self._table, self._terms = bin_rules.n_log_n(len(target.values)), count_terms(len(target.values))
         self._cells = np.empty(len(target.values), dtype=np.int64)
         self._n_cells = margin_cells(
             target.values, target.order, target.kind == Kind.DISCRETE,
@@ -138,12 +141,14 @@ class Binning(Estimator):
         """
         target = self._target
         discrete = batch.kind == Kind.DISCRETE
+        if discrete and target.kind == Kind.DISCRETE and self._correction == ADJUSTED:
+            return plugin_scores(target, batch)
         sorting = discrete or self._rule not in bin_rules.BY_COUNT
         mi, as_untied = np.empty(len(batch.values)), np.zeros(len(batch.values), dtype=np.bool_)
         binned_mi(
             batch.values, batch.order if sorting else np.empty((len(mi), 0), dtype=np.intp),
             target.values, target.order, self._cells, self._n_cells, discrete, target.kind == Kind.DISCRETE,
-            self._fixed, self._rule, self._by_width, self._corrects, self._table, mi, as_untied,
+            self._fixed, self._rule, self._by_width, self._correction, self._table, self._terms, mi, as_untied,
         )  # fmt: skip
         method = PLUG_IN if discrete and target.kind == Kind.DISCRETE else "bin"
         return Scores(mi, method, as_untied=as_untied)

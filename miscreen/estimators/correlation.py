@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from miscreen.estimators.estimator import Estimator, NoOptions
-from miscreen.estimators.plugin import PLUG_IN
+from miscreen.estimators.plugin import PLUG_IN, plugin_scores
 from miscreen.kernels.moments import (
     RANKS,
     SCORES,
@@ -21,7 +21,8 @@ from miscreen.kernels.moments import (
     stage_table,
     value_correlations,
 )
-from miscreen.model import Batch, Dealing, Floats, Scores, Target
+from miscreen.measures import linfoot as linfoot_of
+from miscreen.model import Batch, Dealing, Floats, Kind, Scores, Target
 
 
 class _Correlation(Estimator):
@@ -103,6 +104,11 @@ class _Correlation(Estimator):
             values, order, nominal, target.values, target.order, target.nominal, self._stage, mi, r, linfoot, method
         )
         names = np.array([self._name, "correlation ratio", PLUG_IN], dtype=object)  # by the kernel's codes
+        tables = np.flatnonzero(names[method] == PLUG_IN)
+        if len(tables):
+            labelled = Batch(values[tables], Kind.DISCRETE, nominal[tables])
+            mi[tables] = plugin_scores(target, labelled).mi
+            linfoot[tables] = linfoot_of(mi[tables])
         return mi, r, linfoot, names[method]
 
 

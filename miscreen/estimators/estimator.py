@@ -89,15 +89,15 @@ class Estimator(ABC):
         Every name that `Scores.extras` may hold: columns of numbers, NaN for batches that come without.
     table_order : str
         What orders the tables of counts of two columns of levels as `statistic` does, for a test by counts alone (see
-        `miscreen.inference.chi_square.table_test`). ``miller-madow`` and ``plug-in`` hold for features whose
-        `Scores.method` is ``plug-in`` and which have no score but `Scores.mi`; ``chi-square`` holds for two columns of
-        labels, whatever is said of them. All others have p-values by permutation.
+        `miscreen.inference.chi_square.table_test`). ``jackknife``, ``miller-madow`` and ``plug-in`` hold for features
+        whose `Scores.method` is ``plug-in`` and which have no score but `Scores.mi`; ``chi-square`` holds for two
+        columns of labels, whatever is said of them. All others have p-values by permutation.
     """
 
     Options: ClassVar[type[Any]] = NoOptions
     score_alone: ClassVar[Mapping[str, Any]] = {}
     extra_columns: ClassVar[tuple[str, ...]] = ()
-    table_order: str = "miller-madow"
+    table_order: str = "jackknife"
 
     @abstractmethod
     def __init__(self, target: Target, options: Any) -> None: ...

@@ -93,7 +93,7 @@ class Kde(Estimator):
     densities of unlike smoothness would differ where the classes do not, most of all where many values are equal.
     It is (4/3)^(1/5) sigma m^(-1/5) (Silverman 1986, eq. 3.28) or sigma m^(-1/5) (Scott 1992), sigma the root
     mean square of the spreads within the classes and m their mean size. O(n log n + classes grid^2) a feature.
-    Both sides discrete: plug-in with the correction of Miller and Madow.
+    Both sides discrete: see `plugin_scores`.
 
     ISJ is the bandwidth of Botev, Grotowski & Kroese (2010, doi:10.1214/10-AOS799) for each continuous margin
     alone, at about 1 ms each; where it does not converge Silverman's is used, and the method says so.

@@ -7,11 +7,13 @@ import math
 import numpy as np
 
 from miscreen.kernels._jit import inner, kernel
-from miscreen.kernels.bin_rules import BY_COUNT, CUBE_ROOT, FIXED, RICE, bin_count, cube_root_bins
-from miscreen.kernels.counts import joint_counts, level_codes, miller_madow, plugin_mi
+from miscreen.kernels.bin_rules import BY_COUNT, CUBE_ROOT, FIXED, MAX_BINS, RICE, bin_count, cube_root_bins
+from miscreen.kernels.counts import joint_counts, level_codes, miller_madow, plugin_mi, unbiased_mi
 from miscreen.kernels.ranks import compact, compact_target
 from miscreen.kernels.sorting import ascending_order, extremes
 
+NONE, MILLER_MADOW, ADJUSTED = range(3)  # corrections of the bias
+_SPARSE = 10  # samples in a cell, on average: with more, the correction of Miller & Madow leaves 0.001 nats at most
 _STRIP = 512  # values placed together
 
 
@@ -241,19 +243,21 @@ def margin_cells(values, order, discrete, bins, rule, by_width, table, cells):
 @kernel
 def binned_mi(
     values, order, target, target_order, target_cells, n_target_cells, discrete, target_discrete,
-    bins, rule, by_width, correct, table, mi, as_untied,
+    bins, rule, by_width, correction, table, terms, mi, as_untied,
 ):  # fmt: skip
     """Plug-in mutual information, in nats, of binned features (n_features, n_samples) and a binned target.
 
     NaN = missing, deleted pair by pair; target_cells, n_target_cells: `margin_cells` of the whole target; order,
     target_order: argsorts, the former not read where bins of continuous features are as many whatever the values;
-    correct: whether to add `miller_madow`; table: `n_log_n` of the samples; mi: float64 (n_features,); as_untied: bool
+    correction: NONE, MILLER_MADOW or ADJUSTED, which is `unbiased_mi` where cells have fewer than 10 samples on
+    average; table, terms: `n_log_n` and `count_terms` of the samples; mi: float64 (n_features,); as_untied: bool
     (n_features,), is set where such bins of equal frequency are as full as those of values that all differ.
     O(n + cells) each, where the rule does not cost more.
     """
     full = len(target)
     cells, kept_cells = np.empty(full, np.int64), np.empty(full, np.int64)
     kept, kept_order = np.empty(full), np.empty(full, np.intp)
+    kept_margins = np.full(2 * max(full, MAX_BINS) + 3, -1.0)
     at_once = rule in BY_COUNT and not discrete
     for f in range(len(values)):
         row_order = order[f]
@@ -292,5 +296,8 @@ def binned_mi(
             as_untied[f] = missing == 0 and _full_as_untied(counts, n)
         else:
             counts = joint_counts(cells[:n], y_cells, x_bins, y_bins)
+        if correction == ADJUSTED and n < _SPARSE * x_bins * y_bins:
+            mi[f] = unbiased_mi(counts, terms, kept_margins)
+            continue
         mi[f] = plugin_mi(counts) if discrete and target_discrete else _counted_mi(counts, table)
-        mi[f] += miller_madow(counts) if correct else 0.0
+        mi[f] += miller_madow(counts) if correction != NONE else 0.0

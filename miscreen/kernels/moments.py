@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from miscreen.kernels._jit import inner, kernel
-from miscreen.kernels.counts import joint_counts, level_codes, miller_madow, plugin_mi
+from miscreen.kernels.counts import level_codes
 from miscreen.kernels.digamma import digamma
 from miscreen.kernels.margins import any_repeats, ascending_scores, score_places
 from miscreen.kernels.ranks import (
@@ -351,10 +351,11 @@ def number_levels(values, order, codes):
 def label_correlations(
     values, order, labels, target, target_order, target_labels, stage, mi, correlations, linfoot, method
 ):
-    """The same for pairs with labels on either side: codes of two levels, correlation ratio, or counts.
+    """The same for pairs with labels on either side: codes of two levels, or the correlation ratio.
 
     labels: bool (n_features,), target_labels: bool: which have no order. Two levels are numbers 0 and 1.
-    Writes method too: CORRELATION, RATIO or PLUG_IN. O(n + levels) a feature; 8 kx ky bytes for counts.
+    Writes method too: CORRELATION, RATIO, or PLUG_IN for two columns of more levels, which have NaN.
+    O(n + levels) a feature.
     """
     n_samples = len(target)
     x, y, staged = np.empty(n_samples), np.empty(n_samples), np.empty(n_samples)
@@ -369,10 +370,7 @@ def label_correlations(
         kx = number_levels(x[:n], x_order[:n], x_codes[:n]) if labels[f] else 0
         ky = number_levels(y[:n], y_order[:n], y_codes[:n]) if target_labels else 0
         if kx > 2 and ky > 2:
-            counts = joint_counts(x_codes[:n], y_codes[:n], kx, ky)
-            mi[f] = plugin_mi(counts) + miller_madow(counts)
-            correlations[f] = np.nan
-            linfoot[f] = math.sqrt(-math.expm1(-2.0 * max(mi[f], 0.0)))  # a coefficient, not an estimate
+            mi[f], correlations[f], linfoot[f] = np.nan, np.nan, np.nan
             method[f] = PLUG_IN
             continue
         if kx > 2 or ky > 2:
