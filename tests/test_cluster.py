@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from miscreen.cluster.identity import Identity
 from miscreen.cluster.part import Part
 from miscreen.cluster.run import Pace, gaps
 from miscreen.cluster.shards import parse_shard, part_path
-from miscreen.errors import DataError, InputError, MiscreenError
+from miscreen.errors import DataError, InputError, MiscreenError, ResourceError
 from miscreen.inference.null import SHARED, Null
 from miscreen.partition import Findings, Partition
 from miscreen.screening import Screen
@@ -537,6 +538,21 @@ def test_one_run_at_a_time(tmp_path: Path) -> None:
         pass
     with Checkpoints(tmp_path / "kept", identity):
         pass
+
+
+def test_a_file_system_that_flushes_no_directories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fsync(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(answers[0], os.strerror(answers[0]))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    part = Part([make_partition(0, 10)], {"k": 1})
+    answers = [errno.EINVAL, errno.EBADF, errno.EOPNOTSUPP, errno.EIO]
+    while len(answers) > 1:
+        part.write(tmp_path / "p.parquet")
+        del answers[0]
+    with pytest.raises(ResourceError, match="cannot write"):
+        part.write(tmp_path / "p.parquet")
 
 
 @pytest.mark.usefixtures("small_partitions")
