@@ -540,6 +540,15 @@ def test_one_run_at_a_time(tmp_path: Path) -> None:
         pass
 
 
+def test_partitions_of_two_runs_that_knew_no_locks_are_used_once(tmp_path: Path) -> None:
+    with Checkpoints(tmp_path / "kept", Identity([], "", {"version": "1"})) as kept:
+        for first, length in ((0, 10), (0, 4), (4, 10), (8, 6), (14, 6), (12, 20)):
+            kept.keep(make_partition(first, length))
+        found = kept.load()
+    assert [(p.first, len(p.names)) for p in found] == [(0, 10), (12, 20)]
+    assert list(gaps(range(40), found)) == [range(10, 12), range(32, 40)]
+
+
 def test_a_file_system_that_flushes_no_directories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fsync(descriptor: int) -> None:
         if stat.S_ISDIR(os.fstat(descriptor).st_mode):
