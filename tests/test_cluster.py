@@ -241,6 +241,16 @@ def test_doubled_parts_are_named(source: Path, tmp_path: Path) -> None:
     assert len(merge([*paths, paths[2]])) == 91  # the same file named twice
 
 
+def test_a_part_that_is_given_by_several_paths_is_one(source: Path, tmp_path: Path) -> None:
+    parts = make_parts(source, tmp_path / "parts")
+    (tmp_path / "link").symlink_to(tmp_path / "parts")
+    whole = merge(tmp_path / "parts").to_arrow()
+    assert (
+        merge([tmp_path / "parts", tmp_path / "link", tmp_path / "parts" / ".." / "parts" / parts[0].name]).to_arrow()
+        == whole
+    )
+
+
 def test_parts_of_other_options_are_named(source: Path, tmp_path: Path) -> None:
     make_parts(source, tmp_path / "parts")
     rank_shard(source, "y", "2/4", tmp_path / "parts" / "r.parquet", method="pearson", min_samples=7, force=True)
