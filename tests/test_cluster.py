@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from miscreen.cluster.identity import Identity
 from miscreen.cluster.part import Part
 from miscreen.cluster.run import Pace, gaps
 from miscreen.cluster.shards import parse_shard, part_path
-from miscreen.errors import DataError, InputError, MiscreenError
+from miscreen.errors import DataError, InputError, MiscreenError, ResourceError
 from miscreen.inference.null import SHARED, Null
 from miscreen.partition import Findings, Partition
 from miscreen.screening import Screen
@@ -238,6 +239,16 @@ def test_doubled_parts_are_named(source: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"shard 3 of 4 is there 2 times: .*r.3-of-4.*copy"):
         merge([*paths, tmp_path / "copy.parquet"])
     assert len(merge([*paths, paths[2]])) == 91  # the same file named twice
+
+
+def test_a_part_that_is_given_by_several_paths_is_one(source: Path, tmp_path: Path) -> None:
+    parts = make_parts(source, tmp_path / "parts")
+    (tmp_path / "link").symlink_to(tmp_path / "parts")
+    whole = merge(tmp_path / "parts").to_arrow()
+    assert (
+        merge([tmp_path / "parts", tmp_path / "link", tmp_path / "parts" / ".." / "parts" / parts[0].name]).to_arrow()
+        == whole
+    )
 
 
 def test_parts_of_other_options_are_named(source: Path, tmp_path: Path) -> None:
@@ -537,6 +548,30 @@ def test_one_run_at_a_time(tmp_path: Path) -> None:
         pass
     with Checkpoints(tmp_path / "kept", identity):
         pass
+
+
+def test_partitions_of_two_runs_that_knew_no_locks_are_used_once(tmp_path: Path) -> None:
+    with Checkpoints(tmp_path / "kept", Identity([], "", {"version": "1"})) as kept:
+        for first, length in ((0, 10), (0, 4), (4, 10), (8, 6), (14, 6), (12, 20)):
+            kept.keep(make_partition(first, length))
+        found = kept.load()
+    assert [(p.first, len(p.names)) for p in found] == [(0, 10), (12, 20)]
+    assert list(gaps(range(40), found)) == [range(10, 12), range(32, 40)]
+
+
+def test_a_file_system_that_flushes_no_directories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fsync(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(answers[0], os.strerror(answers[0]))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    part = Part([make_partition(0, 10)], {"k": 1})
+    answers = [errno.EINVAL, errno.EBADF, errno.EOPNOTSUPP, errno.EIO]
+    while len(answers) > 1:
+        part.write(tmp_path / "p.parquet")
+        del answers[0]
+    with pytest.raises(ResourceError, match="cannot write"):
+        part.write(tmp_path / "p.parquet")
 
 
 @pytest.mark.usefixtures("small_partitions")

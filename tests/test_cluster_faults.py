@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing.spawn
 import os
 import signal
 import socket
@@ -241,6 +242,12 @@ def test_local_workers_are_held_to_one_thread(monkeypatch: pytest.MonkeyPatch) -
     with workers._local_cluster(1) as made, distributed.Client(made) as client:
         assert set(client.submit(lambda: [os.environ[pool] for pool in limits.POOLS]).result()) == {"1"}
         assert client.submit(pa.cpu_count).result() == 1
+
+
+def test_a_local_worker_that_ends_before_it_has_started(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(multiprocessing.spawn, "get_command_line", lambda **known: [sys.executable, "-c", "exit(9)"])
+    with pytest.raises(ResourceError, match="a worker of the local Dask cluster ended before it had started"):
+        rank(source, "y", "pearson", dask="local", workers=2)
 
 
 def test_a_lost_worker_is_replaced(source: Path, whole: bytes, tmp_path: Path, cluster: Cluster) -> None:

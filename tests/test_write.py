@@ -239,6 +239,24 @@ def test_no_text_appears_without_what_lies_beside(
     assert (tmp_path / "out.csv.meta.json").read_text() == "theirs"
 
 
+@pytest.mark.parametrize("code", [errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_file_system_without_links(code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def link(found: Path, name: Path, **options: Any) -> None:
+        raise OSError(code, os.strerror(code), str(found), None, str(name))
+
+    monkeypatch.delattr(os, "O_TMPFILE", raising=False)
+    monkeypatch.setattr(os, "link", link)
+    destination = Destination(tmp_path / "out.csv")
+    destination.write(TABLE, METADATA)
+    assert read(tmp_path / "out.csv").equals(pl.from_arrow(TABLE))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out.csv", "out.csv.meta.json"]
+    (tmp_path / "out.csv").write_text("theirs")
+    (tmp_path / "out.csv.meta.json").unlink()
+    with pytest.raises(InputError, match=r"out\.csv' was written by someone else meanwhile"):
+        destination.write(TABLE, METADATA)
+    assert (tmp_path / "out.csv").read_text() == "theirs"
+
+
 @pytest.mark.parametrize("unnamed", [True, False])
 @pytest.mark.parametrize("force", [True, False])
 def test_a_failure_leaves_nothing(unnamed: bool, force: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

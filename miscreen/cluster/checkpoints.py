@@ -8,7 +8,6 @@ import json
 import logging
 import os
 import re
-from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 
@@ -78,7 +77,7 @@ class Checkpoints:
                     f"another process is at work on {str(self.directory)!r}",
                     "Wait for it, or choose another name for the output",
                 ) from error
-            # Some network file systems know no locks; two runs would do the same work twice, no worse.
+            # Some network file systems know no locks, others tell no other host of them: two runs do the same twice.
 
     def _settle(self, identity: Identity) -> None:
         """Note whose directory this is, or see that it is this run's."""
@@ -104,7 +103,7 @@ class Checkpoints:
             )
 
     def load(self) -> list[Partition]:
-        """What is finished, in the order of the features; what is damaged is removed, to be computed again."""
+        """What is finished, apart and in order of the features; what is damaged is removed, to be computed again."""
         found: list[Partition] = []
         for path in self.directory.iterdir():
             if not _NAME.fullmatch(path.name):
@@ -118,22 +117,20 @@ class Checkpoints:
                 path.unlink()
                 continue
             found += part.partitions
-        found.sort(key=lambda p: p.first)
-        for one, other in pairwise(found):
-            if one.first + len(one.names) > other.first:
-                raise DataError(
-                    f"{str(self.directory)!r} holds partitions that overlap: {_file_name(one)} and {_file_name(other)}",
-                    "Remove one of them",
-                )
-        return found
+        found.sort(key=lambda p: (p.first, -len(p.names)))
+        apart: list[Partition] = []
+        for partition in found:  # of two runs at once, each cut the columns at its own pace
+            if not apart or apart[-1].first + len(apart[-1].names) <= partition.first:
+                apart.append(partition)
+        return apart
 
     def keep(self, partition: Partition) -> None:
-        """Put a finished partition on disk; `ResourceError` when the disk is full."""
+        """Put a finished partition on disk; `ResourceError` when the disk is full or fails."""
         try:
             Part([partition], {"run": self._digest}).write(self.directory / _file_name(partition))
         except ResourceError as error:
             raise ResourceError(
-                error.message, "Free space, then run the same command again: what is finished is kept"
+                error.message, "Mend that, then run the same command again: what is finished is kept"
             ) from error
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -200,7 +201,8 @@ def merge(parts: str | PathLike[str] | Sequence[str | PathLike[str]]) -> Ranking
     given = list(parts) if isinstance(parts, Iterable) and not isinstance(parts, str | bytes) else [parts]
     if not given:
         raise InputError("no parts are given", "Give the parts, their directory, or the output named to the shards")
-    paths = list(dict.fromkeys(path for entry in given for path in _part_files(path_given("parts", entry))))
+    named = [path for entry in given for path in _part_files(path_given("parts", entry))]
+    paths = list({os.path.realpath(path): path for path in reversed(named)}.values())[::-1]  # a file may be named twice
     found: list[_Found] = []
     damaged: list[Path] = []
     for path in paths:

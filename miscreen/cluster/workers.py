@@ -273,6 +273,11 @@ def _local_cluster(workers: int) -> Any:
             scheduler_kwargs={"dashboard_address": "localhost:0"},  # even without one, a port that may be taken
             silence_logs=logging.CRITICAL,
         )
+    except RuntimeError as error:
+        raise ResourceError(
+            "a worker of the local Dask cluster ended before it had started",
+            "It may have run out of memory: give fewer --workers",
+        ) from error
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 

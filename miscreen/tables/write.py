@@ -499,7 +499,7 @@ def aside(path: Path, force: bool) -> Iterator[BinaryIO]:
         elif force:
             os.replace(temporary, path)
         else:
-            os.link(temporary, path)
+            _move(temporary, path)
     finally:
         os.close(descriptor)
         if temporary is not None:
@@ -533,6 +533,22 @@ def _name(descriptor: int, path: Path, force: bool) -> None:
     finally:
         hidden.unlink(missing_ok=True)
         _unfinished.discard(str(hidden))
+
+
+def _move(hidden: Path, path: Path) -> None:
+    """Give a hidden file a name that no other has.
+
+    Where there are no hard links, as on FAT, SMB and many mounts of object stores, nothing but a look tells whether
+    another has it: the rename would replace a file that is put there in between.
+    """
+    try:
+        os.link(hidden, path)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS):
+            raise
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(hidden), None, str(path)) from error
+        hidden.rename(path)
 
 
 def write_error(path: Path, error: OSError) -> MiscreenError:
