@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from miscreen.roles import choose_columns, read_levels, read_target
 from miscreen.tables.columns import NameIndex
 from miscreen.tables.source import TableSource
 
+_LOG = logging.getLogger("miscreen")
 INNER_FOLDS = 5
 
 
@@ -57,6 +59,11 @@ class Design:
         )
         outcome = table.column(column)
         target = read_target(outcome, int(forced[column]), spec)
+        guessed = spec.target_kind is None and forced[column] < 0
+        if guessed and target.kind == Kind.CONTINUOUS and len(np.unique(target.values)) == 2:  # floats, as of pandas
+            _LOG.info(
+                "the two values of %r are taken as numbers: --target-kind discrete makes them classes", target.name
+            )
         members = None
         if together is not None:
             members = read_levels(f"the groups {groups!r}", table.column(together), target)
