@@ -71,7 +71,7 @@ def ask(
 ) -> tuple[Choice, list[list[int | None]], list[list[int | None]], list[int | None]]:
     """What a strategy chooses, and the candidates, given columns and target as its counterpart takes them."""
     columns = coded(values, kinds, threads=threads)
-    target = code_target(Target("y", y, Kind.CONTINUOUS, False, np.arange(len(y))), BINS, 16)
+    target = code_target(Target("y", y, Kind.CONTINUOUS, False, np.arange(len(y))), BINS)
     beside, rest = [columns[i] for i in range(given)], slice(given, None)
     candidates = Columns(np.ascontiguousarray(columns.codes[rest]), columns.sizes[rest], columns.binned[rest])
     with ThreadPoolExecutor(threads) as workers:
@@ -116,7 +116,8 @@ class TestCodes:
     def test_as_many_levels_as_leave_samples_for_a_cell(self) -> None:
         assert [most_levels(n, 2, 3) for n in (20, 100, 300, 10**6)] == [3, 5, 8, 16]
         assert [most_levels(n, 3, 3) for n in (20, 100, 300, 1000, 10**6)] == [3, 3, 5, 9, 16]
-        assert most_levels(1000, 3, 3, 90) == most_levels(1000, 3, 3, 16) == 6
+        assert most_levels(1000, 3, 3, 90) == most_levels(1000, 3, 3, 16) == 3
+        assert code_target(Target("y", np.arange(60.0) % 12, Kind.DISCRETE, True, np.arange(60)), 3).size == 12
 
     def test_too_many_levels_are_bins_where_they_have_an_order(self) -> None:
         rng = np.random.default_rng(4)
@@ -140,7 +141,7 @@ class TestInformation:
     def test_terms_are_those_of_entropies(self, table: Any) -> None:
         values, kinds, y = table
         columns = coded(values, kinds)
-        target = code_target(Target("y", y, Kind.CONTINUOUS, False, np.arange(len(y))), BINS, 16)
+        target = code_target(Target("y", y, Kind.CONTINUOUS, False, np.arange(len(y))), BINS)
         with ThreadPoolExecutor(2) as workers:
             information = Information(columns, target, workers)
             for j in (0, 10, 11):
@@ -254,7 +255,7 @@ class TestChoices:
     @staticmethod
     def information(table: Any) -> Information:
         values, kinds, y = table
-        target = code_target(Target("y", y, Kind.CONTINUOUS, False, np.arange(len(y))), BINS, 16)
+        target = code_target(Target("y", y, Kind.CONTINUOUS, False, np.arange(len(y))), BINS)
         return Information(coded(values, kinds), target, ThreadPoolExecutor(1))
 
 

@@ -220,7 +220,7 @@ class Chooser:
             kinds, nominal = self._kinds_of_given(), self._nominal(self._given)
             also = code_columns(table, self._given, kinds, nominal, rows, bins, levels, resources, None)
             given = [also[i] for i in range(len(also))]
-        outcome = None if target is None else code_target(target, bins, levels)
+        outcome = None if target is None else code_target(target, bins)
         with ThreadPoolExecutor(resources.threads) as workers:
             information = Information(coded, outcome, workers, on_progress)
             return self._make().choose(Pool(len(candidates.names), information, given), count)

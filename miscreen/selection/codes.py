@@ -53,7 +53,7 @@ def count_bins(n_samples: int, axes: int, target_levels: int = 0) -> int:
 
 
 def most_levels(n_samples: int, axes: int, bins: int, target_levels: int = 0) -> int:
-    """How many levels a discrete column may keep: Miller's correction takes off too little where cells are empty.
+    """How many levels a discrete column may keep: more leave cells empty, which seem to tell much.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def most_levels(n_samples: int, axes: int, bins: int, target_levels: int = 0) ->
     """
 
     def cells(levels: int) -> int:
-        return levels**2 if axes == 2 else levels**2 * min(target_levels or bins, levels)
+        return levels**2 if axes == 2 else levels**2 * (min(target_levels, MOST_LEVELS) or bins)
 
     fitting = [m for m in range(LEAST_BINS, MOST_LEVELS + 1) if SAMPLES_PER_LEVELS_CELL * cells(m) <= n_samples]
     return max(fitting, default=LEAST_BINS)
@@ -120,9 +120,9 @@ class Columns:
         return Column(self.codes[i], int(self.sizes[i]), bool(self.binned[i]))
 
 
-def code_target(target: Target, bins: int, levels: int) -> Column:
-    """Code a target by the rule for features."""
-    return _code(target.values[np.newaxis], np.array([target.kind]), np.array([target.nominal]), bins, levels)[0]
+def code_target(target: Target, bins: int) -> Column:
+    """Code a target by the rule for features, but up to 16 levels, which every table of a feature has alike."""
+    return _code(target.values[np.newaxis], np.array([target.kind]), np.array([target.nominal]), bins, MOST_LEVELS)[0]
 
 
 def code_columns(
