@@ -326,6 +326,37 @@ def test_what_cannot_be_done_is_said(asked: dict[str, Any], error: type[Exceptio
         miscreen.evaluate(table, call.pop("target"), call.pop("method"), **call)
 
 
+@pytest.mark.parametrize(
+    ("rows", "folds", "message", "hint"),
+    [
+        (1, 5, "1 rows in the smallest class", "Choose a target of larger classes"),
+        (2, 5, "2 rows in the smallest class", "Choose a target of larger classes"),
+        (3, 5, "3 rows in the smallest class", "Lower --folds to 3"),
+        (3, 2, "a single row of a class", "Raise --folds"),
+    ],
+)
+def test_what_to_do_about_rare_classes_helps(rows: int, folds: int, message: str, hint: str) -> None:
+    table = frame(*wide(), rare=np.arange(120) < rows)
+    asked: dict[str, Any] = {"features": ["x*"], "k": 3, "model": "ridge"}
+    with pytest.raises(DataError, match=message) as caught:
+        miscreen.evaluate(table, "rare", "pearson", folds=folds, **asked)
+    assert hint in caught.value.hint
+    if rows == 3:
+        assert len(miscreen.evaluate(table, "rare", "pearson", folds=3, **asked).to_polars()) == 1
+
+
+def test_two_classes_in_a_column_of_floats_are_pointed_out(caplog: pytest.LogCaptureFixture) -> None:
+    """As pandas holds zeros and ones with a gap; they are numbers, and R-squared is seldom what was wanted."""
+    table = frame(*wide(), sick=pl.Series([None, *(i % 2 * 1.0 for i in range(119))]))
+    asked: dict[str, Any] = {"features": ["x*"], "k": 3, "model": "ridge"}
+    caplog.set_level("INFO", "miscreen")
+    for kind, metric, told in ((None, "r2", 1), ("continuous", "r2", 0), ("discrete", "roc_auc", 0)):
+        caplog.clear()
+        found = miscreen.evaluate(table, "sick", "pearson", target_kind=kind, **asked)
+        assert found.metadata["metric"] == metric
+        assert caplog.text.count("the two values of 'sick' are taken as numbers: --target-kind discrete") == told
+
+
 def test_numbers_of_numpy_are_numbers() -> None:
     asked: list[dict[str, Any]] = [{"k": 3, "seed": 1}, {"k": np.int64(3), "seed": np.int64(1)}]
     one, other = (miscreen.evaluate(frame(*wide()), "y", "pearson", model="ridge", **kw) for kw in asked)

@@ -80,6 +80,13 @@ def test_a_table_without_the_outcome_serves_where_the_ranking_says_enough(frame:
         assert found.steps.to_arrow().equals(miscreen.select(frame, ranking=ranking, **wanted).steps.to_arrow())
 
 
+def test_a_table_may_lack_an_outcome_that_was_named_as_classes(frame: pl.DataFrame) -> None:
+    coded = frame.with_columns(code=pl.int_range(pl.len()) % 7)
+    ranking = miscreen.rank(coded, "code", "pearson", discrete=["code"], exclude=["id"])
+    found = [miscreen.select(t, ranking=ranking, strategy="clump", top=3).names for t in (coded, frame)]
+    assert found[0] == found[1]
+
+
 def test_missing_targets_are_as_if_the_table_had_no_such_rows(frame: pl.DataFrame) -> None:
     holes = frame.with_columns(y=pl.when(pl.int_range(pl.len()) % 3 > 0).then("y"))
     rest = frame.filter(pl.int_range(pl.len()) % 3 > 0)

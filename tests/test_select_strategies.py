@@ -19,7 +19,7 @@ from miscreen.model import Kind, Target
 from miscreen.resources import Resources
 from miscreen.selection import STRATEGIES, strategy_class
 from miscreen.selection.clump import GAUSSIAN_MI, gaussian_mi_in_bins
-from miscreen.selection.codes import Column, Columns, code_columns, code_target, count_bins
+from miscreen.selection.codes import Column, Columns, code_columns, code_target, count_bins, most_levels
 from miscreen.selection.information import Information
 from miscreen.selection.strategy import Choice, Pool, Strategy
 from miscreen.tables.memory import open_object
@@ -36,7 +36,8 @@ def coded(values: np.ndarray, kinds: np.ndarray, bins: int = BINS, memory: str =
     """Code the columns of an array of one feature a row."""
     source = open_object(values.T, [f"x{i}" for i in range(len(values))])
     resources = Resources.detect(threads, memory)
-    return code_columns(source, np.arange(len(values)), kinds, None, bins, resources, None)
+    nominal = kinds == Kind.DISCRETE
+    return code_columns(source, np.arange(len(values)), kinds, nominal, None, bins, 16, resources, None)
 
 
 def labels(column: Column) -> list[int | None]:
@@ -111,6 +112,25 @@ class TestCodes:
         assert [count_bins(n, 3) for n in (20, 1000, 10_000, 10**6)] == [3, 3, 6, 8]
         assert count_bins(1000, 3, 2) == 4
         assert count_bins(10_000, 3, 90) == count_bins(10_000, 3, 16)
+
+    def test_as_many_levels_as_leave_samples_for_a_cell(self) -> None:
+        assert [most_levels(n, 2, 3) for n in (20, 100, 300, 10**6)] == [3, 5, 8, 16]
+        assert [most_levels(n, 3, 3) for n in (20, 100, 300, 1000, 10**6)] == [3, 3, 5, 9, 16]
+        assert most_levels(1000, 3, 3, 90) == most_levels(1000, 3, 3, 16) == 3
+        assert code_target(Target("y", np.arange(60.0) % 12, Kind.DISCRETE, True, np.arange(60)), 3).size == 12
+
+    def test_too_many_levels_are_bins_where_they_have_an_order(self) -> None:
+        rng = np.random.default_rng(4)
+        values = rng.integers(0, 9, (2, 60)).astype(float)
+        kinds = np.ones(2, np.uint8)
+        source, resources = open_object(values.T, ["counts", "codes"]), Resources.detect(1, "1GB")
+        nominal = np.array([False, True])
+        for levels, sizes in ((9, [9, 9]), (8, [3, 8])):
+            found = code_columns(source, np.arange(2), kinds, nominal, None, 3, levels, resources, None)
+            assert found.sizes.tolist() == sizes
+            assert found.binned.tolist() == [levels < 9, False]
+        in_bins = coded(values, np.zeros(2, np.uint8), 3)
+        np.testing.assert_array_equal(found.codes[0], in_bins.codes[0])
 
     def test_codes_that_do_not_fit(self) -> None:
         with pytest.raises(ResourceError, match="10 candidates of 1,000 rows take"):
@@ -372,3 +392,22 @@ def test_planted_signals(seed: int) -> None:
         assert found(strategy) in (3, 4), strategy
     for strategy in ("mrmr", "cmim", "clump", "submodular"):
         assert found(strategy) >= 9, strategy
+
+
+@pytest.mark.parametrize("strategy", ["clump", "mrmr", "jmi", "cmim", "jmim", "disr"])
+def test_columns_of_many_levels_are_not_favoured(strategy: str) -> None:
+    """With all their levels, tables of two such columns and the target would have more cells than samples."""
+    signals = counts = 0
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        n, y = 200, rng.standard_normal(200)
+        table = {f"noise{i}": rng.standard_normal(n) for i in range(50)} | {"y": y}
+        table |= {f"counts{i}": rng.negative_binomial(2, 0.25, n) for i in range(50)}
+        found = miscreen.select(pl.DataFrame(table), "y", strategy=strategy, top=5).names[1:]
+        counts += sum(name.startswith("counts") for name in found)
+        table |= {f"signal{i}": y + rng.standard_normal(n) for i in range(3)}
+        table |= {f"signals{i}": rng.negative_binomial(2, 2 / (2 + np.exp(1.5 + 0.8 * y))) for i in range(3)}
+        found = miscreen.select(pl.DataFrame(table), "y", strategy=strategy, top=5).names
+        signals += sum(name.startswith("signal") for name in found)
+    assert signals == 20
+    assert 4 <= counts <= 12  # of 16

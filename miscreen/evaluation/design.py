@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from miscreen.roles import choose_columns, read_levels, read_target
 from miscreen.tables.columns import NameIndex
 from miscreen.tables.source import TableSource
 
+_LOG = logging.getLogger("miscreen")
 INNER_FOLDS = 5
 
 
@@ -57,6 +59,11 @@ class Design:
         )
         outcome = table.column(column)
         target = read_target(outcome, int(forced[column]), spec)
+        guessed = spec.target_kind is None and forced[column] < 0
+        if guessed and target.kind == Kind.CONTINUOUS and len(np.unique(target.values)) == 2:  # floats, as of pandas
+            _LOG.info(
+                "the two values of %r are taken as numbers: --target-kind discrete makes them classes", target.name
+            )
         members = None
         if together is not None:
             members = read_levels(f"the groups {groups!r}", table.column(together), target)
@@ -64,7 +71,10 @@ class Design:
         splits = _split(target.values, target.kind, members, folds, seed)
         for train, test in splits:
             if _most_folds(target.values[train], target.kind, members if members is None else members[train]) < 2:
-                raise DataError("a training fold has a single group, or a single row of a class", "Lower --folds")
+                raise DataError(
+                    "a training fold has a single group, or a single row of a class",
+                    "Raise --folds, which leaves more rows to learn from, or choose a target of larger classes",
+                )
             if np.all(target.values[test] == target.values[test[0]]):
                 raise DataError("the target is the same in all rows of a test fold", "Lower --folds")
         return cls(target, outcome.type, groups, splits, table.n_samples, len(columns), seed, members)
@@ -112,15 +122,11 @@ def _most_folds(y: Floats, kind: Kind, members: NDArray[Any] | None) -> int:
     return min(most, int(np.unique(y, return_counts=True)[1].min())) if kind == Kind.DISCRETE else most
 
 
-def _fewer(folds: int, kind: Kind) -> str:
-    if folds > 2:
-        return "Lower --folds"
-    return "Choose a target of larger classes" + (", or --target-kind continuous" if kind == Kind.DISCRETE else "")
-
-
 def _check_folds(target: Target, members: NDArray[Any] | None, folds: int) -> None:
     if members is not None and folds > (most := len(np.unique(members))):
         raise DataError(f"there are {most} groups, too few for {folds} folds", "Lower --folds")
     if folds > (most := _most_folds(target.values, target.kind, None)):
         what = "in the smallest class" if target.kind == Kind.DISCRETE else f"with the target {target.name!r}"
-        raise DataError(f"there are {most} rows {what}, too few for {folds} folds", _fewer(folds, target.kind))
+        smaller = "Choose a target of larger classes, or --target-kind continuous if its values are numbers"
+        hint = f"Lower --folds to {most}" if most > 2 else smaller  # of two rows each fold would learn from one
+        raise DataError(f"there are {most} rows {what}, too few for {folds} folds", hint)

@@ -22,7 +22,7 @@ from miscreen.screening import screen
 from miscreen.selection import strategy_class
 from miscreen.selection.strategy import Choice, Pool, Strategy
 from miscreen.tables import Progress
-from miscreen.tables.columns import NameIndex
+from miscreen.tables.columns import NameIndex, name_matcher
 from miscreen.tables.extended import ExtendedTable
 from miscreen.tables.source import TableSource
 
@@ -204,17 +204,21 @@ class Chooser:
         table, count = self._table, self._asked.top
         if self._strategy.axes == 0:
             return self._make().choose(Pool(len(candidates.names)), count)
-        from miscreen.selection.codes import code_columns, code_target, count_bins
+        from miscreen.selection.codes import code_columns, code_target, count_bins, most_levels
         from miscreen.selection.information import Information
 
         resources, rows = self._request.resources, None if target is None else target.rows
-        levels = target.n_levels if target is not None and target.kind == Kind.DISCRETE else 0
-        bins = count_bins(table.n_samples if rows is None else len(rows), self._strategy.axes, levels)
+        classes = target.n_levels if target is not None and target.kind == Kind.DISCRETE else 0
+        n_samples, axes = table.n_samples if rows is None else len(rows), self._strategy.axes
+        bins = count_bins(n_samples, axes, classes)
+        levels = most_levels(n_samples, axes, bins, classes)
         columns = locate(self._index, candidates.names, table.label)
-        coded = code_columns(table, columns, candidates.kinds, rows, bins, resources, on_progress)
+        nominal = self._nominal(columns)
+        coded = code_columns(table, columns, candidates.kinds, nominal, rows, bins, levels, resources, on_progress)
         given: list[Column] = []
         if len(self._given):
-            also = code_columns(table, self._given, self._kinds_of_given(), rows, bins, resources, None)
+            kinds, nominal = self._kinds_of_given(), self._nominal(self._given)
+            also = code_columns(table, self._given, kinds, nominal, rows, bins, levels, resources, None)
             given = [also[i] for i in range(len(also))]
         outcome = None if target is None else code_target(target, bins)
         with ThreadPoolExecutor(resources.threads) as workers:
@@ -238,6 +242,11 @@ class Chooser:
         at = self._index.one(name, "the target")
         _, _, forced = choose_columns(self._table, self._index, [name], self._spec, (), ())
         return read_target(self._table.column(at), int(forced[at]), self._spec)
+
+    def _nominal(self, columns: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """Whether the levels of columns have no order. The table may lack others that were named in the ranking."""
+        named = name_matcher(self._spec.discrete)(self._table.names)[columns]
+        return named | (self._table.types[columns] == ColumnType.TEXT)
 
     def _kinds_of_given(self) -> NDArray[np.uint8]:
         forced = forced_kinds(self._table, self._index, self._spec)

@@ -18,6 +18,7 @@ MOST_BINS = 8
 LEAST_BINS = 3  # fewer would not see a parabola
 SAMPLES_PER_CELL = 30  # with fewer, noise outweighs a weak signal that shows beside the columns chosen
 MOST_LEVELS = 16
+SAMPLES_PER_LEVELS_CELL = 4  # with fewer, columns of many levels seem to tell much, whatever they hold
 
 Codes = NDArray[np.uint8]
 
@@ -51,6 +52,34 @@ def count_bins(n_samples: int, axes: int, target_levels: int = 0) -> int:
     return max(fitting, default=LEAST_BINS)
 
 
+def most_levels(n_samples: int, axes: int, bins: int, target_levels: int = 0) -> int:
+    """How many levels a discrete column may keep: more leave cells empty, which seem to tell much.
+
+    Parameters
+    ----------
+    n_samples, axes, target_levels : int
+        As for `count_bins`.
+    bins : int
+        Of a continuous column.
+
+    Returns
+    -------
+    int
+        The most levels, of 3 to 16, that leave 4 samples for a cell on average of columns that all have as many.
+
+    Examples
+    --------
+    >>> most_levels(1000, axes=2, bins=5), most_levels(60, axes=2, bins=3), most_levels(1000, axes=3, bins=3)
+    (15, 3, 9)
+    """
+
+    def cells(levels: int) -> int:
+        return levels**2 if axes == 2 else levels**2 * (min(target_levels, MOST_LEVELS) or bins)
+
+    fitting = [m for m in range(LEAST_BINS, MOST_LEVELS + 1) if SAMPLES_PER_LEVELS_CELL * cells(m) <= n_samples]
+    return max(fitting, default=LEAST_BINS)
+
+
 @dataclass(frozen=True)
 class Column:
     """One coded column.
@@ -61,7 +90,7 @@ class Column:
         From 0; `size` where the value is missing.
     size : int
     binned : bool
-        Whether the codes are bins of a continuous column, and not its levels.
+        Whether the codes are bins of a column with an order, and not its levels.
     """
 
     codes: Codes
@@ -92,17 +121,18 @@ class Columns:
 
 
 def code_target(target: Target, bins: int) -> Column:
-    """Code a target by the rule for features."""
-    coded = _code(target.values[np.newaxis], np.array([target.kind]), bins)
-    return coded[0]
+    """Code a target by the rule for features, but up to 16 levels, which every table of a feature has alike."""
+    return _code(target.values[np.newaxis], np.array([target.kind]), np.array([target.nominal]), bins, MOST_LEVELS)[0]
 
 
 def code_columns(
     source: TableSource,
     columns: NDArray[np.intp],
     kinds: NDArray[np.uint8],
+    nominal: NDArray[np.bool_],
     rows: NDArray[np.intp] | None,
     bins: int,
+    levels: int,
     resources: Resources,
     on_progress: Progress | None,
 ) -> Columns:
@@ -115,11 +145,15 @@ def code_columns(
         Positions in the table, each once.
     kinds : uint8 array, shape (n_columns,)
         `Kind` of each.
+    nominal : bool array, shape (n_columns,)
+        Whether the levels of a discrete one have no order.
     rows : intp array, optional
         The samples to look at; all without it.
     bins : int
-        Bins of equal frequency a continuous column, ties staying together. A discrete one keeps its levels; of more
-        than 16 the 15 most frequent, and the others as one.
+        Bins of equal frequency a continuous column, ties staying together.
+    levels : int
+        A discrete column keeps up to so many levels. One of more is binned, too, or where they have no order keeps the
+        `levels` - 1 most frequent, and the others as one.
     resources : Resources
     on_progress : callable, optional
 
@@ -144,7 +178,9 @@ def code_columns(
             f"Lower --pool, or give at least --memory {enough}",
         )
     result = Columns(
-        np.empty((len(columns), n), dtype=np.uint8), np.empty(len(columns), dtype=np.int64), kinds == Kind.CONTINUOUS
+        np.empty((len(columns), n), dtype=np.uint8),
+        np.empty(len(columns), dtype=np.int64),
+        np.empty(len(columns), dtype=np.bool_),
     )
     order = np.argsort(columns)  # files are read fastest from front to back
 
@@ -154,9 +190,10 @@ def code_columns(
         if rows is not None and len(rows) < values.shape[1]:
             values = np.ascontiguousarray(values[:, rows])
         at = order[block.first + start : block.first + stop]
-        coded = _code(values, kinds[at], bins)
+        coded = _code(values, kinds[at], nominal[at], bins, levels)
         result.codes[at] = coded.codes
         result.sizes[at] = coded.sizes
+        result.binned[at] = coded.binned
 
     plan = plan_blocks(
         len(columns), source.n_samples, source.value_bytes, resources.memory_bytes, source.held_bytes + held
@@ -165,12 +202,18 @@ def code_columns(
     return result
 
 
-def _code(values: NDArray[np.float64], kinds: NDArray[np.uint8], bins: int) -> Columns:
+def _code(
+    values: NDArray[np.float64], kinds: NDArray[np.uint8], nominal: NDArray[np.bool_], bins: int, levels: int
+) -> Columns:
     from miscreen.kernels.codes import feature_codes
     from miscreen.kernels.sorting import argsort_rows
+    from miscreen.kernels.survey import count_levels
 
+    binned = kinds == Kind.CONTINUOUS
+    for i in np.flatnonzero(~binned & ~nominal):
+        binned[i] = count_levels(values[i], levels) > levels
     order, repeats = np.empty(values.shape, dtype=np.intp), np.empty(values.shape, dtype=np.bool_)
     argsort_rows(values, order, repeats)
     codes, sizes = np.empty(values.shape, dtype=np.uint8), np.empty(len(values), dtype=np.int64)
-    feature_codes(values, order, kinds == Kind.DISCRETE, bins, MOST_LEVELS, codes, sizes)
-    return Columns(codes, sizes, kinds == Kind.CONTINUOUS)
+    feature_codes(values, order, ~binned, bins, levels, codes, sizes)
+    return Columns(codes, sizes, binned)
