@@ -144,28 +144,8 @@ def reuse_freed_memory() -> None:
                 set_option(*option)
 
 
-@dataclass(frozen=True)
-class BlockPlan:
-    """How features are cut into blocks.
-
-    Attributes
-    ----------
-    n_features : int
-    block_features : int
-        Features a block; the last block may have fewer.
-    """
-
-    n_features: int
-    block_features: int
-
-    def ranges(self) -> list[range]:
-        """The blocks, as ranges of positions among the features screened."""
-        step = self.block_features
-        return [range(i, min(i + step, self.n_features)) for i in range(0, self.n_features, step)]
-
-
-def plan_blocks(n_features: int, n_samples: int, value_bytes: int, memory_bytes: int, held_bytes: int = 0) -> BlockPlan:
-    """Cut features into blocks so that those in flight fit into what is left of the memory.
+def plan_blocks(n_features: int, n_samples: int, value_bytes: int, memory_bytes: int, held_bytes: int = 0) -> int:
+    """How many features make a block, so that the blocks in flight fit into what is left of the memory.
 
     Raises
     ------
@@ -183,7 +163,7 @@ def plan_blocks(n_features: int, n_samples: int, value_bytes: int, memory_bytes:
             f"Give at least --memory {enough_memory(needed)}",
         )
     block = max(1, min(share, MAX_BLOCK_BYTES) // feature_bytes)
-    return BlockPlan(n_features, min(block, max(1, n_features)))
+    return min(block, max(1, n_features))
 
 
 def _budget(limits: Limits, threads: int, given: int | None) -> tuple[int, str]:
