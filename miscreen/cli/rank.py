@@ -70,7 +70,7 @@ def rank(
     with running.progress() as progress:
         ranking = miscreen.rank(
             source,
-            target[0] if len(target) == 1 else target,
+            target,
             **screening.keywords(),
             **inferring.keywords(),
             read=reading.options(),
@@ -129,7 +129,7 @@ def _rank_shard(
     with running.progress() as progress:
         part = miscreen.rank_shard(
             source,
-            target[0] if len(target) == 1 else target,
+            target,
             shard,
             writing.output,
             force=writing.force,

@@ -113,7 +113,7 @@ def select(
     with running.progress() as progress:
         chosen = miscreen.select(
             source,
-            target[0] if target and len(target) == 1 else target,
+            target,
             ranking=ranking,
             strategy=strategy,
             top=top,
