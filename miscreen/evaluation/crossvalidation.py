@@ -23,7 +23,6 @@ from miscreen.ranking import ranking_order
 from miscreen.request import Request
 from miscreen.resources import format_bytes
 from miscreen.screening import Screen
-from miscreen.tables import Progress
 from miscreen.tables.columns import is_named
 from miscreen.tables.extended import ExtendedTable
 from miscreen.tables.source import TableSource
@@ -230,7 +229,8 @@ def _fit(
                     for (size, model), score in zip(cells, scores, strict=True):
                         figures.setdefault((method, size, model, leaked), []).append(score)
                         done += 1
-                        _tell(request.on_progress, done, total)
+                        if request.on_progress is not None:
+                            request.on_progress("fit", done, total)
     return figures
 
 
@@ -252,11 +252,6 @@ def _trial(table: TableSource, design: Design, columns: NDArray[np.intp], fold: 
         inner=design.inner(train),
         seed=design.seed,
     )
-
-
-def _tell(on_progress: Progress | None, done: int, total: int) -> None:
-    if on_progress is not None:
-        on_progress("fit", done, total)
 
 
 @contextmanager

@@ -68,10 +68,5 @@ class Inference:
                 raise InputError("--bootstrap has no effect without intervals", "Give --ci 0.95 as well")
         if not self.p_values and self.fdr_method != FDR_METHODS[0]:
             raise InputError("--fdr-method has no effect without p-values", "Give --p-values or --fdr as well")
-        if not self.wanted and self.strata is not None:
+        if self.strata is not None and not self.p_values and self.max_t is None:
             raise InputError("strata have no effect without p-values", "Give --p-values, --fdr or --max-t as well")
-
-    @property
-    def wanted(self) -> bool:
-        """Whether anything is to be permuted."""
-        return self.p_values or self.max_t is not None
