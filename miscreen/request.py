@@ -14,8 +14,8 @@ from miscreen.inference.options import Inference
 from miscreen.measures import check_measures
 from miscreen.model import Kind, ScreenSpec
 from miscreen.ranking import UNITS
-from miscreen.resources import Resources
-from miscreen.tables import Progress, library_threads, no_columns, open_table
+from miscreen.resources import Resources, library_threads
+from miscreen.tables import Progress, no_columns, open_table
 from miscreen.tables.columns import ColumnTest, expand_patterns, is_named, name_matcher
 from miscreen.tables.source import TableSource
 

@@ -6,6 +6,9 @@ import math
 import os
 import sys
 import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -142,6 +145,32 @@ def reuse_freed_memory() -> None:
         if set_option is not None:  # glibc, unlike musl
             for option in (_MMAP_THRESHOLD, _TRIM_THRESHOLD):
                 set_option(*option)
+
+
+_pools_lock = threading.Lock()
+_pools_before: list[tuple[int, int]] = []  # of each run in this process: what the pools were before the first of them
+
+
+@contextmanager
+def library_threads(threads: int) -> Iterator[None]:
+    """Hold Arrow's pools to the run's threads; ours is the only other one that is used.
+
+    They are the process's: of runs at once, the last to begin sets them and the last to end gives them back.
+    """
+    import pyarrow as pa
+
+    with _pools_lock:
+        _pools_before.append(_pools_before[0] if _pools_before else (pa.cpu_count(), pa.io_thread_count()))
+        pa.set_cpu_count(threads)
+        pa.set_io_thread_count(threads)
+    try:
+        yield
+    finally:
+        with _pools_lock:
+            computing, reading = _pools_before.pop()
+            if not _pools_before:
+                pa.set_cpu_count(computing)
+                pa.set_io_thread_count(reading)
 
 
 def plan_blocks(n_features: int, n_samples: int, value_bytes: int, memory_bytes: int, held_bytes: int = 0) -> int:

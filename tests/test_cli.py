@@ -34,7 +34,7 @@ from miscreen.estimators import ESTIMATORS, binning, kde, ksg
 from miscreen.kernels import _ahead, _cache
 from miscreen.kernels.density import KERNELS
 from miscreen.ranking import Ranking
-from miscreen.tables import FORMATS
+from miscreen.tables.formats import FORMATS
 
 PREPARE_KERNELS = Running.prepare_kernels
 SAMPLES = Path(__file__).parent.parent / "data" / "samples"

@@ -27,10 +27,10 @@ from miscreen.resources import (
     MIB,
     Resources,
     enough_memory,
+    library_threads,
     parse_bytes,
     plan_blocks,
 )
-from miscreen.tables import library_threads
 
 SAMPLE = Path(__file__).parents[1] / "data" / "samples" / "pbmc.parquet"
 VARIABLES = ("SLURM_", "PBS_", "NCPUS", "LSB_", "NSLOTS", "NUMBA_NUM_THREADS", "OMP_", "MISCREEN_", "OPENBLAS_", "MKL_")

@@ -24,7 +24,7 @@ from miscreen.estimators import ESTIMATORS
 from miscreen.limits import POOLS, Limits
 from miscreen.resources import Resources, parse_bytes
 from miscreen.selection import STRATEGIES
-from miscreen.tables import check_apart, files_of
+from miscreen.tables.files import check_apart, files_of
 from miscreen.tables.write import WRITERS, Destination, find_writer
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import Any
 
 from miscreen.errors import DataError, InputError
 from miscreen.screening import Screen
-from miscreen.tables import files_of
+from miscreen.tables.files import files_of
 from miscreen.tables.source import TableSource
 
 

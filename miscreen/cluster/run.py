@@ -19,7 +19,8 @@ from miscreen.partition import Partition, rank_partitions
 from miscreen.ranking import Ranking
 from miscreen.request import Request
 from miscreen.screening import Screen
-from miscreen.tables import Progress, streams
+from miscreen.tables import Progress
+from miscreen.tables.files import streams
 
 if TYPE_CHECKING:
     from threading import Event

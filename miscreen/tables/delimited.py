@@ -17,9 +17,10 @@ from miscreen.errors import DataError, InputError, ResourceError, check_utf8, fi
 from miscreen.kernels.delimited import MAX_TEXT
 from miscreen.model import EXACT_INTEGERS, ColumnType, Floats
 from miscreen.resources import Resources, format_bytes
-from miscreen.tables import Opening, no_columns
+from miscreen.tables import no_columns
 from miscreen.tables.columns import ColumnTest
 from miscreen.tables.encoding import check_names
+from miscreen.tables.formats import Opening
 from miscreen.tables.labels import (
     CODE,
     DECIMAL,

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from miscreen.errors import DataError, ResourceError
 from miscreen.kernels import delimited as kernels
 from miscreen.model import ColumnType, Floats
-from miscreen.tables import Opening
 from miscreen.tables.columns import is_named
 from miscreen.tables.delimited import READING_SHARE, DelimitedSource, ReadOptions, begin, parse
+from miscreen.tables.formats import Opening
 from miscreen.tables.labels import NULL_TOKENS
 from miscreen.tables.loading import pack_nulls
 from miscreen.tables.records import Records, Text
