@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from miscreen.errors import DataError, InputError, ResourceError, whole_number
+from miscreen.errors import DataError, InputError, ResourceError, check_choice, whole_number
 from miscreen.estimators import estimator_class
 from miscreen.evaluation.design import Design
 from miscreen.evaluation.models import MODELS, Trial, require_scikit_learn
@@ -111,8 +111,7 @@ def evaluate(
     require_scikit_learn()
     methods, models = _several(method, "method"), _several(model, "model")
     for name in models:
-        if name not in MODELS:
-            raise InputError(f"there is no model {name!r}", f"Choose from {', '.join(MODELS)}")
+        check_choice("model", name, MODELS)
     given = k if isinstance(k, Iterable) and not isinstance(k, str) else [k]
     sizes = None if k is None else [whole_number("k", size, 1) for size in given]
     if sizes == []:
