@@ -10,10 +10,7 @@ run again alone. Quick results take the place of full ones until these are check
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
-import subprocess
 import sys
 import time
 import warnings
@@ -23,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measure import RESULTS, ROOT, machine
+from accuracy_page import OURS, write_page
+from measure import RESULTS, machine, run_parts
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
@@ -87,9 +85,6 @@ def fasthdmi_bins(x: Floats, y: Floats, x_discrete: bool, y_discrete: bool) -> f
     from fastHDMI.mi_estimation import _binning_MI
 
     return float(_binning_MI(x, y))
-
-
-OURS = ("auto", "ksg", "kde", "bin", "copula")
 
 
 def estimators() -> dict[str, Estimate]:
@@ -377,44 +372,28 @@ def intervals(*, quick: bool) -> dict[str, Any]:
 
 
 PARTS = {"estimates": estimates, "power": power, "p-values": p_values, "intervals": intervals}
-POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "POLARS_MAX_THREADS")
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description="Measure how right the numbers are.")
-    parser.add_argument("--quick", action="store_true", help="fewer repeats")
-    parser.add_argument("--only", default=",".join(PARTS), metavar="PART,PART", help=", ".join(PARTS))
-    parser.add_argument("--page", action="store_true", help="measure nothing, only write the page")
-    parser.add_argument("--part", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    RESULTS.mkdir(exist_ok=True)
-    if arguments.part:
-        began = time.process_time()
-        found = PARTS[arguments.part](quick=arguments.quick)
-        about = {"quick": arguments.quick, "seconds": time.process_time() - began, "ran_on": machine()}
-        (RESULTS / f"accuracy-{arguments.part}.json").write_text(json.dumps(found | about, indent=1, default=float))
-        return 0
-    names = [] if arguments.page else arguments.only.split(",")
-    if unknown := sorted(set(names) - set(PARTS)):
-        parser.error(f"there is no part {', '.join(unknown)}; choose from {', '.join(PARTS)}")
-    failed = []
-    path = os.pathsep.join([str(ROOT / "tests"), str(ROOT)])
-    environment = {**os.environ, **dict.fromkeys(POOLS, "1"), "PYTHONPATH": path}
-    for name in names:
-        print(f"{name}:", file=sys.stderr, flush=True)
-        command = [sys.executable, str(Path(__file__)), "--part", name, *(["--quick"] if arguments.quick else [])]
-        if subprocess.run(command, env=environment, cwd=ROOT, check=False).returncode:
-            failed.append(name)
+def measure(name: str, quick: bool) -> None:
+    """Run one part in this process."""
+    began = time.process_time()
+    found = PARTS[name](quick=quick)
+    about = {"quick": quick, "seconds": time.process_time() - began, "ran_on": machine()}
+    result(name).write_text(json.dumps(found | about, indent=1, default=float))
 
-    if failed:
-        print(f"failed, so the page stays as it is: {', '.join(failed)}", file=sys.stderr)
-        return len(failed)
 
-    from accuracy_page import write_page
-
-    write_page({name: RESULTS / f"accuracy-{name}.json" for name in PARTS})
-    return 0
+def result(name: str) -> Path:
+    """Where a part leaves what it found."""
+    return RESULTS / f"accuracy-{name}.json"
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(
+        run_parts(
+            __file__,
+            "Measure how right the numbers are.",
+            dict.fromkeys(PARTS, 1),
+            measure,
+            lambda: write_page({name: result(name) for name in PARTS}),
+        )
+    )

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from measure import ROOT
+from page import drawing, plot_curves
 
 PAGE = ROOT / "docs/accuracy.md"
 IMAGES = ROOT / "docs/accuracy"
@@ -104,12 +105,12 @@ def estimates_section(part: Mapping[str, Any]) -> tuple[str, list[list[str]]]:
     ]
     text.append(table(["", *kept], lines) + "\n")
     text.append(f"![Mean error against samples]({IMAGES.name}/estimates.svg)\n")
-    curves = {
-        m: [float(np.mean([rmse(rows, m, n, g) for g in KINDS[:2]])) for n in sizes]
+    curves = (
+        (m, m in OURS, sizes, [float(np.mean([rmse(rows, m, n, g) for g in KINDS[:2]])) for n in sizes])
         for m in kept
         if not np.isnan(rmse(rows, m, middle, KINDS[1]))
-    }
-    plot_lines(sizes, curves, IMAGES / "estimates.svg")
+    )
+    plot_curves(curves, "samples", "RMSE in nats, continuous pairs and class targets", IMAGES / "estimates.svg")
     by = {(r["case"], r["n"], r["method"]): r for r in rows}
     for n in sizes:
         text.append(f"### n = {n:,}\n\nBias ± standard deviation, root mean square error.\n")
@@ -259,46 +260,17 @@ def intervals_section(part: Mapping[str, Any]) -> tuple[str, list[list[str]]]:
     return "\n".join(text), aims
 
 
-def _figure(path: Path) -> Any:
-    import matplotlib as mpl
-
-    mpl.use("svg")
-    from matplotlib import pyplot as plt
-
-    mpl.rcParams |= {"svg.hashsalt": path.stem, "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
-    return plt.subplots(figsize=(8, 4.8), layout="constrained")
-
-
-def _save(figure: Any, path: Path) -> None:
-    path.parent.mkdir(exist_ok=True)
-    figure.savefig(path, metadata={"Date": None})
-    path.write_text("\n".join(line.rstrip() for line in path.read_text().splitlines()) + "\n")
-
-
-def plot_lines(sizes: Sequence[int], curves: Mapping[str, Sequence[float]], path: Path) -> None:
-    """Mean error of each method against the number of samples."""
-    figure, axes = _figure(path)
-    for name, values in curves.items():
-        style = {"linestyle": "-", "marker": "o"} if name in OURS else {"linestyle": "--", "marker": "x"}
-        axes.plot(sizes, values, label=name, markersize=4, linewidth=1.2, **style)
-    axes.set(xscale="log", yscale="log", xlabel="samples", ylabel="RMSE in nats, continuous pairs and class targets")
-    axes.grid(which="major", alpha=0.3)
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
-    _save(figure, path)
-
-
 def plot_power(rows: Rows, methods: Sequence[str], path: Path) -> None:
     """AUROC of each design, one column of points a method."""
-    figure, axes = _figure(path)
-    for i, method in enumerate(methods):
-        for color, (group, marker) in enumerate(zip(DESIGNS, "o+x", strict=True)):
-            values = [r[method] for r in rows if r["group"] == group]
-            axes.plot([i] * len(values), values, marker, markersize=4, color=f"C{color}", alpha=0.7)
-        axes.plot([i - 0.3, i + 0.3], [np.nanmean([r[method] for r in rows])] * 2, color="black", linewidth=1.5)
-    axes.set(ylabel="AUROC (o: the paper's simulation, x: held out, +: others, line: mean)")
-    axes.set_xticks(range(len(methods)), methods, rotation=40, ha="right")
-    axes.grid(axis="y", alpha=0.3)
-    _save(figure, path)
+    with drawing(path) as axes:
+        for i, method in enumerate(methods):
+            for color, (group, marker) in enumerate(zip(DESIGNS, "o+x", strict=True)):
+                values = [r[method] for r in rows if r["group"] == group]
+                axes.plot([i] * len(values), values, marker, markersize=4, color=f"C{color}", alpha=0.7)
+            axes.plot([i - 0.3, i + 0.3], [np.nanmean([r[method] for r in rows])] * 2, color="black", linewidth=1.5)
+        axes.set(ylabel="AUROC (o: the paper's simulation, x: held out, +: others, line: mean)")
+        axes.set_xticks(range(len(methods)), methods, rotation=40, ha="right")
+        axes.grid(axis="y", alpha=0.3)
 
 
 SECTIONS = {

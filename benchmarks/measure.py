@@ -1,7 +1,8 @@
-"""What every part of the benchmark shares: rows of the page, races in one process, and whole processes."""
+"""What the benchmarks share: the command line, rows of the page, races in one process, and whole processes."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import os
@@ -15,6 +16,8 @@ from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from miscreen.limits import POOLS
 
 ROOT = Path(__file__).parent.parent
 OUT = ROOT / "benchmarks/out"
@@ -205,3 +208,44 @@ def take_turns(commands: Mapping[str, Sequence[str | Path]], repeats: int) -> di
 def peak(runs: Sequence[Run]) -> float:
     """The highest peak of several runs, in GB of 2^30 bytes."""
     return max(r.peak_bytes for r in runs) / 2**30
+
+
+def run_parts(
+    script: str,
+    description: str,
+    parts: Mapping[str, int],
+    measure: Callable[[str, bool], None],
+    write_page: Callable[[], None],
+) -> int:
+    """The command line of a benchmark: measure the parts asked for, then write the page; how many have failed.
+
+    Each part runs in a process of its own, whose libraries have so many threads, by calling `measure` with its name and
+    whether the quick form is wanted. Parts may import the tests' tables.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--quick", action="store_true", help="smaller tables, fewer repeats")
+    parser.add_argument("--only", default=",".join(parts), metavar="PART,PART", help=", ".join(parts))
+    parser.add_argument("--page", action="store_true", help="measure nothing, only write the page")
+    parser.add_argument("--part", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    OUT.mkdir(exist_ok=True)
+    RESULTS.mkdir(exist_ok=True)
+    if arguments.part:
+        measure(arguments.part, arguments.quick)
+        return 0
+    names = [] if arguments.page else arguments.only.split(",")
+    if unknown := sorted(set(names) - set(parts)):
+        parser.error(f"there is no part {', '.join(unknown)}; choose from {', '.join(parts)}")
+    failed = []
+    path = os.pathsep.join([str(ROOT / "tests"), str(ROOT)])
+    for name in names:
+        print(f"{name}:", file=sys.stderr, flush=True)
+        command = [sys.executable, script, "--part", name, *(["--quick"] if arguments.quick else [])]
+        environment = {**os.environ, **dict.fromkeys(POOLS, str(parts[name])), "PYTHONPATH": path}
+        if subprocess.run(command, env=environment, cwd=ROOT, check=False).returncode:
+            failed.append(name)
+    if failed:
+        print(f"failed, so the page stays as it is: {', '.join(failed)}", file=sys.stderr)
+    else:
+        write_page()
+    return len(failed)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ def with_unit(value: float, unit: str) -> str:
 
 def measured(row: dict[str, Any]) -> str:
     """What was found, with its range."""
-    if row["unit"] in ("missing", "checked"):
+    if row["unit"] == "checked":
         return row["unit"]
     text = with_unit(row["measured"], row["unit"])
     return f"{text} ({number(row['spread'][0])} to {number(row['spread'][1])})" if row["spread"] else text
@@ -104,8 +105,9 @@ def peers_ahead(parts: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines) or "Nowhere among these."
 
 
-def plot(part: dict[str, Any], axis: str, path: Path) -> None:
-    """Microseconds a column against the samples or the columns, both on logarithmic axes."""
+@contextmanager
+def drawing(path: Path) -> Iterator[Any]:
+    """Axes to draw on, and at the end the file: no date and no random names, so the same numbers give the same."""
     import matplotlib as mpl
 
     mpl.use("svg")
@@ -113,17 +115,33 @@ def plot(part: dict[str, Any], axis: str, path: Path) -> None:
 
     mpl.rcParams |= {"svg.hashsalt": path.stem, "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
     figure, axes = plt.subplots(figsize=(8, 4.8), layout="constrained")
-    for curve in part["curves"]:
-        style = {"linestyle": "-", "marker": "o"} if curve["ours"] else {"linestyle": "--", "marker": "x"}
-        label = curve["name"] if curve["ours"] else f"{curve['name']} (peer)"
-        axes.plot(curve["x"], [1e6 * s for s in curve["seconds"]], label=label, markersize=4, linewidth=1.2, **style)
-    axes.set(xscale="log", yscale="log", xlabel=axis, ylabel="microseconds a column")
-    axes.grid(which="major", alpha=0.3)
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    yield axes
     path.parent.mkdir(exist_ok=True)
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
     path.write_text("\n".join(line.rstrip() for line in path.read_text().splitlines()) + "\n")
+
+
+def plot_curves(
+    curves: Iterable[tuple[str, bool, Sequence[float], Sequence[float]]], axis: str, what: str, path: Path
+) -> None:
+    """Curves on logarithmic axes, each with its name and whether it is ours."""
+    with drawing(path) as axes:
+        for name, ours, x, y in curves:
+            style = {"linestyle": "-", "marker": "o"} if ours else {"linestyle": "--", "marker": "x"}
+            axes.plot(x, y, label=name, markersize=4, linewidth=1.2, **style)
+        axes.set(xscale="log", yscale="log", xlabel=axis, ylabel=what)
+        axes.grid(which="major", alpha=0.3)
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+
+
+def plot(part: dict[str, Any], axis: str, path: Path) -> None:
+    """Microseconds a column against the samples or the columns."""
+    curves = (
+        (c["name"] if c["ours"] else f"{c['name']} (peer)", c["ours"], c["x"], [1e6 * s for s in c["seconds"]])
+        for c in part["curves"]
+    )
+    plot_curves(curves, axis, "microseconds a column", path)
 
 
 def machines(parts: Sequence[dict[str, Any]]) -> str:

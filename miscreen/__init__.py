@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from miscreen.cluster.shards import merge, rank_shard
+    from miscreen.conversion import convert
     from miscreen.description import Description, describe
     from miscreen.errors import DataError, InputError, MiscreenError, ResourceError, StoppedError
     from miscreen.evaluation.crossvalidation import evaluate
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from miscreen.screening import rank
     from miscreen.selection.steps import Steps
     from miscreen.selection.subset import Selection, select
-    from miscreen.tables.convert import convert
     from miscreen.tables.delimited import ReadOptions
 
 _PUBLIC = {
@@ -38,7 +38,7 @@ _PUBLIC = {
     "Selection": "miscreen.selection.subset",
     "Steps": "miscreen.selection.steps",
     "StoppedError": "miscreen.errors",
-    "convert": "miscreen.tables.convert",
+    "convert": "miscreen.conversion",
     "describe": "miscreen.description",
     "evaluate": "miscreen.evaluation.crossvalidation",
     "mutual_info": "miscreen.pair",

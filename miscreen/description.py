@@ -134,12 +134,14 @@ def describe(
             raise InputError(f"no column of {table.label} is left to describe", "Check --exclude")
         forced = forced_kinds(table, index, request.spec)
         n_samples = max(1, table.n_samples)
-        plan = plan_blocks(len(columns), n_samples, table.value_bytes, resources.memory_bytes, table.held_bytes)
+        block_features = plan_blocks(
+            len(columns), n_samples, table.value_bytes, resources.memory_bytes, table.held_bytes
+        )
         surveyor = _Surveyor(request.spec, forced[columns])
-        run_blocks(table, columns, plan, surveyor, resources.threads, on_progress)
+        run_blocks(table, columns, block_features, surveyor, resources.threads, on_progress)
         read_seconds = time.perf_counter() - start
         kinds = Counter(surveyor.kinds.tolist())
-        block_bytes = BLOCKS_IN_FLIGHT * plan.block_features * table.n_samples * table.value_bytes
+        block_bytes = BLOCKS_IN_FLIGHT * block_features * table.n_samples * table.value_bytes
         types = table.types_of(columns)
         known = types != ColumnType.UNSUPPORTED.value  # whose values are
         return Description(
@@ -154,7 +156,7 @@ def describe(
             n_constant=int(np.count_nonzero(known & (surveyor.constant | (surveyor.n_present == 0)))),
             read_seconds=read_seconds,
             memory_bytes=FLOOR_BYTES + BYTES_PER_COLUMN * len(columns) + table.held_bytes + block_bytes,
-            costs=_costs(table, columns, surveyor, outcome, plan.block_features, resources.threads),
+            costs=_costs(table, columns, surveyor, outcome, block_features, resources.threads),
         )
 
 

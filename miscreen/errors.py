@@ -8,7 +8,7 @@ import operator
 import os
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -131,6 +131,19 @@ def option(keyword: str) -> str:
     ('--max-t', 'memory in bytes')
     """
     return f"--{keyword.replace('_', '-')}" if keyword.isidentifier() else keyword
+
+
+def check_choice(what: str, given: Any, known: Iterable[str]) -> None:
+    """`InputError` when what was given is none of the words that there are to choose from.
+
+    Examples
+    --------
+    >>> check_choice("unit", "bit", ("nats", "bits"))
+    Traceback (most recent call last):
+    miscreen.errors.InputError: there is no unit 'bit'. Choose one of nats, bits
+    """
+    if not isinstance(given, str) or given not in known:
+        raise InputError(f"there is no {what} {given!r}", f"Choose one of {', '.join(known)}")
 
 
 def whole_number(name: str, given: Any, least: int | None = None, most: int | None = None) -> int:

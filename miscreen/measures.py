@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from miscreen.errors import InputError
+from miscreen.errors import check_choice
 from miscreen.model import Batch, Floats, Kind, Target
 
 MEASURES = ("linfoot", "normalized")
@@ -16,8 +16,7 @@ def check_measures(names: Sequence[str]) -> tuple[str, ...]:
     """The names, each once; `InputError` when there is no such measure."""
     names = (names,) if isinstance(names, str) else tuple(names)
     for name in names:
-        if name not in MEASURES:
-            raise InputError(f"there is no extra column {name!r}", f"Choose {' or '.join(MEASURES)}")
+        check_choice("extra column", name, MEASURES)
     return tuple(dict.fromkeys(names))
 
 

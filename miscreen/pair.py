@@ -8,7 +8,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from miscreen.errors import DataError, InputError
+from miscreen.errors import DataError, InputError, check_choice
 from miscreen.estimators import estimator_class
 from miscreen.model import Kind
 
@@ -86,10 +86,9 @@ def mutual_info(
             raise InputError(
                 f"mutual_info has no option {name!r}", "Kinds are x_kind and y_kind; for the rest use rank"
             )
-    kinds = [kind.label for kind in Kind]
     for kind in (x_kind, y_kind):
-        if kind not in (None, *kinds):
-            raise InputError(f"there is no kind {kind!r}", f"Choose {' or '.join(kinds)}")
+        if kind is not None:
+            check_choice("kind", kind, [k.label for k in Kind])
     columns = {"x": open_column("x", x), "y": open_column("y", y)}
     lengths = {name: len(column) for name, column in columns.items()}
     if lengths["x"] != lengths["y"]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from miscreen.errors import MiscreenError
 from miscreen.model import FeatureBlock
-from miscreen.resources import BLOCKS_IN_FLIGHT, BlockPlan, reuse_freed_memory
+from miscreen.resources import BLOCKS_IN_FLIGHT, reuse_freed_memory
 from miscreen.tables import Progress
 from miscreen.tables.source import TableSource
 
@@ -55,7 +55,7 @@ def check_wanted() -> None:
 def run_blocks(
     source: TableSource,
     columns: NDArray[np.intp],
-    plan: BlockPlan,
+    block_features: int,
     scorer: Callable[[FeatureBlock, int, int], None],
     threads: int,
     on_progress: Progress | None,
@@ -67,13 +67,13 @@ def run_blocks(
     Notes
     -----
     A thread that reads a block has its values and, at most, as much again of the file. So there are only as many
-    threads as the plan's blocks in flight allow, each of which may be cut into smaller ones.
+    threads as blocks of `block_features` in flight allow, each of which may be cut into smaller ones.
     """
     reuse_freed_memory()
     feature_bytes = max(1, source.n_samples * source.value_bytes)
     share = -(-len(columns) // (_BLOCKS_EACH * threads))
-    size = max(1, min(plan.block_features, source.grain_bytes // feature_bytes, share))
-    at_once = max(1, min(threads, BLOCKS_IN_FLIGHT * plan.block_features // (2 * size)))
+    size = max(1, min(block_features, source.grain_bytes // feature_bytes, share))
+    at_once = max(1, min(threads, BLOCKS_IN_FLIGHT * block_features // (2 * size)))
     largest = max(1, min(SLICE_BYTES, ALL_SLICES_BYTES // at_once) // (8 * max(1, source.n_samples)))
     smallest = min(largest, max(1, _FIRST_SLICE_BYTES // (8 * max(1, source.n_samples))))
     step = smallest  # set by all threads: whoever is last has seen the columns that are now being scored

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from miscreen.errors import DataError, InputError, path_given, real_number, whole_number
+from miscreen.errors import DataError, InputError, check_choice, path_given, real_number, whole_number
 from miscreen.model import Floats, Kind, Status
 from miscreen.result import Result, shown
 
@@ -335,8 +335,7 @@ class Ranking(Result):
 
     def order_by(self, column: str) -> NDArray[np.intp]:
         """The rows of a ranking for one target in the order of `by`, for those who want its ranks as they are."""
-        if column not in _ORDERS:
-            raise InputError(f"there is no order by {column!r}", f"Choose one of {', '.join(_ORDERS)}")
+        check_choice("order by", column, _ORDERS)
         values = measured(self._table, column).to_numpy()
         best_first = -values if column == "score" else values
         return np.lexsort((self._table.column("rank").to_numpy(), best_first))  # NaN last

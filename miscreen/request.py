@@ -8,14 +8,14 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from miscreen._version import __version__
-from miscreen.errors import InputError, function_given, whole_number
+from miscreen.errors import InputError, check_choice, function_given, whole_number
 from miscreen.estimators import estimator_class
 from miscreen.inference.options import Inference
 from miscreen.measures import check_measures
 from miscreen.model import Kind, ScreenSpec
 from miscreen.ranking import UNITS
-from miscreen.resources import Resources
-from miscreen.tables import Progress, library_threads, no_columns, open_table
+from miscreen.resources import Resources, library_threads
+from miscreen.tables import Progress, no_columns, open_table
 from miscreen.tables.columns import ColumnTest, expand_patterns, is_named, name_matcher
 from miscreen.tables.source import TableSource
 
@@ -90,10 +90,9 @@ class Request:
         **options: Any,
     ) -> Request:
         """Check the keywords of `miscreen.rank`; `InputError` says what does not fit."""
-        if target_kind not in (None, *(k.label for k in Kind)):
-            raise InputError(f"there is no target kind {target_kind!r}", "Choose continuous or discrete")
-        if unit not in UNITS:
-            raise InputError(f"there is no unit {unit!r}", f"Choose one of {', '.join(UNITS)}")
+        if target_kind is not None:
+            check_choice("target kind", target_kind, [k.label for k in Kind])
+        check_choice("unit", unit, UNITS)
         function_given("on_progress", on_progress)
         spec = ScreenSpec(
             method=method,

@@ -6,6 +6,9 @@ import math
 import os
 import sys
 import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -144,28 +147,34 @@ def reuse_freed_memory() -> None:
                 set_option(*option)
 
 
-@dataclass(frozen=True)
-class BlockPlan:
-    """How features are cut into blocks.
+_pools_lock = threading.Lock()
+_pools_before: list[tuple[int, int]] = []  # of each run in this process: what the pools were before the first of them
 
-    Attributes
-    ----------
-    n_features : int
-    block_features : int
-        Features a block; the last block may have fewer.
+
+@contextmanager
+def library_threads(threads: int) -> Iterator[None]:
+    """Hold Arrow's pools to the run's threads; ours is the only other one that is used.
+
+    They are the process's: of runs at once, the last to begin sets them and the last to end gives them back.
     """
+    import pyarrow as pa
 
-    n_features: int
-    block_features: int
+    with _pools_lock:
+        _pools_before.append(_pools_before[0] if _pools_before else (pa.cpu_count(), pa.io_thread_count()))
+        pa.set_cpu_count(threads)
+        pa.set_io_thread_count(threads)
+    try:
+        yield
+    finally:
+        with _pools_lock:
+            computing, reading = _pools_before.pop()
+            if not _pools_before:
+                pa.set_cpu_count(computing)
+                pa.set_io_thread_count(reading)
 
-    def ranges(self) -> list[range]:
-        """The blocks, as ranges of positions among the features screened."""
-        step = self.block_features
-        return [range(i, min(i + step, self.n_features)) for i in range(0, self.n_features, step)]
 
-
-def plan_blocks(n_features: int, n_samples: int, value_bytes: int, memory_bytes: int, held_bytes: int = 0) -> BlockPlan:
-    """Cut features into blocks so that those in flight fit into what is left of the memory.
+def plan_blocks(n_features: int, n_samples: int, value_bytes: int, memory_bytes: int, held_bytes: int = 0) -> int:
+    """How many features make a block, so that the blocks in flight fit into what is left of the memory.
 
     Raises
     ------
@@ -183,7 +192,7 @@ def plan_blocks(n_features: int, n_samples: int, value_bytes: int, memory_bytes:
             f"Give at least --memory {enough_memory(needed)}",
         )
     block = max(1, min(share, MAX_BLOCK_BYTES) // feature_bytes)
-    return BlockPlan(n_features, min(block, max(1, n_features)))
+    return min(block, max(1, n_features))
 
 
 def _budget(limits: Limits, threads: int, given: int | None) -> tuple[int, str]:

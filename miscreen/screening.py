@@ -278,7 +278,7 @@ class Screen:
         """Score a range of the features, block by block."""
         source, request = self._source, self._request
         columns = self._columns[features.start : features.stop]
-        plan = plan_blocks(
+        block_features = plan_blocks(
             len(columns), source.n_samples, source.value_bytes, request.resources.memory_bytes, source.held_bytes
         )
         partition = Partition(
@@ -293,7 +293,7 @@ class Screen:
         partition.findings.extend(tally.findings for tally in tallies)
         forced = self._forced[features.start : features.stop]
         scorer = _Scorer(source, columns, request.spec, partition, tallies, forced)
-        run_blocks(source, columns, plan, scorer, request.resources.threads, request.on_progress)
+        run_blocks(source, columns, block_features, scorer, request.resources.threads, request.on_progress)
         for tally in tallies:
             tally.settle(request.resources.threads)
         if request.inference.max_t:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -52,6 +54,24 @@ def correlation(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def resources(tmp_path: Any) -> Resources:
     return Resources(threads=2, memory_bytes=64 << 20, scratch_dir=tmp_path)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """Makes a file system of a size, such as ``64k``."""
+    disk = tmp_path / "disk"
+
+    def mounted(size: str) -> Path:
+        disk.mkdir()
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", disk]
+        made = subprocess.run(mount, capture_output=True, text=True)
+        if made.returncode:
+            pytest.skip(f"a small file system needs root: {made.stderr.strip()}")
+        return disk
+
+    yield mounted
+    if disk.is_mount():
+        subprocess.run(["umount", "-l", disk], check=True)
 
 
 @pytest.fixture

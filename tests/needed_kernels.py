@@ -36,7 +36,7 @@ Used = dict[tuple[str, str], int]
 KINDS = {Kind.CONTINUOUS.label: {"number"}, Kind.DISCRETE.label: {*TARGETS} - {"number"}}
 
 
-def _called(run: Any, *arguments: Any) -> Used:
+def _called(run: Any) -> Used:
     """Kernels that a run loads, each with the bytes of its machine code."""
     found: dict[tuple[str, str], Any] = {}
     load = _jit._Kernel._load
@@ -46,7 +46,7 @@ def _called(run: Any, *arguments: Any) -> Used:
         return load(kernel, types)
 
     _jit._Kernel._load = noted_load  # type: ignore[method-assign]
-    run(*arguments)
+    run()
     return {entry: len(code.read() or b"") for entry, code in found.items()}
 
 

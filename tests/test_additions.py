@@ -18,7 +18,7 @@ import miscreen
 from miscreen.errors import DataError, InputError
 from miscreen.estimators import ESTIMATORS
 from miscreen.sklearn import MutualInfoSelector
-from miscreen.tables import FORMATS, Format
+from miscreen.tables.formats import FORMATS, Format
 from miscreen.tables.write import WRITERS, Writer
 
 ESTIMATOR = '''

@@ -16,30 +16,20 @@ SAMPLES = Path(__file__).parents[1] / "data" / "samples"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
-def imports(path: Path, *, at_import_time: bool) -> set[str]:
-    """Modules that a file imports: all of them, or only those that importing the file imports."""
-    tree = ast.parse(path.read_text())
+def imports(path: Path) -> set[str]:
+    """Modules that a file imports, and what it imports from modules."""
     found: set[str] = set()
-
-    def visit(node: ast.AST) -> None:
-        for child in ast.iter_child_nodes(node):
-            if at_import_time and isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-                continue
-            if at_import_time and isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test):
-                continue
-            if isinstance(child, ast.Import):
-                found.update(alias.name for alias in child.names)
-            elif isinstance(child, ast.ImportFrom):
-                found.add(child.module or "")
-                found.update(f"{child.module}.{alias.name}" for alias in child.names)
-            visit(child)
-
-    visit(tree)
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            found.add(node.module or "")
+            found.update(f"{node.module}.{alias.name}" for alias in node.names)
     return found
 
 
-def uses(path: Path, module: str, *, at_import_time: bool = False) -> bool:
-    return any(m == module or m.startswith(module + ".") for m in imports(path, at_import_time=at_import_time))
+def uses(path: Path, module: str) -> bool:
+    return any(m == module or m.startswith(module + ".") for m in imports(path))
 
 
 def part(path: Path) -> str:
@@ -58,7 +48,7 @@ def test_only_what_compiles_imports_the_compiler() -> None:
 def test_kernels_know_arrays_only() -> None:
     for file in FILES:
         if part(file) == "kernels":
-            ours = {m for m in imports(file, at_import_time=False) if m.startswith("miscreen")}
+            ours = {m for m in imports(file) if m.startswith("miscreen")}
             assert all(m.startswith(("miscreen.kernels", "miscreen._version")) for m in ours), (file, ours)
 
 

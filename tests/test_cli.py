@@ -34,7 +34,7 @@ from miscreen.estimators import ESTIMATORS, binning, kde, ksg
 from miscreen.kernels import _ahead, _cache
 from miscreen.kernels.density import KERNELS
 from miscreen.ranking import Ranking
-from miscreen.tables import FORMATS
+from miscreen.tables.formats import FORMATS
 
 PREPARE_KERNELS = Running.prepare_kernels
 SAMPLES = Path(__file__).parent.parent / "data" / "samples"
@@ -57,7 +57,7 @@ def _unchanged_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Running, "prepare_kernels", lambda running, users: None)  # the cache may be empty or not
 
 
-def make_ranking(names: list[str], constant: int = 0, target: list[str] | None = None) -> Ranking:
+def make_ranking(names: list[str], constant: int = 0) -> Ranking:
     size = len(names)
     statuses = np.zeros(size, dtype=np.uint8)
     statuses[size - constant :] = 1
@@ -72,7 +72,7 @@ def make_ranking(names: list[str], constant: int = 0, target: list[str] | None =
         methods=["kde"] * size,
         statuses=statuses,
         extras={},
-        metadata={"target": target or ["y"]},
+        metadata={"target": ["y"]},
     )
 
 
@@ -108,7 +108,7 @@ def on_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_rank_passes_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     library = Library(monkeypatch, "rank", make_ranking(["a"]))
     assert main(["rank", "table.csv", "--target", "y"]) == 0
-    assert library.calls == [(("table.csv", "y"), READING | LIMITS)]
+    assert library.calls == [(("table.csv", ["y"]), READING | LIMITS)]
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -203,8 +203,8 @@ def test_select_passes_its_options(monkeypatch: pytest.MonkeyPatch) -> None:
     assert call("select t -t y --top 5 --min-mi 0.02 --method bin --bins 4 --names") == 0
     assert call("select t -t y --top 5 --keep id --keep y --format csv") == 0
     assert library.calls == [
-        (("t", "y"), READING | LIMITS | NOT_CHOSEN | {"top": 5, "min_mi": 0.02, "method": "bin", "bins": 4}),
-        (("t", "y"), READING | LIMITS | NOT_CHOSEN | {"top": 5, "keep": ("id", "y")}),
+        (("t", ["y"]), READING | LIMITS | NOT_CHOSEN | {"top": 5, "min_mi": 0.02, "method": "bin", "bins": 4}),
+        (("t", ["y"]), READING | LIMITS | NOT_CHOSEN | {"top": 5, "keep": ("id", "y")}),
     ]
 
 

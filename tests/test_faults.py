@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -199,21 +199,11 @@ def test_kernels_that_cannot_be_kept(tmp_path: Path) -> None:
     assert sorts(start(Path(nowhere), "-c", nothing + ONE_KERNEL, **variables)) == "None"
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40k", "tmpfs", disk], capture_output=True, text=True)
-    if made.returncode:
-        pytest.skip(f"a small file system needs root: {made.stderr.strip()}")
-    yield disk
-    subprocess.run(["umount", "-l", disk], check=True)
-
-
-def test_a_disk_that_fills_while_kernels_are_kept(small_disk: Path) -> None:
-    (small_disk / "there").write_bytes(bytes(24 << 10))  # leaves room for the look whether there is any, and no more
-    assert Path(sorts(start(small_disk, "-c", ONE_KERNEL))).parent == small_disk
-    assert files(small_disk) == [small_disk / "there"]
+def test_a_disk_that_fills_while_kernels_are_kept(small_disk: Callable[[str], Path]) -> None:
+    disk = small_disk("40k")
+    (disk / "there").write_bytes(bytes(24 << 10))  # leaves room for the look whether there is any, and no more
+    assert Path(sorts(start(disk, "-c", ONE_KERNEL))).parent == disk
+    assert files(disk) == [disk / "there"]
 
 
 def test_a_directory_of_kernels_that_goes_or_is_locked(tmp_path: Path) -> None:
@@ -236,14 +226,17 @@ def kernels() -> Path:
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet", "arrow", "json"])
-def test_a_disk_that_fills_while_the_result_is_written(ending: str, small_disk: Path, kernels: Path) -> None:
-    (small_disk / "there").write_bytes(bytes(24 << 10))
-    output = small_disk / f"ranked.{ending}"
+def test_a_disk_that_fills_while_the_result_is_written(
+    ending: str, small_disk: Callable[[str], Path], kernels: Path
+) -> None:
+    disk = small_disk("40k")
+    (disk / "there").write_bytes(bytes(24 << 10))
+    output = disk / f"ranked.{ending}"
     _, err = (process := start(kernels, *RANK, "-o", str(output))).communicate(timeout=300)
     assert process.returncode == 1, err
     assert err.startswith(f"error: the disk is full: {str(output)!r}")
     assert "hint: " in err
-    assert [p.name for p in small_disk.iterdir()] == ["there"]
+    assert [p.name for p in disk.iterdir()] == ["there"]
 
 
 def test_a_reader_that_has_seen_enough_ends_the_run_quietly(kernels: Path) -> None:

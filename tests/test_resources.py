@@ -27,10 +27,10 @@ from miscreen.resources import (
     MIB,
     Resources,
     enough_memory,
+    library_threads,
     parse_bytes,
     plan_blocks,
 )
-from miscreen.tables import library_threads
 
 SAMPLE = Path(__file__).parents[1] / "data" / "samples" / "pbmc.parquet"
 VARIABLES = ("SLURM_", "PBS_", "NCPUS", "LSB_", "NSLOTS", "NUMBA_NUM_THREADS", "OMP_", "MISCREEN_", "OPENBLAS_", "MKL_")
@@ -335,7 +335,7 @@ def test_a_block_fits_into_what_the_error_asks_for() -> None:
     with pytest.raises(ResourceError) as refused:
         plan_blocks(5, 40_000_000, 8, 10**9)
     asked = refused.value.hint.removeprefix("Give at least --memory ")
-    assert plan_blocks(5, 40_000_000, 8, parse_bytes(asked)).block_features == 1
+    assert plan_blocks(5, 40_000_000, 8, parse_bytes(asked)) == 1
 
 
 def test_of_runs_at_once_the_last_gives_the_pools_back() -> None:

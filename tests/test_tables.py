@@ -32,7 +32,7 @@ import miscreen
 from miscreen.errors import DataError, InputError
 from miscreen.model import ColumnType, FeatureBlock
 from miscreen.pipeline import run_blocks
-from miscreen.resources import BlockPlan, Resources, plan_blocks
+from miscreen.resources import Resources, plan_blocks
 from miscreen.tables import open_table
 from miscreen.tables.arrow import ArrowSource
 from miscreen.tables.batches import batch_head
@@ -427,7 +427,7 @@ def test_blocks_cover_the_columns_once(
             seen[block.first + i] = block.names[i], block.values[i].tolist()
 
     with open_table(data, names=[f"x{i}" for i in range(11)], resources=resources) as table:
-        run_blocks(table, columns, BlockPlan(len(columns), block_features), look, threads, None)
+        run_blocks(table, columns, block_features, look, threads, None)
     assert seen == {i: (f"x{c}", data[:, c].tolist()) for i, c in enumerate(columns)}
 
 
@@ -445,7 +445,7 @@ def test_progress_is_told_within_a_block(resources: Resources) -> None:
 
     data, columns = np.ones((8_000, 24)), np.arange(24)
     with open_table(data, names=[f"x{i}" for i in columns], resources=resources) as table:
-        run_blocks(table, columns, BlockPlan(24, 24), look, 1, note)
+        run_blocks(table, columns, 24, look, 1, note)
     assert told[-1] == 24
 
 
@@ -607,7 +607,7 @@ class TestBadFiles:
         with pytest.raises(ResourceError, match=r"one column of 2,000,000 rows takes 15.3 MB") as error:
             plan_blocks(10, 2_000_000, 8, memory_bytes=32 << 20)
         assert "--memory 61.1MB" in error.value.hint
-        assert plan_blocks(10, 2_000_000, 8, memory_bytes=65_100_000).block_features == 1
+        assert plan_blocks(10, 2_000_000, 8, memory_bytes=65_100_000) == 1
 
 
 def test_stacked_files_may_lack_a_type_where_cells_are_missing(tmp_path: Path, resources: Resources) -> None:

@@ -25,7 +25,7 @@ from miscreen.cli.slurm import slurm
 from miscreen.cli.terminal import say
 from miscreen.cli.warmup import warmup
 from miscreen.errors import MiscreenError
-from miscreen.tables import known_suffixes
+from miscreen.tables.formats import known_suffixes
 
 INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h
 

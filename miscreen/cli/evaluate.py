@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -94,12 +93,7 @@ def evaluate(
         )
     if plot is not None:
         found.plot(plot, force=writing.force)
-    if writing.output is not None:
-        found.write(writing.output, format=writing.format, force=writing.force)
-    elif writing.to_terminal and writing.format is None:
-        _show(found)
-    else:
-        found.write_to(sys.stdout.buffer, writing.format or "csv")
+    writing.put(found, lambda: _show(found))
     if not running.quiet and (writing.output or plot):
         places = " and ".join(place for place in (writing.output, plot) if place)
         count = len(found.to_arrow())

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -24,11 +24,12 @@ from miscreen.estimators import ESTIMATORS
 from miscreen.limits import POOLS, Limits
 from miscreen.resources import Resources, parse_bytes
 from miscreen.selection import STRATEGIES
-from miscreen.tables import check_apart, files_of
+from miscreen.tables.files import check_apart, files_of
 from miscreen.tables.write import WRITERS, Destination, find_writer
 
 if TYPE_CHECKING:
     from miscreen import ReadOptions
+    from miscreen.result import Result
 
 Argument, Option = typer.Argument, typer.Option
 
@@ -383,6 +384,20 @@ class Writing:
     def to_terminal(self) -> bool:
         """Whether standard output is where the result goes, and somebody reads it there."""
         return self.output is None and sys.stdout.isatty()
+
+    @property
+    def draws(self) -> bool:
+        """Whether the result is to be drawn there, since no format was asked for."""
+        return self.to_terminal and self.format is None
+
+    def put(self, result: Result, draw: Callable[[], None]) -> None:
+        """Put a result where it is wanted: into a file, on the terminal by `draw`, or as text on standard output."""
+        if self.output is not None:
+            result.write(self.output, format=self.format, force=self.force)
+        elif self.draws:
+            draw()
+        else:
+            result.write_to(sys.stdout.buffer, self.format or "csv")
 
     def check(self, source: str | None = None) -> None:
         """Refuse at once what could not be written after a long run, or would take the place of the source."""

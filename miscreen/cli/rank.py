@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -70,7 +69,7 @@ def rank(
     with running.progress() as progress:
         ranking = miscreen.rank(
             source,
-            target[0] if len(target) == 1 else target,
+            target,
             **screening.keywords(),
             **inferring.keywords(),
             read=reading.options(),
@@ -88,15 +87,9 @@ def rank(
 
 def deliver(ranking: Ranking, top: int | None, writing: Writing) -> None:
     """Write a ranking to where it is wanted: a file, a table on the terminal, or standard output."""
-    table = writing.to_terminal and writing.format is None
-    count = top or (SHOWN_ROWS if table else None)
+    count = top or (SHOWN_ROWS if writing.draws else None)
     best = ranking if count is None else ranking.top(count)
-    if writing.output is not None:
-        best.write(writing.output, format=writing.format, force=writing.force)
-    elif table:
-        show_ranking(best, len(ranking))
-    else:
-        best.write_to(sys.stdout.buffer, writing.format or "csv")
+    writing.put(best, lambda: show_ranking(best, len(ranking)))
 
 
 def conclude(ranking: Ranking, writing: Writing, began: float, *, quiet: bool) -> None:
@@ -129,7 +122,7 @@ def _rank_shard(
     with running.progress() as progress:
         part = miscreen.rank_shard(
             source,
-            target[0] if len(target) == 1 else target,
+            target,
             shard,
             writing.output,
             force=writing.force,

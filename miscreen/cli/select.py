@@ -99,7 +99,7 @@ def select(
         raise InputError("--names prints names, --steps writes steps, and -o writes to a file", "Give --names alone")
     if keep and (names or steps):
         raise InputError("--keep has no effect on names and steps", "Leave it out, or write the columns with -o")
-    if not (names or steps) and writing.format is None and writing.to_terminal:
+    if writing.draws and not (names or steps):
         raise InputError(
             "the chosen columns are no text for a terminal", "Name a file with -o, or give --names or --steps"
         )
@@ -113,7 +113,7 @@ def select(
     with running.progress() as progress:
         chosen = miscreen.select(
             source,
-            target[0] if target and len(target) == 1 else target,
+            target,
             ranking=ranking,
             strategy=strategy,
             top=top,
@@ -134,16 +134,11 @@ def select(
         )
     if names:
         _print_names(chosen.names)
-    elif writing.output is not None:
-        result = chosen.steps if steps else chosen
-        result.write(writing.output, format=writing.format, force=writing.force)
-        if not running.quiet:
-            seconds = time.monotonic() - began
-            say("done", f"{len(chosen.names):,} columns in {seconds:.1f} s -> {writing.output}")
-    elif steps and writing.to_terminal and writing.format is None:
-        _show_steps(chosen.steps)
-    else:
-        (chosen.steps if steps else chosen).write_to(sys.stdout.buffer, writing.format or "csv")
+        return
+    writing.put(chosen.steps if steps else chosen, lambda: _show_steps(chosen.steps))
+    if writing.output is not None and not running.quiet:
+        seconds = time.monotonic() - began
+        say("done", f"{len(chosen.names):,} columns in {seconds:.1f} s -> {writing.output}")
 
 
 def _show_steps(steps: Steps) -> None:

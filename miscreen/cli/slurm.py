@@ -27,7 +27,7 @@ from miscreen.cli.options import (
 from miscreen.cli.terminal import say
 from miscreen.errors import InputError, ResourceError
 from miscreen.resources import FLOOR_BYTES, LEAST_BUDGET, enough_memory, parse_bytes
-from miscreen.tables import check_apart, streams
+from miscreen.tables.files import check_apart, streams
 from miscreen.tables.write import Destination
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from miscreen.cluster.identity import stamps
 from miscreen.errors import DataError
 from miscreen.request import Request
 from miscreen.screening import Screen
-from miscreen.tables import check_apart, streams
+from miscreen.tables.files import check_apart, streams
 from miscreen.tables.source import TableSource
 from miscreen.tables.wide import assemble
 from miscreen.tables.write import Destination

@@ -12,10 +12,8 @@ from typing import Any
 
 from miscreen.errors import DataError, InputError
 from miscreen.screening import Screen
-from miscreen.tables import files_of
+from miscreen.tables.files import files_of
 from miscreen.tables.source import TableSource
-
-_WORDS = {"files": "the input files", "columns": "the names and types of the columns"}
 
 
 @dataclass(frozen=True)
@@ -105,12 +103,11 @@ def _differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Iterator
             yield from _differences(mine, other)
         elif name == "target_fingerprints":
             yield "the values of the target differ"
-        elif name in _WORDS and len(str(mine) + str(other)) > 120:
-            yield f"{_WORDS[name]} differ"
-        elif name == "files":
-            yield f"the input was {_shown(other)} and is {_shown(mine)}"
         elif name == "columns":
-            yield f"{_WORDS[name]} differ"
+            yield "the names and types of the columns differ"
+        elif name == "files":
+            brief = len(str(mine) + str(other)) <= 120
+            yield f"the input was {_shown(other)} and is {_shown(mine)}" if brief else "the input files differ"
         else:
             yield f"{name} was {_short(other)} and is {_short(mine)}"
 

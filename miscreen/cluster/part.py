@@ -17,7 +17,7 @@ import numpy as np
 
 from miscreen.errors import DataError
 from miscreen.partition import Partition
-from miscreen.tables import open_error
+from miscreen.tables.files import open_error
 from miscreen.tables.write import aside, write_error
 
 _KEY = b"miscreen.part"

@@ -19,7 +19,8 @@ from miscreen.partition import Partition, rank_partitions
 from miscreen.ranking import Ranking
 from miscreen.request import Request
 from miscreen.screening import Screen
-from miscreen.tables import Progress, streams
+from miscreen.tables import Progress
+from miscreen.tables.files import streams
 
 if TYPE_CHECKING:
     from threading import Event
@@ -91,19 +92,16 @@ def score_range(
     start_counting(counted, features, partitions)
     pace = Pace(first_size(n_samples), PARTITION_SECONDS)
     with stop_on_signals() as stop:
-        for gap in list(gaps(features, partitions)):
-            rest = gap
-            while len(rest):
-                if kept is not None:
-                    check_stop(stop, counted)
-                piece, rest = rest[: pace.size], rest[pace.size :]
-                began = time.monotonic()
-                partition = score(piece)
-                pace.took(len(piece), time.monotonic() - began)
-                if kept is not None:
-                    kept.keep(partition)
-                partitions.append(partition)
-                counted.done += len(piece)
+        for piece in pieces(features, partitions, pace):
+            if kept is not None:
+                check_stop(stop, counted)
+            began = time.monotonic()
+            partition = score(piece)
+            pace.took(len(piece), time.monotonic() - began)
+            if kept is not None:
+                kept.keep(partition)
+            partitions.append(partition)
+            counted.done += len(piece)
     return partitions
 
 
@@ -150,3 +148,11 @@ def gaps(features: range, partitions: Sequence[Partition]) -> Iterator[range]:
         start = partition.first + len(partition.names)
     if start < features.stop:
         yield range(start, features.stop)
+
+
+def pieces(features: range, partitions: Sequence[Partition], pace: Pace) -> Iterator[range]:
+    """What no partition has when the first is asked for, each as large as the pace says by then."""
+    for gap in list(gaps(features, partitions)):
+        while len(gap):
+            piece, gap = gap[: pace.size], gap[pace.size :]
+            yield piece

@@ -22,7 +22,7 @@ from miscreen.partition import rank_partitions
 from miscreen.ranking import Ranking
 from miscreen.request import Request
 from miscreen.screening import Screen
-from miscreen.tables import check_apart
+from miscreen.tables.files import check_apart
 from miscreen.tables.write import Destination
 
 SCRIPT = "array.sh"  # what `miscreen slurm` calls the script of the array, among the parts

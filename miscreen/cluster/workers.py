@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from miscreen.cluster.checkpoints import Checkpoints
 from miscreen.cluster.identity import Identity, stamps
-from miscreen.cluster.run import Counted, Pace, check_stop, first_size, gaps, start_counting
+from miscreen.cluster.run import Counted, Pace, check_stop, first_size, pieces, start_counting
 from miscreen.cluster.stopping import stop_on_signals
 from miscreen.errors import DataError, InputError, MiscreenError, ResourceError, installing
 from miscreen.limits import POOLS
@@ -88,7 +88,7 @@ def score_with_dask(
             _LOG.info("waiting for the first worker of the Dask cluster")
             client.wait_for_workers(1)
         pace = Pace(first_size(identity.metadata["n_samples"]), TASK_SECONDS)
-        pieces = _pieces(list(gaps(features, partitions)), pace)
+        further = pieces(features, partitions, pace)
         running = as_completed([])
         in_flight = 0
         # Where nothing is kept, a signal ends the run as it does any other.
@@ -96,7 +96,7 @@ def score_with_dask(
             while True:
                 room = 0 if stop.is_set() else _QUEUED * sum(client.nthreads().values()) - in_flight
                 for _ in range(max(room, int(in_flight == 0 and not stop.is_set()))):
-                    piece = next(pieces, None)
+                    piece = next(further, None)
                     if piece is None:
                         break
                     running.add(client.submit(_score, job, piece.start, piece.stop, pure=False))
@@ -113,13 +113,6 @@ def score_with_dask(
                 counted("score", 0, None)
             check_stop(stop, counted)
     return partitions
-
-
-def _pieces(rest: list[range], pace: Pace) -> Iterator[range]:
-    for gap in rest:
-        while len(gap):
-            piece, gap = gap[: pace.size], gap[pace.size :]
-            yield piece
 
 
 # ---- in the worker -----------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from miscreen.errors import InputError
+from miscreen.errors import check_choice
 
 if TYPE_CHECKING:
     from miscreen.estimators.estimator import Estimator
@@ -29,9 +29,7 @@ ESTIMATORS = {
 
 def estimator_class(name: str) -> type[Estimator]:
     """The class behind a method's name; `InputError` when there is none."""
-    try:
-        module, _, attribute = ESTIMATORS[name].partition(":")
-    except KeyError:
-        raise InputError(f"there is no method {name!r}", f"Choose one of {', '.join(ESTIMATORS)}") from None
+    check_choice("method", name, ESTIMATORS)
+    module, _, attribute = ESTIMATORS[name].partition(":")
     found: type[Estimator] = getattr(import_module(module), attribute)
     return found

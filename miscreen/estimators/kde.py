@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from miscreen.errors import InputError
+from miscreen.errors import InputError, check_choice
 from miscreen.estimators.estimator import Estimator, settle_number
 from miscreen.estimators.isj import isj_bandwidth, isj_bandwidths
 from miscreen.estimators.plugin import plugin_scores
@@ -51,8 +51,7 @@ class KdeOptions:
     scale: str = "rank"
 
     def __post_init__(self) -> None:
-        if self.kernel not in KERNELS:
-            raise InputError(f"there is no kernel {self.kernel!r}", f"Choose one of {', '.join(KERNELS)}")
+        check_choice("kernel", self.kernel, KERNELS)
         if isinstance(self.bandwidth, str):
             if self.bandwidth not in BANDWIDTHS:
                 raise InputError(
@@ -62,8 +61,7 @@ class KdeOptions:
             settle_number(self, "bandwidth", otherwise=", ".join(BANDWIDTHS))
         settle_number(self, "bandwidth_multiplier")
         settle_number(self, "grid", range(16, 513, 8))
-        if self.scale not in SCALES:
-            raise InputError(f"there is no scale {self.scale!r} for kde", f"Choose one of {', '.join(SCALES)}")
+        check_choice("scale", self.scale, SCALES)
 
 
 class Kde(Estimator):

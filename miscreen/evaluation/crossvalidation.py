@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from miscreen.errors import DataError, InputError, ResourceError, whole_number
+from miscreen.errors import DataError, InputError, ResourceError, check_choice, whole_number
 from miscreen.estimators import estimator_class
 from miscreen.evaluation.design import Design
 from miscreen.evaluation.models import MODELS, Trial, require_scikit_learn
@@ -23,7 +23,6 @@ from miscreen.ranking import ranking_order
 from miscreen.request import Request
 from miscreen.resources import format_bytes
 from miscreen.screening import Screen
-from miscreen.tables import Progress
 from miscreen.tables.columns import is_named
 from miscreen.tables.extended import ExtendedTable
 from miscreen.tables.source import TableSource
@@ -112,8 +111,7 @@ def evaluate(
     require_scikit_learn()
     methods, models = _several(method, "method"), _several(model, "model")
     for name in models:
-        if name not in MODELS:
-            raise InputError(f"there is no model {name!r}", f"Choose from {', '.join(MODELS)}")
+        check_choice("model", name, MODELS)
     given = k if isinstance(k, Iterable) and not isinstance(k, str) else [k]
     sizes = None if k is None else [whole_number("k", size, 1) for size in given]
     if sizes == []:
@@ -230,7 +228,8 @@ def _fit(
                     for (size, model), score in zip(cells, scores, strict=True):
                         figures.setdefault((method, size, model, leaked), []).append(score)
                         done += 1
-                        _tell(request.on_progress, done, total)
+                        if request.on_progress is not None:
+                            request.on_progress("fit", done, total)
     return figures
 
 
@@ -252,11 +251,6 @@ def _trial(table: TableSource, design: Design, columns: NDArray[np.intp], fold: 
         inner=design.inner(train),
         seed=design.seed,
     )
-
-
-def _tell(on_progress: Progress | None, done: int, total: int) -> None:
-    if on_progress is not None:
-        on_progress("fit", done, total)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from miscreen.errors import InputError, real_number, truth_value, whole_number
+from miscreen.errors import InputError, check_choice, real_number, truth_value, whole_number
 
 FDR_METHODS = ("bh", "by")
 
@@ -56,8 +56,7 @@ class Inference:
         if self.fdr is not None:
             object.__setattr__(self, "fdr", real_number("fdr", self.fdr, 0, 1))
             object.__setattr__(self, "p_values", True)
-        if self.fdr_method not in FDR_METHODS:
-            raise InputError(f"there is no FDR method {self.fdr_method!r}", f"Choose one of {', '.join(FDR_METHODS)}")
+        check_choice("FDR method", self.fdr_method, FDR_METHODS)
         if self.max_t is not None:
             object.__setattr__(self, "max_t", whole_number("max_t", self.max_t, 19, 1_000_000))
         if self.ci is not None:
@@ -68,10 +67,5 @@ class Inference:
                 raise InputError("--bootstrap has no effect without intervals", "Give --ci 0.95 as well")
         if not self.p_values and self.fdr_method != FDR_METHODS[0]:
             raise InputError("--fdr-method has no effect without p-values", "Give --p-values or --fdr as well")
-        if not self.wanted and self.strata is not None:
+        if self.strata is not None and not self.p_values and self.max_t is None:
             raise InputError("strata have no effect without p-values", "Give --p-values, --fdr or --max-t as well")
-
-    @property
-    def wanted(self) -> bool:
-        """Whether anything is to be permuted."""
-        return self.p_values or self.max_t is not None

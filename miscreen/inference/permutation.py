@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from miscreen.model import Batch, Dealing, Floats, Kind, Target
 
 Orders = NDArray[np.int64]  # arrangements, one a row
-FEW = 100  # a tie among so many samples changes no null that could be told from its own
+_TIED = 200  # samples: one pair tied among so many changes no null that could be told from its own
 
 
 def hardly_tied(n_samples: int, n_levels: Any) -> Any:
@@ -24,7 +24,7 @@ def hardly_tied(n_samples: int, n_levels: Any) -> Any:
     >>> hardly_tied(1000, 999), hardly_tied(1000, 989), hardly_tied(50, 49)
     (True, False, False)
     """
-    return n_samples - n_levels <= n_samples // (2 * FEW)
+    return n_samples - n_levels <= n_samples // _TIED
 
 
 def generator(key: bytes, *counter: int) -> np.random.Generator:

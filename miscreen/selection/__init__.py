@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from miscreen.errors import InputError
+from miscreen.errors import check_choice
 
 if TYPE_CHECKING:
     from miscreen.selection.strategy import Strategy
@@ -26,9 +26,7 @@ STRATEGIES = {
 
 def strategy_class(name: str) -> type[Strategy]:
     """The class behind a strategy's name; `InputError` when there is none."""
-    try:
-        module, _, attribute = STRATEGIES[name].partition(":")
-    except KeyError:
-        raise InputError(f"there is no strategy {name!r}", f"Choose one of {', '.join(STRATEGIES)}") from None
+    check_choice("strategy", name, STRATEGIES)
+    module, _, attribute = STRATEGIES[name].partition(":")
     found: type[Strategy] = getattr(import_module(module), attribute)
     return found

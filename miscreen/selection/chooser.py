@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from miscreen.errors import DataError, InputError, real_number, whole_number
+from miscreen.errors import DataError, InputError, check_choice, real_number, whole_number
 from miscreen.inference.permutation import generator
 from miscreen.model import ColumnType, Floats, Kind, ScreenSpec, Target
 from miscreen.ranking import UNITS, Ranking, arrow_column, measured
@@ -79,8 +79,7 @@ class SelectionSpec:
         for name in ("min_mi", "min_score", "clump_mi"):
             if (value := getattr(self, name)) is not None:
                 object.__setattr__(self, name, real_number(name, value))
-        if self.by not in ORDERS:
-            raise InputError(f"there is no order by {self.by!r}", f"Choose one of {', '.join(ORDERS)}")
+        check_choice("order by", self.by, ORDERS)
         if self.stability == 1:
             raise InputError(f"--stability must be at least 2 subsamples, not {self.stability}")
         if kind.needs_count and self.top is None:

@@ -195,10 +195,10 @@ def code_columns(
         result.sizes[at] = coded.sizes
         result.binned[at] = coded.binned
 
-    plan = plan_blocks(
+    block_features = plan_blocks(
         len(columns), source.n_samples, source.value_bytes, resources.memory_bytes, source.held_bytes + held
     )
-    run_blocks(source, columns[order], plan, take, resources.threads, on_progress)
+    run_blocks(source, columns[order], block_features, take, resources.threads, on_progress)
     return result
 
 

@@ -25,8 +25,8 @@ class Greedy(Strategy):
     most_candidates: ClassVar[int] = 5_000
 
     @abstractmethod
-    def begin(self, information: Information) -> None:
-        """Before any column is chosen."""
+    def begin(self, relevance: Floats) -> None:
+        """Before any column is chosen, with the relevance of each candidate."""
 
     @abstractmethod
     def add(self, information: Information, z: Column) -> None:
@@ -44,7 +44,7 @@ class Greedy(Strategy):
         """Choose `count` candidates; O(count candidates (n + cells)) in time, some numbers a candidate in memory."""
         information = pool.known
         relevance = self.relevance(information)
-        self.begin(information)
+        self.begin(relevance)
         for z in pool.given:
             self.add(information, z)
         open_ = np.ones(len(information), dtype=bool)
@@ -76,9 +76,8 @@ class Mrmr(Greedy):
     axes: ClassVar[int] = 2
     corrected: ClassVar[bool] = True
 
-    def begin(self, information: Information) -> None:
-        self._relevance = self.relevance(information)
-        self._shared = np.zeros(len(information))
+    def begin(self, relevance: Floats) -> None:
+        self._relevance, self._shared = relevance, np.zeros(len(relevance))
 
     def add(self, information: Information, z: Column) -> None:
         self._shared += information.with_column(z, corrected=self.corrected)
@@ -117,9 +116,9 @@ class Jmi(Greedy):
     Yang and Moody (1999), Advances in Neural Information Processing Systems 12:687. The mean ranks as their sum does.
     """
 
-    def begin(self, information: Information) -> None:
-        self._relevance = information.relevance
-        self._total, self._new = np.zeros(len(information)), np.zeros(len(information))
+    def begin(self, relevance: Floats) -> None:
+        self._relevance = relevance
+        self._total, self._new = np.zeros((2, len(relevance)))
 
     def add(self, information: Information, z: Column) -> None:
         new, joint, entropy = information.with_target_and(z)
@@ -154,9 +153,9 @@ class Cmim(Greedy):
     Fleuret (2004), Journal of Machine Learning Research 5:1531.
     """
 
-    def begin(self, information: Information) -> None:
-        self._relevance = information.relevance
-        self._least, self._new = np.full(len(information), np.inf), np.zeros(len(information))
+    def begin(self, relevance: Floats) -> None:
+        self._relevance = relevance
+        self._least, self._new = np.full(len(relevance), np.inf), np.zeros(len(relevance))
 
     def add(self, information: Information, z: Column) -> None:
         new, joint, _ = information.with_target_and(z)

@@ -12,12 +12,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from miscreen.errors import DataError, MiscreenError, ResourceError
+from miscreen.errors import MiscreenError, ResourceError
 from miscreen.model import ColumnType
-from miscreen.tables import TOO_MANY_FILES, Opening, open_error
 from miscreen.tables.batches import BatchHead, PlainNumbers, batch_head
 from miscreen.tables.encoding import check_names, column_types, encode, float_type, types_of_schema, widest_value
+from miscreen.tables.files import damaged
 from miscreen.tables.flatbuffers import follow, table_field
+from miscreen.tables.formats import Opening
 from miscreen.tables.source import TableSource, members
 
 _FILE_SUFFIX = 10  # the length of the footer, and "ARROW1"
@@ -154,16 +155,11 @@ class ArrowSource(TableSource):
         self._buffer = None
 
     def _damaged(self, error: Exception) -> MiscreenError:
-        if isinstance(error, OSError) and error.errno in TOO_MANY_FILES:
-            return open_error(self.label, error)
         if isinstance(error, OSError) and error.errno == errno.ENOMEM:
             return ResourceError(
                 f"{self.label} cannot be mapped: the address space of the process is too small", "Raise ulimit -v"
             )
-        return DataError(
-            f"{self.label} cannot be read as Arrow data: {str(error).splitlines()[0]}",
-            "The file is damaged or was not written to its end; write or copy it again",
-        )
+        return damaged(self.label, "Arrow data", error)
 
 
 def open_arrow_file(opening: Opening) -> ArrowSource:

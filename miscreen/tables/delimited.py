@@ -17,9 +17,10 @@ from miscreen.errors import DataError, InputError, ResourceError, check_utf8, fi
 from miscreen.kernels.delimited import MAX_TEXT
 from miscreen.model import EXACT_INTEGERS, ColumnType, Floats
 from miscreen.resources import Resources, format_bytes
-from miscreen.tables import Opening, no_columns
+from miscreen.tables import no_columns
 from miscreen.tables.columns import ColumnTest
 from miscreen.tables.encoding import check_names
+from miscreen.tables.formats import Opening
 from miscreen.tables.labels import (
     CODE,
     DECIMAL,
@@ -118,11 +119,8 @@ class DelimitedSource(TableSource):
         Tells of all names in which columns cells are labels even when the first is a number.
     ignored_columns : callable
         Tells of all names which columns nobody will read, so that text among their numbers is no error.
-    on_progress : callable, optional
-        Called with the bytes read and the bytes in all, or None.
-    total_bytes : int, optional
-    where : callable, optional
-        Tells the bytes read, where the stream does not know: the position in a compressed file.
+    on_read : callable, optional
+        Called with the bytes read so far, after each block.
     block_bytes : int, optional
         Text a task, for tests; nothing but speed depends on it.
 
@@ -166,23 +164,14 @@ class DelimitedSource(TableSource):
         resources: Resources,
         text_columns: ColumnTest = no_columns,
         ignored_columns: ColumnTest = no_columns,
-        on_progress: Callable[[int, int | None], None] | None = None,
-        total_bytes: int | None = None,
-        where: Callable[[], int] | None = None,
+        on_read: Callable[[int], None] | None = None,
         block_bytes: int | None = None,
     ) -> None:
         self.label = label
         # The share must take two tasks at their densest, one parsed and one being stored, and the buffer being
         # filled. Of others the loader keeps as many in flight as it has threads for and as fit.
         share = resources.memory_bytes // READING_SHARE
-        block_bytes = block_bytes or block_size(share)
-
-        def report(n_read: int) -> None:
-            if on_progress is not None:
-                on_progress(where() if where else n_read, total_bytes)
-
-        records = Records(stream, label, options.quote, block_bytes, min(share // 2, MAX_TEXT), report)
-        self.names, first = read_header(records, options, share)
+        records, self.names, first = begin(stream, label, options, share, on_read, block_bytes)
         captured, ignored = text_columns(self.names), ignored_columns(self.names)
         self._store = ColumnStore(len(self.names), resources.memory_bytes - share, resources.scratch_dir)
         try:
@@ -283,14 +272,20 @@ def _are_rounded(numbers: Floats) -> bool:
     return bool((np.abs(numbers) >= EXACT_INTEGERS).any()) and np.array_equal(numbers, np.floor(numbers))
 
 
-def block_size(share: int) -> int:
-    """Bytes of text that a thread takes at a time, when so many are for what is being read."""
-    return max(1, min(_BLOCK_BYTES, share // (2 * _BYTES_PER_BYTE + 1)))
+def begin(
+    stream: BinaryIO,
+    label: str,
+    options: ReadOptions,
+    share: int,
+    on_read: Callable[[int], None] | None,
+    block_bytes: int | None = None,
+) -> tuple[Records, list[str], bytes]:
+    """Find delimiter and names of a text; what follows, the names, and the first row of data.
 
-
-def read_header(records: Records, options: ReadOptions, share: int) -> tuple[list[str], bytes]:
-    """Find delimiter and names; the names, and the first row of data."""
-    label = records.label
+    `share` is how many bytes may be taken by what is being read; all else is that of `DelimitedSource`.
+    """
+    block_bytes = block_bytes or max(1, min(_BLOCK_BYTES, share // (2 * _BYTES_PER_BYTE + 1)))
+    records = Records(stream, label, options.quote, block_bytes, min(share // 2, MAX_TEXT), on_read)
     records.delimiter = ord(options.delimiter) if options.delimiter else records.sniff()
     header = records.first()
     if not header:
@@ -311,7 +306,7 @@ def read_header(records: Records, options: ReadOptions, share: int) -> tuple[lis
     first = records.first() if options.header else header
     if not first:
         raise DataError(f"{label} has a header and no rows", "Give a table with at least one row")
-    return names, first
+    return records, names, first
 
 
 def open_delimited(opening: Opening) -> TableSource:
@@ -348,14 +343,11 @@ def parse(opening: Opening, file: BinaryIO, options: ReadOptions, resources: Res
     elif opening.compression is not None:
         stream = pa.CompressedInputStream(pa.PythonFile(file, "r"), opening.compression)
     progress = opening.on_progress
+
+    def report(n_read: int) -> None:
+        if progress is not None:  # of a file the bytes that were taken from it, packed or not
+            progress("read", n_read if opening.size is None else file.tell(), opening.size)
+
     return DelimitedSource(
-        stream,
-        opening.label,
-        options,
-        resources,
-        opening.text_columns,
-        opening.ignored_columns,
-        (lambda done, total: progress("read", done, total)) if progress is not None else None,
-        opening.size,
-        file.tell if opening.size is not None else None,
+        stream, opening.label, options, resources, opening.text_columns, opening.ignored_columns, report
     )

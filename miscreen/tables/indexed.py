@@ -20,16 +20,9 @@ from numpy.typing import NDArray
 from miscreen.errors import DataError, ResourceError
 from miscreen.kernels import delimited as kernels
 from miscreen.model import ColumnType, Floats
-from miscreen.tables import Opening
 from miscreen.tables.columns import is_named
-from miscreen.tables.delimited import (
-    READING_SHARE,
-    DelimitedSource,
-    ReadOptions,
-    block_size,
-    parse,
-    read_header,
-)
+from miscreen.tables.delimited import READING_SHARE, DelimitedSource, ReadOptions, begin, parse
+from miscreen.tables.formats import Opening
 from miscreen.tables.labels import NULL_TOKENS
 from miscreen.tables.loading import pack_nulls
 from miscreen.tables.records import Records, Text
@@ -363,9 +356,7 @@ def _index(opening: Opening, options: ReadOptions, size: int) -> IndexedSource |
         if progress is not None:
             progress("read", n_read, size)
 
-    row_limit = min(share // 2, kernels.MAX_TEXT)
-    records = Records(opening.file, opening.label, options.quote, block_size(share), row_limit, report)
-    names, first = read_header(records, options, share)
+    records, names, first = begin(opening.file, opening.label, options, share, report)
     n_rows, every = size // len(first) + 1, _CELLS
     if len(first) < LEAST_ROW_BYTES or n_rows > MOST_ROWS:
         return None

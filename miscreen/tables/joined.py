@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from miscreen.errors import DataError, as_typed
 from miscreen.model import ColumnType
-from miscreen.tables import no_columns
 from miscreen.tables.columns import ColumnTest
 from miscreen.tables.encoding import encode, kind_of_time
 from miscreen.tables.source import TableSource
@@ -21,7 +20,7 @@ _LOG = logging.getLogger("miscreen")
 _AT_ONCE = 256  # columns looked at for values
 
 
-def join_sources(sources: Sequence[TableSource], label: str, ignored_columns: ColumnTest = no_columns) -> TableSource:
+def join_sources(sources: Sequence[TableSource], label: str, ignored_columns: ColumnTest) -> TableSource:
     """Join files by what they share; of columns that nobody will read, the types do not matter.
 
     Files with the same columns (in any order) are stacked in the order given. Files with the same number of
@@ -52,7 +51,7 @@ def join_sources(sources: Sequence[TableSource], label: str, ignored_columns: Co
 class StackedSource(TableSource):
     """Files with the same columns, one below the other."""
 
-    def __init__(self, sources: Sequence[TableSource], label: str, ignored_columns: ColumnTest = no_columns) -> None:
+    def __init__(self, sources: Sequence[TableSource], label: str, ignored_columns: ColumnTest) -> None:
         self.label = label
         self._sources = sources
         first = sources[0]
@@ -192,7 +191,7 @@ def _kinds_of_time(source: TableSource, columns: NDArray[np.intp]) -> list[str]:
 class SideBySideSource(TableSource):
     """Files with the same rows, one beside the other."""
 
-    def __init__(self, sources: Sequence[TableSource], label: str, ignored_columns: ColumnTest = no_columns) -> None:
+    def __init__(self, sources: Sequence[TableSource], label: str, ignored_columns: ColumnTest) -> None:
         self.label = label
         self._sources = sources
         self.n_samples = sources[0].n_samples

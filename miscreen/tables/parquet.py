@@ -13,11 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from miscreen.errors import DataError, MiscreenError
+from miscreen.errors import DataError
 from miscreen.kernels.pages import STOP
-from miscreen.tables import TOO_MANY_FILES, Opening, open_error
 from miscreen.tables.encoding import check_names, encode
+from miscreen.tables.files import damaged
 from miscreen.tables.footer import Footer
+from miscreen.tables.formats import Opening
 from miscreen.tables.pages import PageReader
 from miscreen.tables.source import TableSource
 
@@ -46,7 +47,7 @@ class ParquetSource(TableSource):
             self._footer = Footer(self._read_at, self._size)
             self._pages = PageReader(self._read_at, self._footer)
         except (pa.ArrowException, OSError, ValueError) as error:
-            raise self._damaged(error) from error
+            raise damaged(self.label, "Parquet", error) from error
         self.n_samples = self._footer.n_samples
         self.names = self._footer.names
         self.types = self._footer.types
@@ -93,9 +94,9 @@ class ParquetSource(TableSource):
             with pq.ParquetFile(self._path, metadata=metadata, pre_buffer=True) as file:
                 read = file.read(use_threads=False)
         except (pa.ArrowException, OSError, ValueError) as error:
-            raise self._damaged(error) from error
+            raise damaged(self.label, "Parquet", error) from error
         if read.shape != (self.n_samples, len(columns)):
-            raise self._damaged(ValueError("columns are not of the length that the footer says"))
+            raise damaged(self.label, "Parquet", ValueError("columns are not of the length that the footer says"))
         return read
 
     def _read_at(self, position: int, size: int) -> bytes:
@@ -113,14 +114,6 @@ class ParquetSource(TableSource):
         """See `TableSource.close`."""
         self._pool.shutdown(cancel_futures=True)
         self._input.close()
-
-    def _damaged(self, error: Exception) -> MiscreenError:
-        if isinstance(error, OSError) and error.errno in TOO_MANY_FILES:
-            return open_error(self.label, error)
-        return DataError(
-            f"{self.label} cannot be read as Parquet: {str(error).splitlines()[0]}",
-            "The file is damaged or was not written to its end; write or copy it again",
-        )
 
 
 def open_parquet(opening: Opening) -> ParquetSource:

@@ -61,7 +61,7 @@ class Records:
         Bytes to look at together; a text is about as long, or one row if that is longer.
     row_limit : int
         Longest row, in bytes, that may be held.
-    on_read : callable
+    on_read : callable, optional
         Called with the bytes read so far, after each block.
 
     Attributes
@@ -88,7 +88,7 @@ class Records:
         quote: str,
         block_bytes: int,
         row_limit: int,
-        on_read: Callable[[int], None],
+        on_read: Callable[[int], None] | None,
     ) -> None:
         self.label = label
         self.delimiter = ord(",")
@@ -144,7 +144,7 @@ class Records:
                 "Fetch or write the file again",
             ) from error
         self._n_read += self._stop - before
-        if self._stop > before:
+        if self._stop > before and self._on_read is not None:
             self._on_read(self._n_read)
         return self._stop > before
 

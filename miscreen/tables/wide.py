@@ -58,18 +58,19 @@ def assemble(
     """
     if 8 * source.n_samples * len(columns) <= (resources.memory_bytes - source.held_bytes) // 4:
         return WideTable(source.table(columns))
-    plan = plan_blocks(len(columns), source.n_samples, 8, resources.memory_bytes, source.held_bytes)
+    step = plan_blocks(len(columns), source.n_samples, 8, resources.memory_bytes, source.held_bytes)
     bounds = [0]
     try:
         with tempfile.TemporaryFile(dir=resources.scratch_dir) as scratch:
-            for positions in plan.ranges():
-                piece = source.table(columns[positions.start : positions.stop]).combine_chunks()
+            for first in range(0, len(columns), step):
+                some = columns[first : first + step]
+                piece = source.table(some).combine_chunks()
                 with pa.ipc.new_stream(scratch, piece.schema) as writer:
                     writer.write_table(piece)
                 scratch.write(bytes(-scratch.tell() % 64))  # keeps the next piece aligned
                 bounds.append(scratch.tell())
                 if on_progress is not None:
-                    on_progress("gather", positions.stop, len(columns))
+                    on_progress("gather", first + len(some), len(columns))
             scratch.flush()
             mapped = mmap.mmap(scratch.fileno(), 0, access=mmap.ACCESS_READ)
     except OSError as error:

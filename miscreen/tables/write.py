@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from miscreen.errors import DataError, InputError, MiscreenError, ResourceError, first_of
+from miscreen.errors import DataError, InputError, MiscreenError, ResourceError, check_choice, first_of
 
 # pyarrow and polars are imported where they write or read: paths are checked long before, at the start of a run.
 
@@ -234,8 +234,7 @@ WRITERS = {
 def find_writer(format: str | None, path: Path | None = None) -> Writer:
     """The writer for a format's name, or for a path's extension when no name is given."""
     if format is not None:
-        if format not in WRITERS:
-            raise InputError(f"there is no output format {format!r}", f"Choose one of {', '.join(WRITERS)}")
+        check_choice("output format", format, WRITERS)
         return WRITERS[format]
     suffix = path.suffix.lower() if path is not None else ""
     for writer in WRITERS.values():

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from miscreen.errors import InputError, function_given, path_given
-from miscreen.resources import Resources
-from miscreen.tables import Progress, library_threads, open_table
-from miscreen.tables.columns import NameIndex, expand_patterns, name_matcher
+from miscreen.errors import InputError, path_given
+from miscreen.request import Request
+from miscreen.tables import Progress
+from miscreen.tables.columns import NameIndex
 from miscreen.tables.write import Destination, note_lost_labels
 
 if TYPE_CHECKING:
@@ -63,24 +63,19 @@ def convert(
     ...     miscreen.describe(f"{folder}/eye.parquet").n_columns
     3
     """
-    function_given("on_progress", on_progress)
     destination = Destination(path_given("path", path), format, force)
-    resources = Resources.detect(threads, memory, scratch_dir)
-    left_out, as_text = expand_patterns(exclude), expand_patterns(discrete)
-    with (
-        library_threads(resources.threads),
-        open_table(
-            source, resources=resources, names=names, read=read, text_columns=name_matcher(as_text),
-            ignored_columns=name_matcher(left_out), on_progress=on_progress,
-        ) as table,
-    ):  # fmt: skip
+    request = Request.make(
+        names=names, exclude=exclude, discrete=discrete, read=read, threads=threads, memory=memory,
+        scratch_dir=scratch_dir, on_progress=on_progress,
+    )  # fmt: skip
+    with request.open(source) as table:
         from miscreen.tables.wide import assemble
 
         index = NameIndex(table.names, table.label)
-        index.many(as_text, "--discrete")
-        kept = np.delete(np.arange(len(table.names)), index.many(left_out, "--exclude"))
+        index.many(request.spec.discrete, "--discrete")
+        kept = np.delete(np.arange(len(table.names)), index.many(request.exclude, "--exclude"))
         if not len(kept):
             raise InputError(f"no column of {table.label} is left to write", "Check --exclude")
-        wide = assemble(table, kept, resources, on_progress)
+        wide = assemble(table, kept, request.resources, on_progress)
         destination.write(wide.table, None, wide.on_bytes, table.check_unchanged)
         note_lost_labels(wide.table, destination.format, destination.path)
