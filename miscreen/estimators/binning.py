@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from miscreen.errors import InputError
+from miscreen.errors import InputError, check_choice
 from miscreen.estimators.estimator import Estimator, settle_number
 from miscreen.estimators.plugin import PLUG_IN, plugin_scores
 from miscreen.kernels import bin_rules
@@ -58,10 +58,8 @@ class BinningOptions:
                 )
         else:
             settle_number(self, "bins", range(2, bin_rules.MAX_BINS + 1), ", ".join(RULES))
-        if self.binning not in BINNINGS:
-            raise InputError(f"there is no binning {self.binning!r}", f"Choose one of {', '.join(BINNINGS)}")
-        if self.correction not in CORRECTIONS:
-            raise InputError(f"there is no correction {self.correction!r}", f"Choose one of {', '.join(CORRECTIONS)}")
+        check_choice("binning", self.binning, BINNINGS)
+        check_choice("correction", self.correction, CORRECTIONS)
 
 
 class Binning(Estimator):

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from miscreen.errors import InputError
+from miscreen.errors import check_choice
 from miscreen.estimators.estimator import Estimator, settle_number
 from miscreen.estimators.plugin import plugin_scores
 from miscreen.kernels.class_neighbors import class_feature_mi, class_target_mi
@@ -51,8 +51,7 @@ class KsgOptions:
 
     def __post_init__(self) -> None:
         settle_number(self, "k", range(1, 2**31))
-        if self.scale not in SCALES:
-            raise InputError(f"there is no scale {self.scale!r}", f"Choose one of {', '.join(SCALES)}")
+        check_choice("scale", self.scale, SCALES)
 
 
 class Ksg(Estimator):
