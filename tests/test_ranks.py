@@ -81,7 +81,8 @@ def test_digamma_is_exact_to_rounding():
     assert np.array_equal(table[:51], digamma_table(50), equal_nan=True)
 
 
-def test_small_groups_of_ties_are_spread_and_large_ones_kept():
+@pytest.mark.parametrize("shared", [0, 5, 20])
+def test_small_groups_of_ties_are_spread_and_large_ones_kept(shared):
     rng = np.random.default_rng(3)
     n = 60
     x = np.where(rng.random((4, n)) < 0.4, 0.0, np.round(4 * rng.standard_normal((4, n))))
@@ -91,7 +92,7 @@ def test_small_groups_of_ties_are_spread_and_large_ones_kept():
     argsort_rows(x, order, repeats)
     shuffled = rng.permutation(n)
     places, places_order = np.empty_like(x), np.empty_like(order)
-    spread_ties(x, order, repeats, shuffled, 0.15, places, places_order)
+    spread_ties(x, order, repeats, shuffled, 0.15, shared, places, places_order)
     np.testing.assert_array_equal(places[1], x[1])
     np.testing.assert_array_equal(np.isnan(places), np.isnan(x))
     position = np.argsort(shuffled)
@@ -105,7 +106,7 @@ def test_small_groups_of_ties_are_spread_and_large_ones_kept():
                 if x[f, a] < x[f, b]:
                     assert places[f, a] < places[f, b]
                 elif x[f, a] == x[f, b] and a != b:
-                    if ties < 0.15 * count:
+                    if ties < 0.15 * count or ties**2 / count < shared:
                         assert (places[f, a] < places[f, b]) == (position[a] < position[b])
                     else:
                         assert places[f, a] == places[f, b]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from miscreen.errors import InputError
 from miscreen.estimators.binning import Binning, BinningOptions
 from miscreen.estimators.estimator import Estimator
-from miscreen.estimators.ksg import TIED, Ksg, KsgOptions
+from miscreen.estimators.ksg import SHARED, TIED, Ksg, KsgOptions
 from miscreen.estimators.mixed import mixed_mi
 from miscreen.estimators.plugin import plugin_scores
 from miscreen.kernels.evidence import FUNCTIONS, MOMENTS, evidence, function_table, label_evidence, score_functions
@@ -119,8 +119,8 @@ class Auto(Estimator):
       not being 0: 0 for independent columns, and else off by a quarter of the information or so. Where both are within
       1.5 errors of 0, k = 4 and one in four samples are enough. ``ksg`` or ``gao``, alone and with k = 4, above 0.4
       nats or 0.15 above the functions': there bias counts more than variance.
-      Ties of less than 15 % of the samples, as in steps, are told apart at random; kept together they would raise the
-      estimate by 0.1 and more. Larger groups, such as zeros, stay.
+      Ties of less than 15 % of the samples, as in steps, and of less than sqrt(20 n), are told apart at random; kept
+      together they would raise the estimate by 0.1 and more. Larger groups, such as zeros, stay.
     - Target of classes, continuous feature, ``bin``: `Binning` with 2 n^(1/3) bins of equal frequency (Terrell & Scott
       1985, doi:10.2307/2288074) and the correction of Miller & Madow.
     - Fewer than 5 samples for each of these bins and classes on average, or 1 in the smallest class, or a discrete
@@ -163,7 +163,7 @@ class Auto(Estimator):
         self._class_priors = class_priors()
         self._effect = _weights(np.array(VARIANCE))
         self._effects = _weights(VARIANCE * np.power(FALL, np.arange(FUNCTIONS)))
-        self._neighbors = Ksg(target, KsgOptions(k=NEIGHBORS, scale="rank"), TIED)
+        self._neighbors = Ksg(target, KsgOptions(k=NEIGHBORS, scale="rank"), TIED, SHARED)
         self._class_neighbors = Ksg(target, KsgOptions(k=CLASS_NEIGHBORS, scale="rank"), TIED)
 
     @property

@@ -21,6 +21,7 @@ from miscreen.model import Batch, Floats, Kind, Scores, Target
 SCALES = {"raw": RAW, "standard": STANDARD, "rank": RANK}
 METHODS = {KSG: "ksg", ROSS: "ross", GAO: "gao", COMBINED: "combined"}
 TIED = 0.15  # share of the samples below which ties raise estimates more than telling them apart changes
+SHARED = 20  # samples in common of two groups of ties: with fewer, k-th neighbours are beyond, in the next groups
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,8 @@ class Ksg(Estimator):
         Share of the samples. Ties in a continuous column that are fewer are told apart at random, the same for all
         features: a coordinate that is independent of everything leaves the information as it is, and ties raise
         estimates. 0 leaves all together.
+    shared : int
+        Samples. So are groups of ties that would have fewer in common with a group as large in another column.
 
     Notes
     -----
@@ -128,9 +131,9 @@ class Ksg(Estimator):
 
     Options: ClassVar[type[Any]] = KsgOptions
 
-    def __init__(self, target: Target, options: KsgOptions, untied: float = 0.0) -> None:
+    def __init__(self, target: Target, options: KsgOptions, untied: float = 0.0, shared: int = 0) -> None:
         n = len(target.values)
-        self._untied = untied
+        self._untied, self._shared = untied, shared
         if untied:
             random = np.random.default_rng(0)
             self._shuffled = random.permutation(n)
@@ -231,5 +234,6 @@ class Ksg(Estimator):
 
     def _told_apart(self, batch: Batch, shuffled: NDArray[np.intp]) -> tuple[Floats, NDArray[np.intp]]:
         places, places_order = np.empty_like(batch.values), np.empty_like(batch.order)
-        spread_ties(batch.values, batch.order, batch.repeats, shuffled, self._untied, places, places_order)
+        apart = self._untied, self._shared
+        spread_ties(batch.values, batch.order, batch.repeats, shuffled, *apart, places, places_order)
         return places, places_order

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from miscreen.estimators.ksg import TIED, Ksg, KsgOptions
+from miscreen.estimators.ksg import SHARED, TIED, Ksg, KsgOptions
 from miscreen.estimators.mixed import mixed_mi
 from miscreen.estimators.plugin import plugin_errors
 from miscreen.inference.permutation import generator
@@ -94,7 +94,7 @@ class Intervals:
         self._replicates = replicates
         self._seed = seed
         # Made when needed, as few of them are: each describes the target anew.
-        self._estimate = cache(lambda k: Ksg(target, KsgOptions(k=k, scale="rank"), TIED))
+        self._estimate = cache(lambda k, shared: Ksg(target, KsgOptions(k=k, scale="rank"), TIED, shared))
 
     def around(self, batch: Batch, names: Sequence[str], scores: Scores) -> tuple[Floats, Floats]:
         """Lower and upper ends for features of these names, whose `scores` are known.
@@ -132,7 +132,7 @@ class Intervals:
 
     def _by_terms(self, part: Batch, names: Sequence[str], neighbors: tuple[int, int]) -> tuple[Floats, Floats]:
         """Ends for features, from so many neighbours near and far."""
-        near, far = map(self._estimate, neighbors)
+        near, far = (self._estimate(k, SHARED if neighbors == PLANE else 0) for k in neighbors)
         tied = np.empty(0, dtype=np.intp)
         if part.kind == self._target.kind == Kind.DISCRETE:
             center, drift = near.score(part).mi, np.zeros(len(names))

@@ -112,12 +112,13 @@ def untied(values, order):
 
 
 @kernel
-def spread_ties(values, order, repeats, shuffled, share, places, places_order):
+def spread_ties(values, order, repeats, shuffled, share, shared, places, places_order):
     """Replace features (n_features, n) by places in their order, where only large groups of ties stay together.
 
     Ties of less than that share of the samples present follow one another as in `shuffled`, a permutation of the
-    samples. values: float, NaN = missing; order, repeats: by `argsort_rows`; written are places, float64, NaN where
-    missing, and places_order, intp, their argsort. O(n) each; features without ties are copied.
+    samples, and so do groups that would have fewer than `shared` in common with an independent one as large. values:
+    float, NaN = missing; order, repeats: by `argsort_rows`; written are places, float64, NaN where missing, and
+    places_order, intp, their argsort. O(n) each; features without ties are copied.
     """
     group, following = np.empty(len(shuffled), np.intp), np.empty(len(shuffled), np.intp)
     for f in range(len(values)):
@@ -144,7 +145,8 @@ def spread_ties(values, order, repeats, shuffled, share, places, places_order):
                 following[start] += 1
         for i in range(n):
             start = group[places_order[f, i]]
-            few = following[start] - start < share * n
+            size = following[start] - start
+            few = size < share * n or size * size < shared * n
             places[f, places_order[f, i]] = i if few else start
 
 
