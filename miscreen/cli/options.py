@@ -259,8 +259,7 @@ class Screening(Columns):
             "--bins",
             parser=_number,
             metavar="N|RULE",
-            help="bin: 2 to 1024, or cube-root (of the samples, at most 8), birge-rozenholc, fd, doane, scott, "
-            "sturges, sqrt, rice.",
+            help="bin: 2 to 1024, or birge-rozenholc, cube-root, fd, doane, scott, sturges, sqrt, rice.",
         ),
     ] = None
     binning: Annotated[
