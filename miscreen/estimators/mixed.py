@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ SAMPLES_PER_CELL = 6  # of every bin and class, on average
 MOST_BINS = 6  # times the cube root of the samples
 
 
-def mixed_mi(target: Target, batch: Batch, coarseness: int = 1) -> tuple[Floats, Floats]:
+def mixed_mi(target: Target, batch: Batch, coarseness: int = 1) -> Floats:
     """Mutual information, in nats, of columns with an order and ties and one of classes.
 
     For where a class has few samples of each group of ties: its nearest neighbours are in the next group then, and
@@ -30,8 +31,8 @@ def mixed_mi(target: Target, batch: Batch, coarseness: int = 1) -> tuple[Floats,
 
     Returns
     -------
-    tuple of two float64 arrays, shape (n_features,)
-        Estimates and their standard errors: see `plugin_errors`. NaN where either column has one value alone.
+    float64 array, shape (n_features,)
+        NaN where either column has one value alone.
 
     Notes
     -----
@@ -47,11 +48,27 @@ def mixed_mi(target: Target, batch: Batch, coarseness: int = 1) -> tuple[Floats,
     >>> y = np.repeat([0.0, 1.0], 50)
     >>> target = Target("y", y, Kind.DISCRETE, False, np.arange(100))
     >>> batch = Batch(np.array([y, np.tile([0.0, 1.0], 50)]), Kind.CONTINUOUS, np.zeros(2, dtype=bool))
-    >>> mixed_mi(target, batch)[0].round(3)  # log 2 and 0
+    >>> mixed_mi(target, batch).round(3)  # log 2 and 0
     array([ 0.698, -0.005])
     """
+    mi = np.empty(len(batch.values))
+    for some, classes, binned in _binned(target, batch, coarseness):
+        mi[some] = plugin_scores(classes, binned).mi
+    return mi
+
+
+def mixed_errors(target: Target, batch: Batch) -> Floats:
+    """Standard errors of `mixed_mi`, in nats: see `plugin_errors`. NaN where there is no estimate."""
+    errors = np.empty(len(batch.values))
+    for some, classes, binned in _binned(target, batch, 1):
+        errors[some] = plugin_errors(classes, binned)
+    return errors
+
+
+def _binned(target: Target, batch: Batch, coarseness: int) -> Iterator[tuple[slice, Target, Batch]]:
+    """What has an order in bins, as discrete features beside the classes; missing where either has one value alone."""
     if not len(batch.values):
-        return np.empty(0), np.empty(0)
+        return
     cells = np.full(batch.values.shape, np.nan)
     present = ~np.isnan(batch.values)
     n = np.count_nonzero(present, axis=1)
@@ -73,13 +90,11 @@ def mixed_mi(target: Target, batch: Batch, coarseness: int = 1) -> tuple[Floats,
         cells[f, here] = place if place.max() < bins else doubled * bins // (2 * n[f])
     binned = Batch(cells, Kind.DISCRETE, np.zeros(len(cells), dtype=np.bool_))
     if target.kind == Kind.DISCRETE:
-        return plugin_scores(target, binned).mi, plugin_errors(target, binned)
-    mi, error = np.empty((2, len(cells)))
+        yield slice(None), target, binned
+        return
     for f, labels in enumerate(codes):  # as targets, since what is binned differs from feature to feature
         classes = Target(target.name, labels.astype(np.float64), Kind.DISCRETE, True, target.rows)
-        alone = binned.take(np.array([f]))
-        mi[f], error[f] = plugin_scores(classes, alone).mi[0], plugin_errors(classes, alone)[0]
-    return mi, error
+        yield slice(f, f + 1), classes, binned.take(np.array([f]))
 
 
 def _groups(

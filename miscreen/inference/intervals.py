@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from miscreen.estimators.ksg import SHARED, TIED, Ksg, KsgOptions
-from miscreen.estimators.mixed import mixed_mi
+from miscreen.estimators.mixed import mixed_errors, mixed_mi
 from miscreen.estimators.plugin import plugin_errors
 from miscreen.inference.permutation import generator
 from miscreen.model import Batch, Floats, Kind, Scores, Target, samples_per_class
@@ -148,15 +148,15 @@ class Intervals:
             error = math.sqrt(VARIANCE_INFLATION[neighbors]) * _standard_errors(terms)
             if len(tied):
                 some = part.take(tied)
-                center[tied], error[tied] = mixed_mi(self._target, some)
-                drift[tied] = center[tied] - mixed_mi(self._target, some, coarseness=2)[0]
+                center[tied], error[tied] = mixed_mi(self._target, some), mixed_errors(self._target, some)
+                drift[tied] = center[tied] - mixed_mi(self._target, some, coarseness=2)
         if self._replicates is not None:
 
             def by_neighbors(some: Batch) -> Floats:
                 return near.score(some).mi
 
             def by_bins(some: Batch) -> Floats:
-                return mixed_mi(self._target, some)[0]
+                return mixed_mi(self._target, some)
 
             estimates = [by_bins if f in tied else by_neighbors for f in range(len(names))]
             error = np.array([self._over_halves(estimates[f], part, f, name) for f, name in enumerate(names)])
