@@ -24,6 +24,7 @@ VARIANCE = 4.0  # of a correlation that is not 0, in units of the variance that 
 FALL = 0.55  # of that variance from one cosine to the next, where classes differ in all
 SHARES = (0.15, 0.1)  # of the second hypothesis: cosines for scores, and for classes all cosines
 NEIGHBORS = 8  # of two continuous columns, for the information
+TOGETHER = 0.4  # nats, from which telling large groups of ties apart costs more than it gains
 CLASS_NEIGHBORS = 10  # of a continuous column within a class
 FEW_NEIGHBORS = 5  # in small classes, and where there is more to be lost by bias than by variance:
 SMALL, STRONG = 16, 0.25  # samples of a class on average, or fewer; nats, or more
@@ -119,8 +120,8 @@ class Auto(Estimator):
       not being 0: 0 for independent columns, and else off by a quarter of the information or so. Where both are within
       1.5 errors of 0, k = 4 and one in four samples are enough. ``ksg`` or ``gao``, alone and with k = 4, above 0.4
       nats or 0.15 above the functions': there bias counts more than variance.
-      Ties of less than 15 % of the samples, as in steps, and of less than sqrt(20 n), are told apart at random; kept
-      together they would raise the estimate by 0.1 and more. Larger groups, such as zeros, stay.
+      Ties of less than 15 % of the samples, as in steps, are told apart at random, and up to 0.4 nats those of less
+      than sqrt(20 n); kept together they would raise the estimate by 0.1 and more. Larger groups, such as zeros, stay.
     - Target of classes, continuous feature, ``bin``: `Binning` with 2 n^(1/3) bins of equal frequency (Terrell & Scott
       1985, doi:10.2307/2288074) and the correction of Miller & Madow.
     - Fewer than 5 samples for each of these bins and classes on average, or 1 in the smallest class, or a discrete
@@ -163,6 +164,7 @@ class Auto(Estimator):
         self._class_priors = class_priors()
         self._effect = _weights(np.array(VARIANCE))
         self._effects = _weights(VARIANCE * np.power(FALL, np.arange(FUNCTIONS)))
+        self._tied = len(np.unique(target.values)) < n
         self._neighbors = Ksg(target, KsgOptions(k=NEIGHBORS, scale="rank"), TIED, SHARED)
         self._class_neighbors = Ksg(target, KsgOptions(k=CLASS_NEIGHBORS, scale="rank"), TIED)
 
@@ -174,6 +176,11 @@ class Auto(Estimator):
     def _bins(self) -> Binning:
         """Made when first needed, which few tables ever do: its kernels take seconds to compile."""
         return Binning(self._target, BinningOptions(bins="rice"))
+
+    @cached_property
+    def _together(self) -> Ksg:
+        """Made when first needed, since it describes the target anew."""
+        return Ksg(self._target, KsgOptions(k=NEIGHBORS, scale="rank"), TIED)
 
     @cached_property
     def _few_neighbors(self) -> Ksg:
@@ -241,8 +248,8 @@ class Auto(Estimator):
         if discrete and self._target.kind == Kind.DISCRETE:
             return plugin_scores(self._target, batch)
         if not discrete and self._target.kind == Kind.CONTINUOUS:
-            found = self._neighbors.combine(batch, series)
-            mi, method, instead = found.mi, list(found.method), np.isnan(found.mi)
+            mi, method = self._of_two_orders(batch, series)
+            instead = np.isnan(mi)
         else:
             mi, method, instead = self._beside_classes(batch)
         few = np.flatnonzero(instead)
@@ -251,6 +258,19 @@ class Auto(Estimator):
             for f in few:
                 method[f] = "bin"
         return Scores(mi, method)
+
+    def _of_two_orders(self, batch: Batch, series: Floats) -> tuple[Floats, list[str]]:
+        """Estimates for two columns with an order, and by what: with ties together again where they tell much."""
+        found = self._neighbors.combine(batch, series)
+        mi, method = found.mi, list(found.method)
+        strong = np.flatnonzero(mi > TOGETHER)
+        again = strong[self._tied | batch.repeats[strong].any(axis=1)]
+        if len(again) and TIED**2 * len(self._target.values) < SHARED:
+            found = self._together.combine(batch.take(again), series[again])
+            mi[again] = found.mi
+            for f, word in zip(again.tolist(), found.method, strict=True):
+                method[f] = word
+        return mi, method
 
     def _beside_classes(self, batch: Batch) -> tuple[Floats, list[str], NDArray[np.bool_]]:
         """Estimates for a column with an order and one of classes, by what, and where there are to be bins instead."""
