@@ -257,7 +257,7 @@ def binned_mi(
     full = len(target)
     cells, kept_cells = np.empty(full, np.int64), np.empty(full, np.int64)
     kept, kept_order = np.empty(full), np.empty(full, np.intp)
-    kept_margins = np.full(2 * max(full, MAX_BINS) + 3, -1.0)
+    margins, mean = np.full(2 * max(full, MAX_BINS) + 2, -1), np.empty(1)
     at_once = rule in BY_COUNT and not discrete
     for f in range(len(values)):
         row_order = order[f]
@@ -297,7 +297,7 @@ def binned_mi(
         else:
             counts = joint_counts(cells[:n], y_cells, x_bins, y_bins)
         if correction == ADJUSTED and n < _SPARSE * x_bins * y_bins:
-            mi[f] = unbiased_mi(counts, terms, kept_margins)
+            mi[f] = unbiased_mi(counts, terms, margins, mean)
             continue
         mi[f] = plugin_mi(counts) if discrete and target_discrete else _counted_mi(counts, table)
         mi[f] += miller_madow(counts) if correction != NONE else 0.0
