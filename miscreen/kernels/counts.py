@@ -195,8 +195,9 @@ def unbiased_mi(counts, terms, kept):
 
     The jackknife's estimate less its mean over all tables with these margins; terms: `count_terms` of their sum. kept:
     float64 (kx + ky + 3,) or longer, of -1 to begin with, keeps the margins of the table before and that mean, which
-    arrangements of a column and columns without ties share. NaN when the table is empty. O(kx ky) besides the mean,
-    scratch 16 kx ky bytes. Another order of rows or columns changes no bit.
+    arrangements of a column and columns without ties share. NaN when the table is empty, 0 where one side has one level
+    alone or no level twice. O(kx ky) besides the mean, scratch 16 kx ky bytes. Another order of rows or columns changes
+    no bit.
     """
     kx, ky = counts.shape
     n = 0
@@ -206,7 +207,12 @@ def unbiased_mi(counts, terms, kept):
             rows[a] += counts[a, b]
             columns[b] += counts[a, b]
             n += counts[a, b]
+    if n == 0:
+        return np.nan
     rows, columns = _ascending(rows), _ascending(columns)
+    most = rows[kx - 1], columns[ky - 1]
+    if 1 in most or n in most:  # so that all arrangements have the same table, whose mean is not to be rounded
+        return 0.0
     known = kept[1] == kx and kept[2] == ky
     for a in range(kx):
         known = known and kept[3 + a] == rows[a]
