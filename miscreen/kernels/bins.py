@@ -13,7 +13,7 @@ from miscreen.kernels.ranks import compact, compact_target
 from miscreen.kernels.sorting import ascending_order, extremes
 
 NONE, MILLER_MADOW, ADJUSTED = range(3)  # corrections of the bias
-_SPARSE = 10  # samples expected in a cell: with more in each, the correction of Miller & Madow leaves 0.001 nats at most
+_SPARSE = 10  # samples that a cell expects: with more in each, Miller & Madow leave 0.001 nats at most
 _STRIP = 512  # values placed together
 
 
