@@ -63,8 +63,8 @@ def normalized(mi: Floats, batch: Batch, target: Target) -> Floats:
 
     Notes
     -----
-    I / H(y), H the entropy in nats as the estimate finds it of two discrete columns, the target and itself, so that a
-    copy of the target has 1. O(n) a feature with missing values.
+    I / H(y), H the entropy in nats as `plugin_scores` finds it of two discrete columns, the target and itself, so that
+    a copy of the target has 1 where I is found so, too. O(n) a feature with missing values.
 
     Examples
     --------

@@ -135,7 +135,8 @@ def rank(
         source must be a file. `miscreen.cluster.checkpoints.remove_checkpoints` clears it.
     dask : str, optional
         Let the workers of Dask score: ``local``, ``slurm`` (through dask-jobqueue), the scheduler's address or its
-        scheduler file. The source must be a Parquet or Arrow file that all workers see.
+        scheduler file. The source must be a Parquet or Arrow file that all workers see. ``local`` workers import the
+        script that asks for them, which must do so under ``if __name__ == "__main__":``.
     workers : int, optional
         How many, for ``local`` (default: as many as threads) and ``slurm``.
     on_progress : callable, optional

@@ -200,6 +200,19 @@ def test_noise_scores_0_whatever_the_samples_bins_and_levels(bins, n, kinds):
     assert abs(found.mean()) < 4 * found.std(ddof=1) / np.sqrt(len(found))
 
 
+@pytest.mark.parametrize("kinds", [(CONTINUOUS, DISCRETE), (DISCRETE, CONTINUOUS)])
+def test_noise_scores_0_beside_rare_levels_among_many_samples(kinds):
+    rng = np.random.default_rng(7)
+    levels = np.repeat(np.arange(21.0), [2000, *[4] * 20])  # 12 samples a cell on average, and 1 in most
+    numbers = rng.standard_normal((200, len(levels)))
+    for binning in ("frequency", "width"):
+        if kinds[0] == CONTINUOUS:
+            found = score(numbers, levels, *kinds, binning=binning)
+        else:
+            found = score(rng.permuted(np.tile(levels, (200, 1)), axis=1), numbers[0], *kinds, binning=binning)
+        assert abs(found.mean()) < 4 * found.std(ddof=1) / np.sqrt(len(found))  # Miller-Madow would leave 0.026
+
+
 def test_full_cells_have_the_correction_of_miller_and_madow():
     rng = np.random.default_rng(0)
     for n in (639, 640):

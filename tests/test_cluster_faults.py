@@ -243,6 +243,13 @@ def test_a_local_worker_that_ends_before_it_has_started(source: Path, monkeypatc
         rank(source, "y", "pearson", dask="local", workers=2)
 
 
+def test_a_script_that_its_workers_would_run_again_is_told(source: Path, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(f"import miscreen\nmiscreen.rank({str(source)!r}, 'y', 'pearson', dask='local', workers=1)\n")
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert "must run what it does under if __name__ == '__main__'" in done.stderr.splitlines()[-1]
+
+
 def test_a_lost_worker_is_replaced(source: Path, whole: bytes, tmp_path: Path, cluster: Cluster) -> None:
     output = tmp_path / "ranked.parquet"
     cluster.add_worker()

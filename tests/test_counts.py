@@ -123,6 +123,13 @@ def test_two_independent_columns_have_a_mean_of_zero_over_all_arrangements() -> 
     assert plugin(every, [0.0, 0, 0, 1, 1, 2, 2, 2]).mean() == pytest.approx(0, abs=1e-14)
 
 
+@pytest.mark.parametrize("y", [np.zeros(100), np.arange(100.0)])
+def test_columns_of_one_level_or_no_level_twice_tell_exactly_nothing(y: Floats) -> None:
+    features = np.random.default_rng(2).integers(0, np.arange(2, 32)[:, np.newaxis], (30, 100))
+    assert plugin(features, y).tolist() == [0.0] * 30
+    assert [plugin(y, x)[0] for x in features] == [0.0] * 30
+
+
 def test_levels_are_not_favoured_for_being_many() -> None:
     rng = np.random.default_rng(5)
     y = rng.integers(0, 4, 60)

@@ -269,7 +269,8 @@ def _local_cluster(workers: int) -> Any:
     except RuntimeError as error:
         raise ResourceError(
             "a worker of the local Dask cluster ended before it had started",
-            "It may have run out of memory: give fewer --workers",
+            "Give fewer --workers if memory ran out; a script of yours, which every worker imports, "
+            "must run what it does under if __name__ == '__main__'",
         ) from error
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -120,8 +120,9 @@ class Auto(Estimator):
       not being 0: 0 for independent columns, and else off by a quarter of the information or so. Where both are within
       1.5 errors of 0, k = 4 and one in four samples are enough. ``ksg`` or ``gao``, alone and with k = 4, above 0.4
       nats or 0.15 above the functions': there bias counts more than variance.
-      Ties of less than 15 % of the samples, as in steps, are told apart at random, and up to 0.4 nats those of less
-      than sqrt(20 n); kept together they would raise the estimate by 0.1 and more. Larger groups, such as zeros, stay.
+      Ties of less than 15 % of the samples, as in steps, are told apart at random, and where several groups are larger
+      up to 0.4 nats those of less than sqrt(20 n); kept together they would raise the estimate by 0.1 and more. Larger
+      groups, such as zeros, stay.
     - Target of classes, continuous feature, ``bin``: `Binning` with 2 n^(1/3) bins of equal frequency (Terrell & Scott
       1985, doi:10.2307/2288074) and the correction of Miller & Madow.
     - Fewer than 5 samples for each of these bins and classes on average, or 1 in the smallest class, or a discrete

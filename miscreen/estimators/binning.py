@@ -74,7 +74,7 @@ class Binning(Estimator):
     -----
     The sum of p ln(p / (p_x p_y)) over the cells of the table of counts, whose bias is about (K_x - 1)(K_y - 1) / 2n
     nats upwards, K the occupied rows, columns and cells. Miller (1955) adds (K_x + K_y - K_xy - 1) / 2n, which leaves
-    0.001 or less where cells have 10 samples or more on average. With fewer, and for two discrete columns always,
+    0.001 or less where every cell expects 10 samples or more. With fewer, and for two discrete columns always,
     ``adjusted`` is the estimate of `plugin_scores`, of mean 0 for independent columns. Bins that are coarser than the
     dependence bias downwards.
 

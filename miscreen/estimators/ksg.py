@@ -75,7 +75,8 @@ class Ksg(Estimator):
         features: a coordinate that is independent of everything leaves the information as it is, and ties raise
         estimates. 0 leaves all together.
     shared : int
-        Samples. So are groups of ties that would have fewer in common with a group as large in another column.
+        Samples. Where a column has several larger groups of ties, as in steps, so are those that would have fewer in
+        common with a group as large in another column. A single one, such as of zeros, stays: it may tell much.
 
     Notes
     -----

@@ -37,7 +37,7 @@ def plugin_scores(target: Target, batch: Batch) -> Scores:
     columns have a mean of exactly 0, whatever their levels and samples, and none is favoured for having many levels.
     What bias remains for dependent ones is downwards where cells expect less than a sample. Estimates may be negative.
     O(n + Kx Ky + r sqrt n) a feature in time, r the pairs of levels with other numbers of samples, no more than Kx Ky;
-    24 Kx Ky + 16 n bytes of scratch.
+    8 Kx Ky + 16 n bytes of scratch.
 
     Examples
     --------

@@ -13,7 +13,7 @@ from miscreen.kernels.ranks import compact, compact_target
 from miscreen.kernels.sorting import ascending_order, extremes
 
 NONE, MILLER_MADOW, ADJUSTED = range(3)  # corrections of the bias
-_SPARSE = 10  # samples in a cell, on average: with more, the correction of Miller & Madow leaves 0.001 nats at most
+_SPARSE = 10  # samples that a cell expects: with more in each, Miller & Madow leave 0.001 nats at most
 _STRIP = 512  # values placed together
 
 
@@ -207,6 +207,25 @@ def _full_as_untied(counts, n):
     return True
 
 
+@inner
+def _least_expected(counts):
+    """Least number of samples that a cell expects of independent columns, but for empty rows and columns. O(kx ky)."""
+    kx, ky = counts.shape
+    columns = np.zeros(ky, np.int64)
+    least, n = np.int64(0), 0
+    for a in range(kx):
+        row = 0
+        for b in range(ky):
+            row += counts[a, b]
+            columns[b] += counts[a, b]
+        n += row
+        least = row if least == 0 or 0 < row < least else least
+    least_column = n
+    for column in columns:
+        least_column = column if 0 < column < least_column else least_column
+    return float(least) * least_column / n
+
+
 @kernel
 def margin_cells(values, order, discrete, bins, rule, by_width, table, cells):
     """Bin a margin without missing values (float64): write its cells (int64) and return how many bins there are.
@@ -249,8 +268,8 @@ def binned_mi(
 
     NaN = missing, deleted pair by pair; target_cells, n_target_cells: `margin_cells` of the whole target; order,
     target_order: argsorts, the former not read where bins of continuous features are as many whatever the values;
-    correction: NONE, MILLER_MADOW or ADJUSTED, which is `unbiased_mi` where cells have fewer than 10 samples on
-    average; table, terms: `n_log_n` and `count_terms` of the samples; mi: float64 (n_features,); as_untied: bool
+    correction: NONE, MILLER_MADOW or ADJUSTED, which is `unbiased_mi` where a cell expects fewer than 10 samples;
+    table, terms: `n_log_n` and `count_terms` of the samples; mi: float64 (n_features,); as_untied: bool
     (n_features,), is set where such bins of equal frequency are as full as those of values that all differ.
     O(n + cells) each, where the rule does not cost more.
     """
@@ -296,7 +315,7 @@ def binned_mi(
             as_untied[f] = missing == 0 and _full_as_untied(counts, n)
         else:
             counts = joint_counts(cells[:n], y_cells, x_bins, y_bins)
-        if correction == ADJUSTED and n < _SPARSE * x_bins * y_bins:
+        if correction == ADJUSTED and _least_expected(counts) < _SPARSE:
             mi[f] = unbiased_mi(counts, terms, margins, mean)
             continue
         mi[f] = plugin_mi(counts) if discrete and target_discrete else _counted_mi(counts, table)

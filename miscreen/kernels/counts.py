@@ -201,8 +201,9 @@ def unbiased_mi(counts, terms, margins, mean):
 
     The jackknife's estimate less its mean over all tables with these margins; terms: `count_terms` of their sum.
     margins: int64 (kx + ky + 2,) or longer, of -1 to begin with, and mean: float64 (1,), keep those of the table
-    before, which arrangements of a column and columns without ties share. NaN when the table is empty; its counts are
-    left in another order. O(kx ky) besides the mean. Another order of rows or columns changes no bit.
+    before, which arrangements of a column and columns without ties share. NaN when the table is empty, 0 where one side
+    has one level alone or no level twice; its counts are left in another order. O(kx ky) besides the mean. Another
+    order of rows or columns changes no bit.
     """
     kx, ky = counts.shape
     n = 0
@@ -212,8 +213,13 @@ def unbiased_mi(counts, terms, margins, mean):
             sums[a] += counts[a, b]
             sums[kx + b] += counts[a, b]
             n += counts[a, b]
+    if n == 0:
+        return np.nan
     _sort(sums[:kx])
     _sort(sums[kx:])
+    most = sums[kx - 1], sums[-1]
+    if 1 in most or n in most:  # so that all arrangements have the same table, whose mean is not to be rounded
+        return 0.0
     known = margins[0] == kx and margins[1] == ky
     margins[0], margins[1] = kx, ky
     for i in range(kx + ky):
@@ -222,9 +228,14 @@ def unbiased_mi(counts, terms, margins, mean):
     if not known:
         mean[0] = _mean_of_terms(sums, kx, n, terms)
     cells = counts.reshape(kx * ky)
-    _sort(cells)
-    total = 0.0
+    occupied = 0
     for count in cells:
+        if count > 0:
+            cells[occupied] = count
+            occupied += 1
+    _sort(cells[:occupied])
+    total = 0.0
+    for count in cells[:occupied]:
         total += terms[count]
     return (total - mean[0]) / n
 

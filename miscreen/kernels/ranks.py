@@ -116,9 +116,9 @@ def spread_ties(values, order, repeats, shuffled, share, shared, places, places_
     """Replace features (n_features, n) by places in their order, where only large groups of ties stay together.
 
     Ties of less than that share of the samples present follow one another as in `shuffled`, a permutation of the
-    samples, and so do groups that would have fewer than `shared` in common with an independent one as large. values:
-    float, NaN = missing; order, repeats: by `argsort_rows`; written are places, float64, NaN where missing, and
-    places_order, intp, their argsort. O(n) each; features without ties are copied.
+    samples, and where several groups are larger so do those that would have fewer than `shared` in common with an
+    independent one as large. values: float, NaN = missing; order, repeats: by `argsort_rows`; written are places,
+    float64, NaN where missing, and places_order, intp, their argsort. O(n) each; features without ties are copied.
     """
     group, following = np.empty(len(shuffled), np.intp), np.empty(len(shuffled), np.intp)
     for f in range(len(values)):
@@ -143,10 +143,13 @@ def spread_ties(values, order, repeats, shuffled, share, shared, places, places_
                 start = group[sample]
                 places_order[f, following[start]] = sample
                 following[start] += 1
+        large = 0
+        for i in range(n):
+            large += group[places_order[f, i]] == i and following[i] - i >= share * n
         for i in range(n):
             start = group[places_order[f, i]]
             size = following[start] - start
-            few = size < share * n or size * size < shared * n
+            few = size < share * n or (large > 1 and size * size < shared * n)
             places[f, places_order[f, i]] = i if few else start
 
 
