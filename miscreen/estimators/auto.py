@@ -124,7 +124,7 @@ class Auto(Estimator):
       up to 0.4 nats those of less than sqrt(20 n); kept together they would raise the estimate by 0.1 and more. Larger
       groups, such as zeros, stay.
     - Target of classes, continuous feature, ``bin``: `Binning` with 2 n^(1/3) bins of equal frequency (Terrell & Scott
-      1985, doi:10.2307/2288074) and the correction of Miller & Madow.
+      1985, doi:10.2307/2288074), without bias for independent columns.
     - Fewer than 5 samples for each of these bins and classes on average, or 1 in the smallest class, or a discrete
       feature, ``ross``: `Ksg` on the rank scale with k = 10, or 5 where a class has 16 samples or fewer on average:
       beyond the ends of a class neighbours find far too little. Also 5 where 10 find more than 0.25 nats: bias counts

@@ -202,8 +202,7 @@ def unbiased_mi(counts, terms, margins, mean):
     The jackknife's estimate less its mean over all tables with these margins; terms: `count_terms` of their sum.
     margins: int64 (kx + ky + 2,) or longer, of -1 to begin with, and mean: float64 (1,), keep those of the table
     before, which arrangements of a column and columns without ties share. NaN when the table is empty, 0 where one side
-    has one level alone or no level twice; its counts are left in another order. O(kx ky) besides the mean. Another
-    order of rows or columns changes no bit.
+    has one level alone or no level twice. O(kx ky) besides the mean. Another order of rows or columns changes no bit.
     """
     kx, ky = counts.shape
     n = 0
@@ -227,17 +226,16 @@ def unbiased_mi(counts, terms, margins, mean):
         margins[2 + i] = sums[i]
     if not known:
         mean[0] = _mean_of_terms(sums, kx, n, terms)
-    cells = counts.reshape(kx * ky)
-    occupied = 0
-    for count in cells:
-        if count > 0:
-            cells[occupied] = count
-            occupied += 1
-    _sort(cells[:occupied])
-    total = 0.0
-    for count in cells[:occupied]:
-        total += terms[count]
-    return (total - mean[0]) / n
+    units = 2.0**56  # whole numbers of them have a sum below 2^62, which no order of the cells changes
+    size = 1
+    while size < n:
+        size *= 2
+        units *= 0.5
+    total = 0
+    for a in range(kx):
+        for b in range(ky):
+            total += np.int64(terms[np.uint64(counts[a, b])] * units)
+    return (total / units - mean[0]) / n
 
 
 @kernel
