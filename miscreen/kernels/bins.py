@@ -276,7 +276,7 @@ def binned_mi(
     full = len(target)
     cells, kept_cells = np.empty(full, np.int64), np.empty(full, np.int64)
     kept, kept_order = np.empty(full), np.empty(full, np.intp)
-    margins, mean = np.full(2 * max(full, MAX_BINS) + 2, -1), np.empty(1)
+    margins, mean = np.full(2 * max(full, MAX_BINS) + 2, -1), np.empty(1, np.int64)
     at_once = rule in BY_COUNT and not discrete
     for f in range(len(values)):
         row_order = order[f]

@@ -156,12 +156,12 @@ def _mean_term(row, column, n, terms):
 
 
 @inner
-def _mean_of_terms(sums, kx, n, terms):
+def _mean_of_terms(sums, kx, n, terms, units):
     """Mean of the sum of the cells' terms over all tables with these sums (int64, ascending): kx of rows, then columns.
 
-    O(sums + r sqrt n), r the pairs of rows and columns of different sums.
+    In whole numbers of those units. O(sums + r sqrt n), r the pairs of rows and columns of different sums.
     """
-    total = 0.0
+    total = 0
     above = 0
     while above < kx:
         below = above + 1
@@ -172,7 +172,8 @@ def _mean_of_terms(sums, kx, n, terms):
             right = left + 1
             while right < len(sums) and sums[right] == sums[left]:
                 right += 1
-            total += (below - above) * (right - left) * _mean_term(sums[above], sums[left], n, terms)
+            alike = (below - above) * (right - left)
+            total += np.int64(alike * _mean_term(sums[above], sums[left], n, terms) * units)
             left = right
         above = below
     return total
@@ -200,9 +201,10 @@ def unbiased_mi(counts, terms, margins, mean):
     """Mutual information, in nats, of a table of counts (int64, shape (kx, ky)), of mean 0 for independent columns.
 
     The jackknife's estimate less its mean over all tables with these margins; terms: `count_terms` of their sum.
-    margins: int64 (kx + ky + 2,) or longer, of -1 to begin with, and mean: float64 (1,), keep those of the table
-    before, which arrangements of a column and columns without ties share. NaN when the table is empty, 0 where one side
-    has one level alone or no level twice. O(kx ky) besides the mean. Another order of rows or columns changes no bit.
+    margins: int64 (kx + ky + 2,) or longer, of -1 to begin with, and mean: int64 (1,), keep those of the table before,
+    which arrangements of a column and columns without ties share. NaN when the table is empty, 0 where one side has one
+    level alone or no level twice. O(kx ky) besides the mean. Neither another order of rows or columns nor their
+    exchange changes a bit.
     """
     kx, ky = counts.shape
     n = 0
@@ -224,18 +226,18 @@ def unbiased_mi(counts, terms, margins, mean):
     for i in range(kx + ky):
         known = known and margins[2 + i] == sums[i]
         margins[2 + i] = sums[i]
-    if not known:
-        mean[0] = _mean_of_terms(sums, kx, n, terms)
     units = 2.0**56  # whole numbers of them have a sum below 2^62, which no order of the cells changes
     size = 1
     while size < n:
         size *= 2
         units *= 0.5
+    if not known:
+        mean[0] = _mean_of_terms(sums, kx, n, terms, units)
     total = 0
     for a in range(kx):
         for b in range(ky):
             total += np.int64(terms[np.uint64(counts[a, b])] * units)
-    return (total / units - mean[0]) / n
+    return (total - mean[0]) / (units * n)
 
 
 @kernel
@@ -248,7 +250,7 @@ def level_mi(values, order, target_codes, n_levels, terms, mi):
     """
     n_samples = len(target_codes)
     x_codes, y_codes = np.empty(n_samples, np.int64), np.empty(n_samples, np.int64)
-    margins, mean = np.full(2 * n_samples + 2, -1), np.empty(1)
+    margins, mean = np.full(2 * n_samples + 2, -1), np.empty(1, np.int64)
     for f in range(len(values)):
         kx = level_codes(values[f], order[f], x_codes)
         for i in range(n_samples):
