@@ -9,10 +9,9 @@ import numpy as np
 
 from miscreen.errors import InputError, check_choice
 from miscreen.estimators.estimator import Estimator, settle_number
-from miscreen.estimators.plugin import PLUG_IN, plugin_scores
+from miscreen.estimators.plugin import PLUG_IN, plugin_scores, terms_of_cells
 from miscreen.kernels import bin_rules
 from miscreen.kernels.bins import ADJUSTED, MILLER_MADOW, NONE, binned_mi, margin_cells
-from miscreen.kernels.counts import count_terms
 from miscreen.model import Batch, Kind, Scores, Target
 
 RULES = {
@@ -111,7 +110,7 @@ class Binning(Estimator):
         self._by_width = options.binning == "width"
         self._correction = CORRECTIONS[options.correction]
         self.table_order = {ADJUSTED: "jackknife", MILLER_MADOW: "miller-madow", NONE: "plug-in"}[self._correction]
-        self._table, self._terms = bin_rules.n_log_n(len(target.values)), count_terms(len(target.values))
+        self._table, self._terms = bin_rules.n_log_n(len(target.values)), terms_of_cells(len(target.values))
         self._cells = np.empty(len(target.values), dtype=np.int64)
         self._n_cells = margin_cells(
             target.values, target.order, target.kind == Kind.DISCRETE,

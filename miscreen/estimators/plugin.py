@@ -50,12 +50,13 @@ def plugin_scores(target: Target, batch: Batch) -> Scores:
     array([ 0.698, -0.005])
     """
     mi = np.empty(len(batch.values))
-    level_mi(batch.values, batch.order, target.codes, target.n_levels, _terms(len(target.values)), mi)
+    level_mi(batch.values, batch.order, target.codes, target.n_levels, terms_of_cells(len(target.values)), mi)
     return Scores(mi, PLUG_IN)
 
 
 @lru_cache(maxsize=1)
-def _terms(n: int) -> Floats:
+def terms_of_cells(n: int) -> Floats:
+    """`count_terms`, kept for the next call."""
     return count_terms(n)
 
 
