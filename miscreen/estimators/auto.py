@@ -165,7 +165,6 @@ class Auto(Estimator):
         self._class_priors = class_priors()
         self._effect = _weights(np.array(VARIANCE))
         self._effects = _weights(VARIANCE * np.power(FALL, np.arange(FUNCTIONS)))
-        self._tied = len(np.unique(target.values)) < n
         self._neighbors = Ksg(target, KsgOptions(k=NEIGHBORS, scale="rank"), TIED, SHARED)
         self._class_neighbors = Ksg(target, KsgOptions(k=CLASS_NEIGHBORS, scale="rank"), TIED)
 
@@ -264,9 +263,13 @@ class Auto(Estimator):
         """Estimates for two columns with an order, and by what: with ties together again where they tell much."""
         found = self._neighbors.combine(batch, series)
         mi, method = found.mi, list(found.method)
+        n = len(self._target.values)
         strong = np.flatnonzero(mi > TOGETHER)
-        again = strong[self._tied | batch.repeats[strong].any(axis=1)]
-        if len(again) and TIED**2 * len(self._target.values) < SHARED:
+        if not len(strong) or TIED**2 * n >= SHARED:  # none was told apart that is kept together otherwise
+            return mi, method
+        tied = len(np.unique(self._target.values)) < n
+        again = strong[tied | batch.repeats[strong].any(axis=1)]
+        if len(again):
             found = self._together.combine(batch.take(again), series[again])
             mi[again] = found.mi
             for f, word in zip(again.tolist(), found.method, strict=True):

@@ -44,12 +44,7 @@ def count_bins(n_samples: int, axes: int, target_levels: int = 0) -> int:
     >>> count_bins(1000, axes=2), count_bins(1000, axes=3), count_bins(1000, axes=3, target_levels=2)
     (5, 3, 4)
     """
-
-    def cells(bins: int) -> int:
-        return bins**2 if axes == 2 else bins**2 * (min(target_levels, MOST_LEVELS) or bins)
-
-    fitting = [b for b in range(LEAST_BINS, MOST_BINS + 1) if SAMPLES_PER_CELL * cells(b) <= n_samples]
-    return max(fitting, default=LEAST_BINS)
+    return _most(MOST_BINS, n_samples // SAMPLES_PER_CELL, axes, min(target_levels, MOST_LEVELS))
 
 
 def most_levels(n_samples: int, axes: int, bins: int, target_levels: int = 0) -> int:
@@ -72,11 +67,12 @@ def most_levels(n_samples: int, axes: int, bins: int, target_levels: int = 0) ->
     >>> most_levels(1000, axes=2, bins=5), most_levels(60, axes=2, bins=3), most_levels(1000, axes=3, bins=3)
     (15, 3, 9)
     """
+    return _most(MOST_LEVELS, n_samples // SAMPLES_PER_LEVELS_CELL, axes, min(target_levels, MOST_LEVELS) or bins)
 
-    def cells(levels: int) -> int:
-        return levels**2 if axes == 2 else levels**2 * (min(target_levels, MOST_LEVELS) or bins)
 
-    fitting = [m for m in range(LEAST_BINS, MOST_LEVELS + 1) if SAMPLES_PER_LEVELS_CELL * cells(m) <= n_samples]
+def _most(most: int, cells: int, axes: int, of_target: int) -> int:
+    """The largest size, of 3 to `most`, of columns whose table has no more cells; a target of 0 is of that size, too."""
+    fitting = [m for m in range(LEAST_BINS, most + 1) if m**2 * (1 if axes == 2 else of_target or m) <= cells]
     return max(fitting, default=LEAST_BINS)
 
 
