@@ -71,7 +71,7 @@ def most_levels(n_samples: int, axes: int, bins: int, target_levels: int = 0) ->
 
 
 def _most(most: int, cells: int, axes: int, of_target: int) -> int:
-    """The largest size, of 3 to `most`, of columns whose table has no more cells; a target of 0 is of that size, too."""
+    """The largest size, of 3 to `most`, of columns whose table has no more cells; a target of 0 has the same size."""
     fitting = [m for m in range(LEAST_BINS, most + 1) if m**2 * (1 if axes == 2 else of_target or m) <= cells]
     return max(fitting, default=LEAST_BINS)
 
