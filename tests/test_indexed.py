@@ -13,7 +13,7 @@ from miscreen.errors import DataError, MiscreenError
 from miscreen.kernels import delimited as kernels
 from miscreen.model import ColumnType
 from miscreen.resources import Resources
-from miscreen.tables import indexed, open_table
+from miscreen.tables import delimited, indexed, open_table
 from miscreen.tables.columns import is_named
 from miscreen.tables.delimited import DelimitedSource, ReadOptions
 from miscreen.tables.indexed import IndexedSource
@@ -36,6 +36,8 @@ ODD = [
 def small_parts(monkeypatch):
     monkeypatch.setattr(indexed, "_CELLS", 4)
     monkeypatch.setattr(indexed, "_GAP", 1)
+    monkeypatch.setattr(indexed, "_STEP_BYTES", 7)
+    monkeypatch.setattr(delimited, "_BLOCK_BYTES", 500)
 
 
 def write(folder, text):
@@ -103,6 +105,8 @@ def test_parts_are_the_whole(data, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(indexed, "_CELLS", data.draw(st.sampled_from([1, 3, 32])))
         patch.setattr(indexed, "_GAP", data.draw(st.integers(1, 3)))
+        patch.setattr(indexed, "_STEP_BYTES", data.draw(st.sampled_from([1, 6, 1 << 18])))
+        patch.setattr(delimited, "_BLOCK_BYTES", data.draw(st.sampled_from([1, 2, 9, 40, 1 << 20])))
         assert everything(path, order, once=True, **how) == everything(path, order, once=False, **how)
     path.unlink()
 

@@ -8,7 +8,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from io import BytesIO
@@ -33,6 +33,7 @@ LEAST_ROW_BYTES = 1 << 15  # a part of each row is read by a call of its own
 MOST_ROWS = 8192  # of more, too little is read by a call
 MOST_TEXT = 64  # columns of text beside those of numbers
 _CELLS = 32  # whose place is noted together, at least
+_STEP_BYTES = 1 << 18  # read at once behind a span, for the rest of its last row
 _GAP = 8  # such parts that are parsed, though not asked for, rather than begin anew
 _INDEX_SHARE = 16  # of the memory, one part may hold the index
 
@@ -59,8 +60,20 @@ class Index:
     every: int
 
     @classmethod
-    def make(cls, records: Records, first: bytes, n_columns: int, every: int, threads: int) -> Index | None:
-        """Look for delimiters in the first row and all that follow; None unless they are as plain as it takes."""
+    def make(
+        cls,
+        records: Records,
+        first: bytes,
+        n_columns: int,
+        every: int,
+        file: int,
+        threads: int,
+        on_read: Callable[[int], None],
+    ) -> Index | None:
+        """Look for delimiters in the first row and all that follow; None unless they are as plain as it takes.
+
+        Every thread reads spans of its own of the open file.
+        """
         parts = -(-n_columns // every)
 
         def look(text: Text, offset: int) -> _Places | None:
@@ -73,29 +86,59 @@ class Index:
             ragged = kernels.index_cells(content, starts, records.delimiter, n_columns, every, places)
             return (starts + offset, places) if ragged < 0 else None
 
-        offset = records.position
-        found = [look(Text(bytearray(first), 0, len(first)), offset - len(first))]
-        flying: deque[tuple[Text, Future[_Places | None]]] = deque()
+        span, size = records.block_bytes, os.fstat(file).st_size
+        free: list[bytearray] = []
 
-        def land() -> None:
-            text, future = flying.popleft()
-            found.append(future.result())
-            records.give_back(text)
+        def look_at(start: int) -> _Places | None:
+            buffer = free.pop() if free else bytearray(span + len(first))
+            text = _rows_of(file, start, min(start + span, size), records.row_limit, buffer)
+            found = None if text is None else look(text, start - 1 + text.start)
+            free.append(buffer)
+            return found
 
+        found = [look(Text(bytearray(first), 0, len(first)), records.position - len(first))]
+        waiting = deque(range(records.position, size, span))
         with ThreadPoolExecutor(threads) as pool:
-            for text in records.rest():
-                flying.append((text, pool.submit(look, text, offset)))
-                offset += len(text)
-                if len(flying) > threads:
-                    land()
-                if found[-1] is None:
-                    break
-            while flying:
-                land()
+            flying = deque(pool.submit(look_at, waiting.popleft()) for _ in range(min(threads, len(waiting))))
+            while flying and found[-1] is not None:
+                if waiting:
+                    flying.append(pool.submit(look_at, waiting.popleft()))
+                found.append(flying.popleft().result())
+                on_read(waiting[0] if waiting else size)
         sound = [one for one in found if one is not None]
-        if len(sound) < max(2, len(found)) or records.trouble is not None:  # a single row may lack its line end
+        if len(sound) < max(2, len(found)):  # a single row may lack its line end
             return None
         return cls(np.concatenate([rows for rows, _ in sound]), np.concatenate([places for _, places in sound]), every)
+
+
+def _rows_of(file: int, start: int, stop: int, row_limit: int, buffer: bytearray) -> Text | None:
+    """The rows that begin in a span of a file, behind another row; None where one is too long."""
+    held = _read_on(file, start - 1, stop - start, buffer, 0)
+    begin = buffer.find(b"\n", 0, held) + 1
+    most = held + row_limit
+    while begin > 0:  # up to the end of the last row
+        count = _read_on(file, start - 1 + held, _STEP_BYTES, buffer, held)
+        end = buffer.find(b"\n", held, held + count) + 1
+        if end > 0:
+            return Text(buffer, begin, end)
+        held += count
+        if count < _STEP_BYTES:
+            buffer[held] = ord("\n")
+            return Text(buffer, begin, held + 1)
+        if held > most:
+            return None
+    return Text(buffer, 0, 0)
+
+
+def _read_on(file: int, offset: int, size: int, buffer: bytearray, at: int) -> int:
+    """Read from a file into a buffer, with a byte to spare; less than `size` only at the end of the file."""
+    if len(buffer) <= at + size:
+        buffer.extend(bytes(at + size + 1 - len(buffer)))
+    count = 0
+    with memoryview(buffer) as view:
+        while count < size and (got := os.preadv(file, [view[at + count : at + size]], offset + count)) > 0:
+            count += got
+    return count
 
 
 class IndexedSource(TableSource):
@@ -341,7 +384,7 @@ def open_indexed(opening: Opening, options: ReadOptions) -> IndexedSource | None
     """An input as an `IndexedSource`; None, and the file at its beginning, where its text is not that plain."""
     source = None
     if opening.size is not None and opening.size >= LEAST_BYTES:
-        with suppress(DataError, ResourceError):  # told by whoever parses the whole file, in the order of the rows
+        with suppress(DataError, ResourceError, OSError):  # told by whoever parses it whole, in the order of the rows
             source = _index(opening, options, opening.size)
         opening.file.seek(0)
     return source
@@ -362,7 +405,8 @@ def _index(opening: Opening, options: ReadOptions, size: int) -> IndexedSource |
         return None
     while 4 * n_rows * (len(names) // every + 2) > memory // _INDEX_SHARE and every < len(names):
         every *= 2
-    index = Index.make(records, first, len(names), every, opening.resources.threads)
+    at_once = max(1, min(opening.resources.threads, share // (records.block_bytes + 2 * len(first))))
+    index = Index.make(records, first, len(names), every, opening.file.fileno(), at_once, report)
     if index is None:
         return None
 

@@ -66,6 +66,7 @@ class Records:
 
     Attributes
     ----------
+    block_bytes, row_limit : int
     delimiter : int
         The byte between cells; set it before reading on after `sniff`.
     quote : int
@@ -97,8 +98,8 @@ class Records:
         self.trouble: MiscreenError | None = None
         self._stream = stream
         self._quote = quote
-        self._block_bytes = block_bytes
-        self._row_limit = row_limit
+        self.block_bytes = block_bytes
+        self.row_limit = row_limit
         self._on_read = on_read
         self._n_read = 0
         self._free: list[bytearray] = []
@@ -198,7 +199,7 @@ class Records:
         """The next row, or whole rows of about one block; empty at the end of the stream."""
         seen, state = 0, START
         while True:
-            size = min(self._stop - self._start, seen + self._block_bytes)
+            size = min(self._stop - self._start, seen + self.block_bytes)
             cut, state = self._scan(self._start + seen, self._start + size, state, first_only)
             if cut >= 0:
                 return self._hand_out(cut + 1, keep=first_only)
@@ -233,10 +234,10 @@ class Records:
         """Read on behind a row that is not complete; False at the end of the stream."""
         size = self._stop - self._start
         if self._stop == self._capacity:
-            if size >= self._row_limit:
+            if size >= self.row_limit:
                 raise self._too_long(state)
             if 2 * size > self._capacity:  # later rows are as long
-                self._capacity = min(2 * self._capacity, max(self._capacity, self._row_limit))
+                self._capacity = min(2 * self._capacity, max(self._capacity, self.row_limit))
                 self._free.clear()
             self._move(self._new_buffer())
         return self._read()
@@ -263,7 +264,7 @@ class Records:
         else:
             hint = "Give more --memory, and check that the file has line ends"
         return ResourceError(
-            f"{self.label}: the row that starts on line {self.line} has more than {format_bytes(self._row_limit)}, "
+            f"{self.label}: the row that starts on line {self.line} has more than {format_bytes(self.row_limit)}, "
             "all that fits beside the table",
             hint,
         )
