@@ -37,7 +37,7 @@ from miscreen.tables import open_table
 from miscreen.tables.arrow import ArrowSource
 from miscreen.tables.batches import batch_head
 from miscreen.tables.columns import NameIndex, expand_patterns, is_named, name_matcher
-from miscreen.tables.encoding import column_type, encode, types_of_schema
+from miscreen.tables.encoding import column_type, encode, names_and_types
 from miscreen.tables.flatbuffers import follow
 from miscreen.tables.loading import Loader
 
@@ -135,7 +135,18 @@ def test_types_of_many_columns_are_those_of_each(last: pa.DataType, other: pa.Fi
     if other is not None:
         fields[place] = other
     schema = pa.schema(fields, metadata={"x2": "float"})
-    assert types_of_schema(schema, schema.names) == schema.types
+    assert names_and_types(schema) == (schema.names, schema.types)
+
+
+def test_names_of_many_columns_are_those_of_each() -> None:
+    odd = ["", "a: float", ": float not null", "é", "a\\nb", "\t", "\r", "\u2028", "\ufffd", "a: float\nb", "\n"]
+    for nullable in (True, False):
+        for lines in (odd[:8], odd[8:9], odd[9:10], odd):
+            for first in (50, 120):
+                names = [f"x{i}" for i in range(150)]
+                names[first : first + len(lines)] = lines
+                schema = pa.schema([pa.field(name, pa.float32(), nullable) for name in names])
+                assert names_and_types(schema) == (names, schema.types)
 
 
 def test_dataframes_agree_with_files(typed_table: pa.Table, tmp_path: Path, resources: Resources) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from miscreen.errors import MiscreenError, ResourceError
 from miscreen.model import ColumnType
 from miscreen.tables.batches import BatchHead, PlainNumbers, batch_head
-from miscreen.tables.encoding import check_names, column_types, encode, float_type, types_of_schema, widest_value
+from miscreen.tables.encoding import check_names, column_types, encode, float_type, names_and_types, widest_value
 from miscreen.tables.files import damaged
 from miscreen.tables.flatbuffers import follow, table_field
 from miscreen.tables.formats import Opening
@@ -42,9 +42,7 @@ class ArrowSource(TableSource):
             file.close()  # the mapping lives on
             self._buffer = pa.py_buffer(self._map)
             reader = self._open(None)
-            schema = reader.schema
-            self.names = schema.names
-            self._arrow_types = types_of_schema(schema, self.names)
+            self.names, self._arrow_types = names_and_types(reader.schema)
             self._table: pa.Table | None = None
             heads, bodies = self._survey()
             self.n_samples = sum(head.n_rows for head in heads)

@@ -50,25 +50,26 @@ def _is_extension(arrow_type: pa.DataType) -> bool:
     return isinstance(arrow_type, pa.BaseExtensionType)
 
 
-# A schema makes a list of its types anew each time it is asked, which takes 0.3 us a column; its text takes a sixth.
+# A schema makes lists of its names and types anew each time it is asked, in 0.15 us a column; its text takes a third.
 
 _MIXED = 100  # columns at the start, such as identifiers, that may well be of other types than the many behind them
 
 
-def types_of_schema(schema: pa.Schema, names: Sequence[str]) -> list[pa.DataType]:
-    """The type of each column: one and the same object for all but the first, where the schema's text says so."""
-    if len(names) > _MIXED:
-        last = schema.field(len(names) - 1)
+def names_and_types(schema: pa.Schema) -> tuple[list[str], list[pa.DataType]]:
+    """Each column's name and type: one and the same type for all but the first, where the schema's text says so."""
+    n = len(schema)
+    if n > _MIXED and pt.is_primitive((last := schema.field(n - 1)).type):  # others may differ and have the same text
         text, end = (
-            one.to_string(show_field_metadata=False, show_schema_metadata=False) for one in (schema, pa.schema([last]))
+            one.to_string(show_field_metadata=False, show_schema_metadata=False) + "\n"
+            for one in (schema, pa.schema([last.with_name("")]))
         )
-        end = end.removeprefix(last.name)
-        a_line_each = text.count("\n") == len(names) - 1  # no nested types, no names of several lines
-        alike = text.endswith("\n" + (end + "\n").join(names[_MIXED:]) + end)
-        if a_line_each and alike and pt.is_primitive(last.type):  # others may differ and have the same text
-            return [schema.field(i).type for i in range(_MIXED)] + [last.type] * (len(names) - _MIXED)
-    types: list[pa.DataType] = schema.types
-    return types
+        rest = text.split("\n", _MIXED)[-1]
+        names = rest.split(end)
+        # No nested types nor names of several lines, and those behind the first alike; other bytes than UTF-8 raise.
+        if text.count("\n") == n and len(names) == n - _MIXED + 1 and "\ufffd" not in text:
+            first = [schema.field(i) for i in range(_MIXED)]
+            return [f.name for f in first] + names[:-1], [f.type for f in first] + [last.type] * (n - _MIXED)
+    return schema.names, schema.types
 
 
 def type_ids(arrow_types: Sequence[pa.DataType]) -> NDArray[np.intp]:

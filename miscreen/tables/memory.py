@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from miscreen.errors import DataError, InputError, check_utf8, first_of
 from miscreen.model import ColumnType
-from miscreen.tables.encoding import check_names, column_types, encode, types_of_schema, widest_value
+from miscreen.tables.encoding import check_names, column_types, encode, names_and_types, widest_value
 from miscreen.tables.source import TableSource, members
 
 # What Arrow says to data that it has no type for, and what to do about it.
@@ -35,8 +35,7 @@ class ArrowTableSource(TableSource):
 
     def __init__(self, table: pa.Table, amiss: Mapping[int, str] = MappingProxyType({})) -> None:
         self.n_samples = len(table)
-        self.names = table.schema.names  # in a fifth of the time that table.column_names takes
-        self._arrow_types = types_of_schema(table.schema, self.names)
+        self.names, self._arrow_types = names_and_types(table.schema)
         self.types = column_types(self._arrow_types)
         self.value_bytes = widest_value(self._arrow_types)
         self._table = table
