@@ -110,12 +110,15 @@ class Binning(Estimator):
         self._by_width = options.binning == "width"
         self._correction = CORRECTIONS[options.correction]
         self.table_order = {ADJUSTED: "jackknife", MILLER_MADOW: "miller-madow", NONE: "plug-in"}[self._correction]
-        self._table, self._terms = bin_rules.n_log_n(len(target.values)), terms_of_cells(len(target.values))
-        self._cells = np.empty(len(target.values), dtype=np.int64)
+        n, discrete = len(target.values), target.kind == Kind.DISCRETE
+        self._table = bin_rules.n_log_n(n)
+        self._terms = terms_of_cells(n) if self._correction == ADJUSTED else np.empty(0)
+        sorting = discrete or not self._by_width or self._rule not in bin_rules.BY_COUNT
+        self._order = target.order if sorting else np.empty(0, dtype=np.intp)
+        self._cells = np.empty(n, dtype=np.int64)
         self._n_cells = margin_cells(
-            target.values, target.order, target.kind == Kind.DISCRETE,
-            self._fixed, self._rule, self._by_width, self._table, self._cells,
-        )  # fmt: skip
+            target.values, self._order, discrete, self._fixed, self._rule, self._by_width, self._table, self._cells
+        )
 
     @property
     def margin_free(self) -> bool:
@@ -144,7 +147,7 @@ class Binning(Estimator):
         mi, as_untied = np.empty(len(batch.values)), np.zeros(len(batch.values), dtype=np.bool_)
         binned_mi(
             batch.values, batch.order if sorting else np.empty((len(mi), 0), dtype=np.intp),
-            target.values, target.order, self._cells, self._n_cells, discrete, target.kind == Kind.DISCRETE,
+            target.values, self._order, self._cells, self._n_cells, discrete, target.kind == Kind.DISCRETE,
             self._fixed, self._rule, self._by_width, self._correction, self._table, self._terms, mi, as_untied,
         )  # fmt: skip
         method = PLUG_IN if discrete and target.kind == Kind.DISCRETE else "bin"

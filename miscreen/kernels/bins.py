@@ -266,8 +266,9 @@ def binned_mi(
 ):  # fmt: skip
     """Plug-in mutual information, in nats, of binned features (n_features, n_samples) and a binned target.
 
-    NaN = missing, deleted pair by pair; target_cells, n_target_cells: `margin_cells` of the whole target; order,
-    target_order: argsorts, the former not read where bins of continuous features are as many whatever the values;
+    NaN = missing, deleted pair by pair; target_cells, n_target_cells: `margin_cells` of the whole target; order: of
+    each feature, not read where bins of continuous ones are as many whatever the values; target_order: empty where
+    that holds of the target, and they are of equal width;
     correction: NONE, MILLER_MADOW or ADJUSTED, which is `unbiased_mi` where a cell expects fewer than 10 samples;
     table, terms: `n_log_n` and `count_terms` of the samples; mi: float64 (n_features,); as_untied: bool
     (n_features,), is set where such bins of equal frequency are as full as those of values that all differ.
@@ -287,7 +288,14 @@ def binned_mi(
         if missing == 0:
             x, y_cells, y_bins = values[f], target_cells, n_target_cells
         else:
-            compact_target(values[f], target, target_order, kept, kept_order)
+            if len(target_order) == 0:
+                place = 0
+                for i in range(full):
+                    if values[f, i] == values[f, i]:
+                        kept[place] = target[i]
+                        place += 1
+            else:
+                compact_target(values[f], target, target_order, kept, kept_order)
             y_cells = kept_cells[:n]
             y_bins = margin_cells(kept[:n], kept_order[:n], target_discrete, bins, rule, by_width, table, y_cells)
             if at_once:
