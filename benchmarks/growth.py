@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import statistics
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import functions
 import numpy as np
 import peers
 import pyarrow as pa
+from inputs import table
 from measure import Part, Row, compared, enough, number, seconds
 
 import miscreen
@@ -131,31 +134,39 @@ def columns(*, quick: bool) -> Part:
 
 def threads(*, quick: bool) -> Part:
     """The whole library call with two threads and with one."""
+    n_rows, n_columns = (1050, 15_000) if quick else (1050, 150_000)
     part = Part(
         "Two threads",
-        "`miscreen.rank` on an Arrow table in memory, 1,000 rows of float32, everything from opening to the ranking "
-        "included; two threads beside one, turn by turn.",
+        "`miscreen.rank` on an Arrow table in memory, 1,000 rows of float32, then from files of "
+        f"{n_rows:,} x {n_columns:,} (read before, so that they come from the system's cache), everything from opening "
+        "to the ranking included; two threads beside one, turn by turn.",
     )
     values = wide_array(1000, 20_000 if quick else 100_000)
     names = [f"x{number}" for number in range(values.shape[1])]
     whole = pa.table(list(values.T), names=names)
     repeats = 2 if quick else 5
     for name, options in METHODS.items():
-        n_columns = whole.num_columns // (20 if options["method"] == "ksg" else 1)
-        table = whole.select(range(n_columns))
-
-        def call(count: int, table: pa.Table = table, options: dict[str, Any] = options) -> None:
-            miscreen.rank(table, target="x0", threads=count, **options)
-
-        call(2)
-        times: list[list[float]] = [[], []]
-        for _ in range(repeats):
-            for count, found in zip((2, 1), times, strict=True):
-                found.append(seconds(call, count) / n_columns)
-        row = compared(name, f"one thread, {n_columns:,} columns", *times, reach=1.8, rival=False)
-        row.where = f"{number(serial(row))} us a column are not shared by the threads, if the rest is shared evenly"
-        part.add(row)
+        some = whole.select(range(whole.num_columns // (20 if options["method"] == "ksg" else 1)))
+        part.add(_two_threads(name, f"one thread, {some.num_columns:,} columns", some, "x0", repeats, options))
+    for suffix in (".csv", ".parquet"):
+        path = table(n_rows, n_columns, suffix)
+        for name in ("kde", "bin", "copula", "pearson"):
+            part.add(_two_threads(f"{name}, {path.name}", "one thread", path, "y", repeats, METHODS[name]))
     return part
+
+
+def _two_threads(
+    what: str, against: str, source: Path | pa.Table, target: str, repeats: int, options: dict[str, Any]
+) -> Row:
+    times: list[list[float]] = [[], []]
+    n_features = miscreen.rank(source, target=target, threads=2, **options).to_arrow().num_rows
+    for _ in range(repeats):
+        for count, found in zip((2, 1), times, strict=True):
+            call = partial(miscreen.rank, source, target=target, threads=count, **options)
+            found.append(seconds(call) / n_features)
+    row = compared(what, against, *times, reach=1.8, rival=False)
+    row.where = f"{number(serial(row))} us a column are not shared by the threads, if the rest is shared evenly"
+    return row
 
 
 def serial(row: Row) -> float:

@@ -19,12 +19,11 @@ from miscreen.tables.encoding import check_names, encode
 from miscreen.tables.files import damaged
 from miscreen.tables.footer import Footer
 from miscreen.tables.formats import Opening
-from miscreen.tables.pages import PageReader
+from miscreen.tables.pages import PIECE_BYTES, PageReader
 from miscreen.tables.source import TableSource
 
 _PIECE_COLUMNS = 2048  # decoded in one call: hides the call, and Arrow's footer for them takes 6 MB
 FEW_VALUES = 1 << 21  # of a whole table: Arrow has read them before kernels for pages are loaded or compiled
-_PIECE_BYTES = 1 << 20  # of values decoded at a time: packed and unpacked beside them in the second-level cache
 
 
 class ParquetSource(TableSource):
@@ -61,15 +60,12 @@ class ParquetSource(TableSource):
         chosen, places = np.unique(columns, return_inverse=True)
         dtype = np.float64 if self._footer.wide[chosen].any() else np.float32
         out = np.empty((len(chosen), self.n_samples), dtype=dtype)
-        size = max(1, _PIECE_BYTES // max(1, self.n_samples * out.itemsize))
-        few = len(self.names) * self.n_samples < FEW_VALUES
-
-        for first in range(0, len(chosen), size):
-            piece = slice(first, first + size)
-            taken = np.zeros(len(chosen[piece]), dtype=bool) if few else self._pages.read(chosen[piece], out[piece])
-            rest = np.flatnonzero(~taken)
-            if len(rest):
-                out[first + rest] = encode(self._read(chosen[first + rest]))
+        few = len(self.names) * self.n_samples < FEW_VALUES or not len(chosen)
+        rest = np.arange(len(chosen)) if few else np.flatnonzero(~self._pages.read(chosen, out))
+        size = max(1, PIECE_BYTES // max(1, self.n_samples * out.itemsize))
+        for first in range(0, len(rest), size):
+            some = rest[first : first + size]
+            out[some] = encode(self._read(chosen[some]))
         return out if np.array_equal(chosen, columns) else out[places]
 
     def table(self, columns: NDArray[np.intp]) -> pa.Table:
