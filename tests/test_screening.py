@@ -17,9 +17,9 @@ import pyarrow.parquet as pq
 import pytest
 
 import miscreen
-from miscreen import pipeline, screening
+from miscreen import pipeline, scoring
 from miscreen.errors import DataError, InputError, ResourceError
-from miscreen.estimators import ESTIMATORS
+from miscreen.estimators import ESTIMATORS, estimator_class
 from miscreen.model import Batch, ColumnType, Scores
 from miscreen.resources import Resources
 from miscreen.tables import open_table
@@ -140,12 +140,12 @@ def test_kinds_can_be_forced(tmp_path: Path) -> None:
 def test_target_kind(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
 
-    class Spy(screening.estimator_class(METHOD)):  # type: ignore[misc]
+    class Spy(estimator_class(METHOD)):  # type: ignore[misc]
         def __init__(self, target: Any, options: Any) -> None:
             super().__init__(target, options)
             seen.append(target)
 
-    monkeypatch.setattr(screening, "estimator_class", lambda name: Spy)
+    monkeypatch.setattr(scoring, "estimator_class", lambda name: Spy)
     miscreen.rank(mixed_frame(), "visits", METHOD, features=["near"], target_kind=kind)
     miscreen.rank(mixed_frame(), ["visits", "flag", "site", "y"], METHOD, features=["near"])
     assert seen[0].kind.label == kind
@@ -256,21 +256,21 @@ def test_progress_counts_every_column() -> None:
 
 
 def test_an_error_in_a_worker_names_the_features(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Broken(screening.estimator_class(METHOD)):  # type: ignore[misc]
+    class Broken(estimator_class(METHOD)):  # type: ignore[misc]
         def score(self, batch: Batch) -> Scores:
             raise ZeroDivisionError("by design")
 
-    monkeypatch.setattr(screening, "estimator_class", lambda name: Broken)
+    monkeypatch.setattr(scoring, "estimator_class", lambda name: Broken)
     with pytest.raises(ZeroDivisionError, match="by design") as error:
         miscreen.rank(mixed_frame().select("y", "near", "count"), "y", METHOD, threads=1)
     assert error.value.__notes__ == ["while scoring features 'near' to 'near'"]
 
 
 def test_a_column_that_a_method_does_not_announce_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Forgetful(screening.estimator_class("pearson")):  # type: ignore[misc]
+    class Forgetful(estimator_class("pearson")):  # type: ignore[misc]
         extra_columns = ("r",)
 
-    monkeypatch.setattr(screening, "estimator_class", lambda name: Forgetful)
+    monkeypatch.setattr(scoring, "estimator_class", lambda name: Forgetful)
     with pytest.raises(ValueError, match="Forgetful gives a column 'linfoot', which is none of its extra_columns"):
         miscreen.rank(mixed_frame(), "y", "pearson")
 
@@ -327,8 +327,8 @@ class TestBadRequests:
 
 def test_every_registered_method_exists() -> None:
     for name in ESTIMATORS:
-        method = screening.estimator_class(name)
-        assert issubclass(method, screening.estimator_class(METHOD).__mro__[1])
+        method = estimator_class(name)
+        assert issubclass(method, estimator_class(METHOD).__mro__[1])
         method.make_options(method.score_alone)
 
 

@@ -17,7 +17,7 @@ from miscreen.model import ColumnType, Floats, Kind, ScreenSpec, Target
 from miscreen.ranking import UNITS, Ranking, arrow_column, measured
 from miscreen.request import Request
 from miscreen.resources import BYTES_PER_COLUMN
-from miscreen.roles import choose_columns, decide_kinds, forced_kinds, read_target
+from miscreen.roles import decide_kinds, forced_kinds, read_target
 from miscreen.screening import screen
 from miscreen.selection import strategy_class
 from miscreen.selection.strategy import Choice, Pool, Strategy
@@ -239,7 +239,7 @@ class Chooser:
     def _read_target(self, name: str) -> Target:
         """The target as it was ranked."""
         at = self._index.one(name, "the target")
-        _, _, forced = choose_columns(self._table, self._index, [name], self._spec, (), ())
+        forced = forced_kinds(self._table, self._index, self._spec)
         return read_target(self._table.column(at), int(forced[at]), self._spec)
 
     def _nominal(self, columns: NDArray[np.intp]) -> NDArray[np.bool_]:
