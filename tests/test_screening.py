@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import inspect
 import math
 import os
 import threading
+from dataclasses import fields
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,9 @@ import miscreen
 from miscreen import pipeline, scoring
 from miscreen.errors import DataError, InputError, ResourceError
 from miscreen.estimators import ESTIMATORS, estimator_class
-from miscreen.model import Batch, ColumnType, Scores
+from miscreen.inference.options import Inference
+from miscreen.model import Batch, ColumnType, Scores, ScreenSpec
+from miscreen.request import Request
 from miscreen.resources import Resources
 from miscreen.tables import open_table
 from miscreen.tables.columns import is_named
@@ -273,6 +277,16 @@ def test_a_column_that_a_method_does_not_announce_is_an_error(monkeypatch: pytes
     monkeypatch.setattr(scoring, "estimator_class", lambda name: Forgetful)
     with pytest.raises(ValueError, match="Forgetful gives a column 'linfoot', which is none of its extra_columns"):
         miscreen.rank(mixed_frame(), "y", "pearson")
+
+
+def test_a_request_has_the_same_defaults_wherever_it_is_made() -> None:
+    """Shards, selections and others hand on keywords of `rank` alone that were given."""
+    ranked = inspect.signature(miscreen.rank).parameters
+    made = {field.name: field.default for field in (*fields(Inference), *fields(ScreenSpec))}
+    made |= {name: one.default for name, one in inspect.signature(Request.make).parameters.items()}
+    shared = set(made) & set(ranked) - {"target", "options"}
+    assert len(shared) > 20
+    assert {name: made[name] for name in shared} == {name: ranked[name].default for name in shared}
 
 
 class TestBadRequests:
