@@ -223,7 +223,7 @@ def test_without_mi_the_score_is_the_same_and_its_column_empty() -> None:
     np.testing.assert_array_equal(with_mi.score, without.score)
     np.testing.assert_array_equal(with_mi.score, Auto(target, AutoOptions()).statistic(batch))
     assert np.isfinite(with_mi.mi).all() and np.isnan(without.mi).all()
-    with pytest.raises(InputError, match="mi is 'no'"):
+    with pytest.raises(InputError, match="mi must be True or False, not 'no'"):
         AutoOptions(mi="no")  # type: ignore[arg-type]
 
 
