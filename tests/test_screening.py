@@ -157,6 +157,16 @@ def test_target_kind(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [t.nominal for t in seen[1:]] == [False, False, True, False]
 
 
+def test_classes_have_two_samples_each_on_average() -> None:
+    """Of the target and of features: one level more than half of the samples is too many."""
+    table = pl.DataFrame({f"{levels} levels": [f"{i % levels}." for i in range(40)] for levels in (2, 20, 21)})
+    found = columns(miscreen.rank(table, ["2 levels", "20 levels"], METHOD, features=["21 levels"]), "status")
+    assert found == {"21 levels": ["too many levels"]}
+    assert columns(miscreen.rank(table, "2 levels", METHOD), "status")["20 levels"] == ["ok"]
+    with pytest.raises(DataError, match="21 levels in 40 rows: too many for classes"):
+        miscreen.rank(table, "21 levels", METHOD)
+
+
 def test_missing_target_rows_are_left_out() -> None:
     frame = mixed_frame()
     holes = frame.with_columns(y=pl.when(pl.int_range(pl.len()) % 6 > 0).then("y"))
