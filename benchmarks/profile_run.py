@@ -67,7 +67,7 @@ class Stopwatch:
 
 def install(watch: Stopwatch, method: str) -> None:
     """Wrap every stage of the pipeline."""
-    from miscreen import request, screening, tables
+    from miscreen import request, scoring, tables
     from miscreen.estimators import estimator_class
     from miscreen.inference.significance import Significance
     from miscreen.kernels import delimited, survey
@@ -88,7 +88,7 @@ def install(watch: Stopwatch, method: str) -> None:
     for source in TableSource.__subclasses__():
         if "values" in vars(source) and not hasattr(source.values, "__wrapped__"):
             replace(source, "values", "read")
-    replace(screening._Scorer, "__call__", "survey")
+    replace(scoring.Scorer, "__call__", "survey")
     for kernel in ("survey", "presence", "count_levels"):
         replace(survey, kernel, "survey")
     Batch.sorting = property(watch.wrap("sort", Batch.sorting.fget))

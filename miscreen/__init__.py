@@ -13,7 +13,8 @@ TYPE_CHECKING = False  # without `typing`, whose import is half of a short start
 if TYPE_CHECKING:
     from typing import Any
 
-    from miscreen.cluster.shards import merge, rank_shard
+    from miscreen.cluster.merging import merge
+    from miscreen.cluster.shards import rank_shard
     from miscreen.conversion import convert
     from miscreen.description import Description, describe
     from miscreen.errors import DataError, InputError, MiscreenError, ResourceError, StoppedError
@@ -42,7 +43,7 @@ _PUBLIC = {
     "describe": "miscreen.description",
     "evaluate": "miscreen.evaluation.crossvalidation",
     "mutual_info": "miscreen.pair",
-    "merge": "miscreen.cluster.shards",
+    "merge": "miscreen.cluster.merging",
     "rank": "miscreen.screening",
     "rank_shard": "miscreen.cluster.shards",
     "select": "miscreen.selection.subset",

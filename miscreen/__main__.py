@@ -25,7 +25,7 @@ def _end(number: int, frame: FrameType | None) -> None:
     Scratch and outputs in the making are unnamed files that go with the process; where the file system has none,
     the writer knows their names.
     """
-    discard = getattr(sys.modules.get("miscreen.tables.write"), "discard_unfinished", None)
+    discard = getattr(sys.modules.get("miscreen.tables.aside"), "discard_unfinished", None)
     if discard is not None:  # else the writer is not imported, or not yet to its end
         discard()
     show_cursor = "\x1b[?25h\n" if os.isatty(2) else ""  # a progress bar hides it

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from miscreen._version import __version__
@@ -74,29 +74,26 @@ class Request:
         min_samples: int = 10,
         unit: str = "nats",
         extra: Sequence[str] = (),
-        p_values: bool = False,
-        fdr: float | None = None,
-        fdr_method: str = "bh",
-        strata: str | None = None,
-        max_t: int | None = None,
-        ci: float | None = None,
-        bootstrap: int | None = None,
         seed: int = 0,
         read: ReadOptions | None = None,
         threads: int | None = None,
         memory: int | str | None = None,
         scratch_dir: str | None = None,
         on_progress: Progress | None = None,
-        **options: Any,
+        **further: Any,
     ) -> Request:
-        """Check the keywords of `miscreen.rank`; `InputError` says what does not fit."""
+        """Check the keywords of `miscreen.rank`; `InputError` says what does not fit.
+
+        Those of `Inference` and options of the method are among `further`.
+        """
+        of_chance = {field.name: further.pop(field.name) for field in fields(Inference) if field.name in further}
         if target_kind is not None:
             check_choice("target kind", target_kind, [k.label for k in Kind])
         check_choice("unit", unit, UNITS)
         function_given("on_progress", on_progress)
         spec = ScreenSpec(
             method=method,
-            options=estimator_class(method).make_options(options),
+            options=estimator_class(method).make_options(further),
             discrete=tuple(expand_patterns(discrete)),
             continuous=tuple(expand_patterns(continuous)),
             target_kind=None if target_kind is None else Kind[target_kind.upper()],
@@ -111,7 +108,7 @@ class Request:
             exclude=tuple(expand_patterns(exclude)),
             unit=unit,
             extra=check_measures(extra),
-            inference=Inference(p_values, fdr, fdr_method, strata, max_t, ci, bootstrap),
+            inference=Inference(**of_chance),
             names=names,
             read=read,
             resources=Resources.detect(threads, memory, scratch_dir),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,9 @@ from miscreen.errors import DataError, InputError
 from miscreen.model import EXACT_INTEGERS, ColumnType, Floats, Kind, ScreenSpec, Target, codes_by_appearance
 from miscreen.tables.columns import NameIndex
 from miscreen.tables.source import Column, TableSource
+
+if TYPE_CHECKING:
+    from miscreen.request import Request
 
 _LOG = logging.getLogger("miscreen")
 _ROUNDED = "numbers that doubles do not hold, such as integers of 2^53 and more"
@@ -38,40 +42,56 @@ def forced_kinds(source: TableSource, index: NameIndex, spec: ScreenSpec) -> NDA
     return forced
 
 
-def choose_columns(
-    source: TableSource,
-    index: NameIndex,
-    target_names: Sequence[str],
-    spec: ScreenSpec,
-    features: Sequence[str],
-    exclude: Sequence[str],
-    left_out: Sequence[int] = (),
-) -> tuple[NDArray[np.intp], list[int], NDArray[np.int8]]:
-    """Positions of the features and the targets, and for every column the kind the user forced, or -1.
+@dataclass(frozen=True)
+class Roles:
+    """What a request makes of the columns of a table, by their positions.
 
-    Neither the targets nor the columns at the positions `left_out` are features.
+    Attributes
+    ----------
+    features : intp array, ascending
+    targets : list of int
+    strata : int, optional
+    forced : int8 array, shape (n_columns,)
+        The kind that the user forced for each, or -1.
     """
-    if not target_names:
+
+    features: NDArray[np.intp]
+    targets: list[int]
+    strata: int | None
+    forced: NDArray[np.int8]
+
+
+def choose_columns(source: TableSource, request: Request) -> Roles:
+    """Find the columns that a request names, without a look at values; `InputError` when they leave nothing to screen.
+
+    Neither the targets nor the strata are features.
+    """
+    index = NameIndex(source.names, source.label)
+    named = request.inference.strata
+    if named in request.targets:
+        raise InputError(f"the strata are a target, {named!r}", "Name another column with --strata, or none")
+    strata = None if named is None else index.one(named, "the strata")
+    if not request.targets:
         raise InputError("no target was named", "Give the outcome column as --target")
-    target_columns = [index.one(name, "the target") for name in target_names]
-    if len(set(target_columns)) < len(target_columns):
+    targets = [index.one(name, "the target") for name in request.targets]
+    if len(set(targets)) < len(targets):
         raise InputError("a target was named twice", "Name each target once")
-    forced = forced_kinds(source, index, spec)
+    forced = forced_kinds(source, index, request.spec)
     wanted = np.ones(len(source.names), dtype=bool)
-    if features:
+    if request.features:
         wanted[:] = False
-        wanted[index.many(features, "--features")] = True
-    if exclude:
-        wanted[index.many(exclude, "--exclude")] = False
-    wanted[[*target_columns, *left_out]] = False
-    columns = np.flatnonzero(wanted)
-    if not len(columns):
+        wanted[index.many(request.features, "--features")] = True
+    if request.exclude:
+        wanted[index.many(request.exclude, "--exclude")] = False
+    wanted[[*targets, *([] if strata is None else [strata])]] = False
+    features = np.flatnonzero(wanted)
+    if not len(features):
         raise InputError(
             f"no feature is left to screen: {source.label} has {len(source.names):,} columns, "
-            f"{len(target_columns)} of them targets",
+            f"{len(targets)} of them targets",
             "Check --features and --exclude",
         )
-    return columns, target_columns, forced
+    return Roles(features, targets, strata, forced)
 
 
 def check_scorable(name: str, held: ColumnType) -> None:

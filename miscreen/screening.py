@@ -3,43 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from miscreen.errors import DataError, InputError
-from miscreen.estimators import estimator_class
 from miscreen.kernels._ahead import expect
-from miscreen.measures import further_measures
-from miscreen.model import (
-    Batch,
-    ColumnType,
-    FeatureBlock,
-    Floats,
-    Kind,
-    ScreenSpec,
-    Status,
-    Target,
-    codes_by_appearance,
-)
-from miscreen.partition import Findings, Partition, rank_partitions
+from miscreen.model import Floats, Kind
+from miscreen.partition import Partition, rank_partitions
 from miscreen.pipeline import run_blocks
 from miscreen.ranking import Ranking
 from miscreen.request import Request
 from miscreen.resources import plan_blocks
-from miscreen.roles import choose_columns, decide_kinds, read_strata, read_target
+from miscreen.roles import choose_columns, read_target
+from miscreen.scoring import Outcome, Scorer
 from miscreen.tables import Progress
-from miscreen.tables.columns import NameIndex
 from miscreen.tables.source import TableSource, members
 
 if TYPE_CHECKING:
-    from miscreen.estimators.estimator import Estimator
-    from miscreen.inference.intervals import Intervals
-    from miscreen.inference.max_t import MaxT
-    from miscreen.inference.significance import Significance
     from miscreen.tables.delimited import ReadOptions
 
 
@@ -200,24 +182,6 @@ def screen(source: TableSource, request: Request) -> Ranking:
     return rank_partitions([job.score_partition(range(job.n_features))], job.metadata)
 
 
-def named_columns(
-    source: TableSource, request: Request
-) -> tuple[NDArray[np.intp], list[int], list[int], NDArray[np.int8]]:
-    """Positions of features, targets and strata, and the kinds forced, as `choose_columns` has them.
-
-    It looks at no values. `InputError` when a name is none of the table's, or leaves nothing to screen.
-    """
-    index = NameIndex(source.names, source.label)
-    strata = request.inference.strata
-    if strata in request.targets:
-        raise InputError(f"the strata are a target, {strata!r}", "Name another column with --strata, or none")
-    grouping = [] if strata is None else [index.one(strata, "the strata")]
-    columns, target_columns, forced = choose_columns(
-        source, index, request.targets, request.spec, request.features, request.exclude, grouping
-    )
-    return columns, target_columns, grouping, forced
-
-
 class Screen:
     """An open table and what is asked of it, ready to score any range of the features.
 
@@ -235,43 +199,31 @@ class Screen:
     """
 
     def __init__(self, source: TableSource, request: Request) -> None:
-        spec = request.spec
-        columns, target_columns, grouping, forced = named_columns(source, request)
+        spec, roles = request.spec, choose_columns(source, request)
         if source.n_samples == 0:
             raise DataError(f"{source.label} has no rows", "Give a table with at least one sample a row")
         self._source = source
         self._request = request
-        self._columns = columns
-        self._forced = forced[columns]
-        self._targets = []
+        self._columns = roles.features
+        self._forced = roles.forced[roles.features]
+        targets = []
         fingerprints = []
-        for column in target_columns:
-            outcome = source.column(column)
-            fingerprints.append(_fingerprint(outcome.values))
-            self._targets.append(read_target(outcome, forced[column], spec))
-        for kind in sorted({target.kind for target in self._targets}):
+        for at in roles.targets:
+            column = source.column(at)
+            fingerprints.append(_fingerprint(column.values))
+            targets.append(read_target(column, int(roles.forced[at]), spec))
+        for kind in sorted({target.kind for target in targets}):
             expect(f"{spec.method}+{kind.label}")
         if request.inference.p_values:
             expect("p-values")
-        if "normalized" in request.extra and all(target.kind == Kind.CONTINUOUS for target in self._targets):
+        if "normalized" in request.extra and all(target.kind == Kind.CONTINUOUS for target in targets):
             raise DataError("no target is discrete, so normalized has no meaning", "Leave out --extra normalized")
-        self._estimators = [estimator_class(spec.method)(target, spec.options) for target in self._targets]
-        self._strata: list[NDArray[np.int64] | None] = [None] * len(self._targets)
-        for column in grouping:
-            groups = source.column(column)
-            self._strata = [read_strata(groups, target) for target in self._targets]
-        self._significance: list[Significance] = []  # for all partitions, since nulls take long to draw
-        if request.inference.p_values:
-            from miscreen.inference.significance import Significance
-
-            self._significance = [
-                Significance(target, estimator, spec.seed, strata)
-                for target, estimator, strata in zip(self._targets, self._estimators, self._strata, strict=True)
-            ]
-        self.n_features = len(columns)
+        groups = None if roles.strata is None else source.column(roles.strata)
+        self._outcomes = [Outcome(target, groups, request) for target in targets]
+        self.n_features = len(roles.features)
         self.metadata = request.metadata() | {
             "n_samples": source.n_samples,
-            "n_features": len(columns),
+            "n_features": self.n_features,
             "target_fingerprints": fingerprints,
         }
 
@@ -290,37 +242,16 @@ class Screen:
             fingerprints=np.zeros(len(columns), dtype=np.uint64),
             findings=[],
         )
-        tallies = [self._tally(i, len(columns)) for i in range(len(self._targets))]
+        tallies = [outcome.tally(len(columns)) for outcome in self._outcomes]
         partition.findings.extend(tally.findings for tally in tallies)
         forced = self._forced[features.start : features.stop]
-        scorer = _Scorer(source, columns, request.spec, partition, tallies, forced)
+        scorer = Scorer(source, columns, request.spec, partition, tallies, forced)
         run_blocks(source, columns, block_features, scorer, request.resources.threads, request.on_progress)
         for tally in tallies:
             tally.settle(request.resources.threads)
         if request.inference.max_t:
             partition.notes["maxima"] = [tally.max_t.maxima.tolist() for tally in tallies if tally.max_t]
         return partition
-
-    def _tally(self, i: int, n_features: int) -> _Tally:
-        """Room for what will be found out about a number of features with regard to one target."""
-        target, estimator, strata = self._targets[i], self._estimators[i], self._strata[i]
-        inference, seed = self._request.inference, self._request.spec.seed
-        extras = dict.fromkeys([*estimator.extra_columns, *self._request.extra])
-        tally = _Tally(target, estimator, Findings.empty(n_features, extras), self._request.extra)
-        if inference.p_values:
-            tally.significance = self._significance[i]
-            tally.findings.extras["p_value"] = np.full(n_features, np.nan)
-            tally.findings.extras["p_method"] = np.full(n_features, "", dtype=object)
-        if inference.ci is not None:
-            from miscreen.inference.intervals import COLUMNS, Intervals
-
-            tally.intervals = Intervals(target, inference.ci, inference.bootstrap, seed)
-            tally.findings.extras.update({name: np.full(n_features, np.nan) for name in COLUMNS})
-        if inference.max_t:
-            from miscreen.inference.max_t import MaxT
-
-            tally.max_t = MaxT(target, estimator, inference.max_t, seed, strata)
-        return tally
 
 
 def _fingerprint(values: Floats) -> int:
@@ -329,135 +260,3 @@ def _fingerprint(values: Floats) -> int:
     fingerprint, (infinite, present) = np.empty(1, dtype=np.uint64), np.empty((2, 1), dtype=np.int64)
     survey(values[np.newaxis].copy(), fingerprint, infinite, present, np.empty(1, dtype=np.bool_))
     return int(fingerprint[0])
-
-
-@dataclass
-class _Tally:
-    """What is being found out about features with regard to one target."""
-
-    target: Target
-    estimator: Estimator
-    findings: Findings
-    measures: Sequence[str]
-    significance: Significance | None = None
-    max_t: MaxT | None = None
-    intervals: Intervals | None = None
-
-    def add(self, batch: Batch, at: slice | NDArray[np.intp], names: Sequence[str]) -> None:
-        """Score a batch whose features have the positions `at` among all of these names."""
-        findings = self.findings
-        scores = self.estimator.score(batch)
-        findings.mi[at] = scores.mi
-        findings.score[at] = score = scores.mi if scores.score is None else scores.score
-        findings.method[at] = scores.method
-        findings.status[at] = np.isnan(score) * np.uint8(Status.NO_ESTIMATE.value)
-        measures = further_measures(self.measures, scores.mi, batch, self.target)
-        for name, extra in (measures | dict(scores.extras)).items():  # a method's own where it has one
-            if name not in findings.extras:
-                method = type(self.estimator).__name__
-                raise ValueError(f"{method} gives a column {name!r}, which is none of its extra_columns")
-            findings.extras[name][at] = extra
-        if self.significance is not None:
-            findings.extras["p_value"][at], findings.extras["p_method"][at] = self.significance.judge(batch, scores)
-        if self.intervals is not None:
-            chosen = names[at] if isinstance(at, slice) else [names[i] for i in at]
-            ends = self.intervals.around(batch, chosen, scores)
-            findings.extras["ci_low"][at], findings.extras["ci_high"][at] = ends
-        if self.max_t is not None:
-            self.max_t.add(batch)
-
-    def settle(self, threads: int) -> None:
-        """Find out what takes all batches to have been scored."""
-        if self.significance is not None:
-            extras = self.findings.extras
-            self.significance.settle(self.findings.score, extras["p_value"], extras["p_method"], threads)
-
-
-class _Scorer:
-    """Scores slices of blocks; every slice fills its own part of the partition, so threads need no lock.
-
-    Arrays are held against the values of enumerations: against a member itself NumPy takes ten times as long.
-    """
-
-    def __init__(
-        self,
-        source: TableSource,
-        columns: NDArray[np.intp],
-        spec: ScreenSpec,
-        partition: Partition,
-        tallies: Sequence[_Tally],
-        forced: NDArray[np.int8],
-    ) -> None:
-        self._source = source
-        self._columns = columns
-        self._spec = spec
-        self._partition = partition
-        self._tallies = tallies
-        self._forced = forced
-
-    def __call__(self, block: FeatureBlock, start: int, stop: int) -> None:
-        from miscreen.kernels.survey import presence, survey
-
-        partition, span = self._partition, slice(block.first + start, block.first + stop)
-        values = block.values[start:stop].astype(np.float64, copy=False)  # ours: infinities are masked in it
-        counts, constants = np.empty(len(values), dtype=np.int64), np.empty(len(values), dtype=np.bool_)
-        survey(values, partition.fingerprints[span], partition.n_infinite[span], counts, constants)
-        types = block.types[start:stop]
-        kinds = decide_kinds(values, types, self._forced[span], self._spec.max_levels)
-        partition.kinds[span] = kinds
-        for tally in self._tallies:
-            present, n, constant = values, tally.findings.n[span], constants
-            n[:] = counts
-            if len(tally.target.rows) < values.shape[1]:
-                present, constant = self._present(values, types, tally.target), np.empty_like(constants)
-                presence(present, n, constant)
-            self._score(tally, span, present, constant, types, kinds)
-
-    @staticmethod
-    def _present(values: Floats, types: NDArray[np.uint8], target: Target) -> Floats:
-        """The samples in which the target is present, as if the table had no others."""
-        present = np.ascontiguousarray(values[:, target.rows])
-        for i in np.flatnonzero(types == ColumnType.TEXT.value):
-            here = ~np.isnan(present[i])
-            present[i, here] = codes_by_appearance(present[i, here])
-        return present
-
-    def _score(
-        self,
-        tally: _Tally,
-        span: slice,
-        values: Floats,
-        constant: NDArray[np.bool_],
-        types: NDArray[np.uint8],
-        kinds: NDArray[np.uint8],
-    ) -> None:
-        n, status, forced = tally.findings.n[span], tally.findings.status[span], self._forced[span]
-        if n.min() >= self._spec.min_samples and not (constant.any() or types.any() or kinds.any()):
-            # Floats without a flaw, as most tables hold: what follows would find the same in five times as long.
-            tally.add(Batch(values, Kind.CONTINUOUS, np.zeros(len(n), dtype=np.bool_)), span, self._partition.names)
-            return
-        status[constant] = Status.CONSTANT
-        status[n < self._spec.min_samples] = Status.TOO_FEW_SAMPLES
-        status[n == 0] = Status.ALL_MISSING
-        status[types == ColumnType.UNSUPPORTED.value] = Status.UNSUPPORTED_TYPE
-        classes = (types == ColumnType.INTEGER.value) & constant | (kinds == Kind.DISCRETE.value)
-        numbers = np.flatnonzero(classes & (types != ColumnType.TEXT.value) & (n > 0))
-        if len(numbers):
-            rounded = self._source.rounded(self._columns[span][numbers], values[numbers])
-            status[numbers[rounded]] = Status.ROUNDED_LEVELS
-        nominal = (types == ColumnType.TEXT.value) | (forced == Kind.DISCRETE.value)
-        for i in np.flatnonzero((kinds == Kind.DISCRETE.value) & (status == Status.OK.value)):
-            if types[i] == ColumnType.BOOLEAN or (types[i] == ColumnType.INTEGER and forced[i] < 0):
-                nominal[i] = False
-                continue  # few by their kind
-            levels = len(np.unique(values[i, ~np.isnan(values[i])]))
-            if levels > n[i] // 2:
-                status[i] = Status.TOO_MANY_LEVELS
-            nominal[i] &= levels > 2
-        for kind in Kind:
-            chosen = np.flatnonzero((kinds == kind.value) & (status == Status.OK.value))
-            if not len(chosen):
-                continue
-            whole = len(chosen) == len(values)
-            batch = Batch(values if whole else values[chosen], kind, nominal[chosen])
-            tally.add(batch, chosen + span.start, self._partition.names)

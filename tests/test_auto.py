@@ -11,6 +11,7 @@ import pytest
 from cases import SHAPES
 from designs import DESIGNS, auroc
 from numpy.typing import NDArray
+from pairs import batch_of, target_of
 
 import miscreen
 from miscreen.errors import InputError
@@ -25,15 +26,6 @@ from miscreen.model import Batch, Kind, Target
 
 CONTINUOUS, DISCRETE = Kind.CONTINUOUS, Kind.DISCRETE
 Floats = NDArray[np.float64]
-
-
-def target_of(y: Floats, kind: Kind = CONTINUOUS, *, nominal: bool = False) -> Target:
-    return Target("y", y, kind, nominal, np.arange(len(y)))
-
-
-def batch_of(features: Floats, kind: Kind = CONTINUOUS, *, nominal: bool = False) -> Batch:
-    features = np.atleast_2d(features)
-    return Batch(features, kind, np.full(len(features), nominal))
 
 
 def evidence(features: Floats, y: Floats, *, x_labels: bool = False, y_labels: bool = False) -> Floats:
@@ -223,7 +215,7 @@ def test_without_mi_the_score_is_the_same_and_its_column_empty() -> None:
     np.testing.assert_array_equal(with_mi.score, without.score)
     np.testing.assert_array_equal(with_mi.score, Auto(target, AutoOptions()).statistic(batch))
     assert np.isfinite(with_mi.mi).all() and np.isnan(without.mi).all()
-    with pytest.raises(InputError, match="mi is 'no'"):
+    with pytest.raises(InputError, match="mi must be True or False, not 'no'"):
         AutoOptions(mi="no")  # type: ignore[arg-type]
 
 

@@ -11,25 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from pairs import batch_of, target_of
 
 import miscreen
 from miscreen.errors import InputError
 from miscreen.estimators.binning import RULES, Binning, BinningOptions
 from miscreen.kernels import bin_rules
 from miscreen.kernels.bins import frequency_cells, width_cells
-from miscreen.model import Batch, Kind, Target
+from miscreen.model import Kind
 
 CONTINUOUS, DISCRETE = Kind.CONTINUOUS, Kind.DISCRETE
-
-
-def target_of(values, kind=CONTINUOUS):
-    values = np.asarray(values, dtype=np.float64)
-    return Target("y", values, kind, False, np.arange(len(values)))
-
-
-def batch_of(features, kind=CONTINUOUS):
-    features = np.atleast_2d(np.asarray(features, dtype=np.float64))
-    return Batch(np.ascontiguousarray(features), kind, np.zeros(len(features), dtype=bool))
 
 
 def score(features, target, kind=CONTINUOUS, target_kind=CONTINUOUS, **options):

@@ -279,6 +279,14 @@ def test_infinities(word, tmp_path):
     assert parse([word, "1"], tmp_path)[0] == float(word)
 
 
+def test_integers_are_told_up_to_where_doubles_hold_all():
+    for text, is_integer in (
+        ("9007199254740992", True), ("-0009007199254740992", True), ("9007199254740993", False),
+        ("90071992547409920", False), ("1.", False), ("1e3", False),
+    ):  # fmt: skip
+        assert read_number(text) == (float(text), is_integer), text
+
+
 @pytest.mark.parametrize(
     "text", ["1_000", "0x10", "1e", "e5", ".", "+", "-.e1", "1e+", "1.2.3", "1 2", "--1", "1f", "١", "in", "infinit"]
 )

@@ -291,7 +291,7 @@ def test_progress_counts_columns_and_models() -> None:
         ({"k": [5, 500]}, InputError, "k is 500, but there are 60 columns"),
         ({"seed": -1}, InputError, "seed must be a whole number from 0 to 4,294,967,295, not -1"),
         ({"groups": 3}, InputError, "the groups are 3"),
-        ({"show_leakage": "no"}, InputError, "show_leakage is 'no'"),
+        ({"show_leakage": "no"}, InputError, "show_leakage must be True or False, not 'no'"),
         ({"method": 3}, InputError, "method is 3"),
         ({"model": [3]}, InputError, r"model is \[3\]"),
         ({"folds": 1}, InputError, "folds must be a whole number of at least 2"),

@@ -110,6 +110,15 @@ def test_those_of_pearson_are_those_of_scipy() -> None:
     np.testing.assert_allclose(intervals("gaussian, r = 0.3", 2, 200, "pearson")[1], expected, rtol=1e-9)
 
 
+@pytest.mark.parametrize("method", ["copula", "pearson", "spearman"])
+def test_those_of_correlations_of_either_sign_begin_at_nothing(method: str) -> None:
+    table = np.random.default_rng(3).standard_normal((200, 2))
+    found = miscreen.rank(table, "y", method, names=["x", "y"], ci=0.95).to_arrow().to_pylist()[0]
+    ends = scipy.stats.pearsonr(*table.T).confidence_interval(0.95)
+    assert ends.low < 0.0 < ends.high
+    assert found["ci_low"] == 0.0 < found["ci_high"]
+
+
 def test_half_samples_agree_with_the_local_terms() -> None:
     """Halves have noise of their own where neighbours are few: a larger error, by less than half."""
     terms, halves = (np.diff(intervals("two classes", 10, 300, bootstrap=b)).mean() for b in (None, 100))

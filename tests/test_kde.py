@@ -10,6 +10,7 @@ import pytest
 from KDEpy import NaiveKDE
 from KDEpy.bw_selection import improved_sheather_jones, scotts_rule, silvermans_rule
 from KDEpy.kernel_funcs import _kernel_functions
+from pairs import batch_of, target_of
 
 from miscreen.errors import InputError
 from miscreen.estimators.isj import isj_bandwidth
@@ -19,21 +20,11 @@ from miscreen.kernels._jit import kernel
 from miscreen.kernels.density import KERNELS
 from miscreen.kernels.logarithm import logarithm, xlogx
 from miscreen.kernels.spread import spread
-from miscreen.model import Batch, Kind, Target
+from miscreen.model import Kind
 
 CONTINUOUS, DISCRETE = Kind.CONTINUOUS, Kind.DISCRETE
 PAIRS = [(a, b) for a in Kind for b in Kind]
 SCALES = ["rank", "raw"]
-
-
-def target_of(values, kind=CONTINUOUS):
-    values = np.asarray(values, dtype=np.float64)
-    return Target("y", values, kind, False, np.arange(len(values)))
-
-
-def batch_of(features, kind=CONTINUOUS):
-    features = np.atleast_2d(np.asarray(features, dtype=np.float64))
-    return Batch(np.ascontiguousarray(features), kind, np.zeros(len(features), dtype=bool))
 
 
 def score(features, target, kind=CONTINUOUS, target_kind=CONTINUOUS, **options):

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pairs import target_of
 from scipy import stats
 
 from miscreen.estimators import estimator_class
@@ -28,11 +29,6 @@ class SizeOfSum(Estimator):
 
     def score(self, batch: Batch) -> Scores:
         return Scores(np.abs(batch.values @ self._centered).round(9), "given")
-
-
-def target_of(values: Any, kind: Kind = Kind.CONTINUOUS) -> Target:
-    values = np.asarray(values, dtype=np.float64)
-    return Target("y", values, kind, False, np.arange(len(values)))
 
 
 def pattern_of(values: Any, target: Target, *, by_rank: bool = False, strata: Any = None, seed: int = 0) -> Pattern:

@@ -19,6 +19,7 @@ from miscreen.kernels.snappy import unpack_snappy
 from miscreen.tables import parquet
 from miscreen.tables.encoding import encode
 from miscreen.tables.footer import _KINDS
+from miscreen.tables.spans import read_spans
 
 TYPES = [arrow_type for _, arrow_type in _KINDS]
 
@@ -216,3 +217,12 @@ def test_pages_beyond_the_end() -> None:
     for stop in range(4, start, 7):
         with on_disk(content[:stop] + content[start:]) as source, pytest.raises(DataError):
             source.values(np.arange(1))
+
+
+def test_spans_may_lie_in_others_and_far_apart() -> None:
+    """As a damaged footer says: what is read of one must hold all of it."""
+    content = np.random.default_rng(0).bytes(300_000)
+    starts, stops = np.array([200_000, 10, 0, 20, 299_990, 0]), np.array([200_050, 12, 50, 30, 300_000, 0])
+    buffer, places = read_spans(lambda at, size: content[at : at + size], starts, stops)
+    for start, stop, place in zip(starts, stops, places, strict=True):
+        assert buffer[place : place + stop - start].tobytes() == content[start:stop]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import inspect
 import math
 import os
 import threading
+from dataclasses import fields
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,10 +19,12 @@ import pyarrow.parquet as pq
 import pytest
 
 import miscreen
-from miscreen import pipeline, screening
+from miscreen import pipeline, scoring
 from miscreen.errors import DataError, InputError, ResourceError
-from miscreen.estimators import ESTIMATORS
-from miscreen.model import Batch, ColumnType, Scores
+from miscreen.estimators import ESTIMATORS, estimator_class
+from miscreen.inference.options import Inference
+from miscreen.model import Batch, ColumnType, Scores, ScreenSpec
+from miscreen.request import Request
 from miscreen.resources import Resources
 from miscreen.tables import open_table
 from miscreen.tables.columns import is_named
@@ -140,17 +144,27 @@ def test_kinds_can_be_forced(tmp_path: Path) -> None:
 def test_target_kind(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
 
-    class Spy(screening.estimator_class(METHOD)):  # type: ignore[misc]
+    class Spy(estimator_class(METHOD)):  # type: ignore[misc]
         def __init__(self, target: Any, options: Any) -> None:
             super().__init__(target, options)
             seen.append(target)
 
-    monkeypatch.setattr(screening, "estimator_class", lambda name: Spy)
+    monkeypatch.setattr(scoring, "estimator_class", lambda name: Spy)
     miscreen.rank(mixed_frame(), "visits", METHOD, features=["near"], target_kind=kind)
     miscreen.rank(mixed_frame(), ["visits", "flag", "site", "y"], METHOD, features=["near"])
     assert seen[0].kind.label == kind
     assert [t.kind.label for t in seen[1:]] == ["discrete", "discrete", "discrete", "continuous"]
     assert [t.nominal for t in seen[1:]] == [False, False, True, False]
+
+
+def test_classes_have_two_samples_each_on_average() -> None:
+    """Of the target and of features: one level more than half of the samples is too many."""
+    table = pl.DataFrame({f"{levels} levels": [f"{i % levels}." for i in range(40)] for levels in (2, 20, 21)})
+    found = columns(miscreen.rank(table, ["2 levels", "20 levels"], METHOD, features=["21 levels"]), "status")
+    assert found == {"21 levels": ["too many levels"]}
+    assert columns(miscreen.rank(table, "2 levels", METHOD), "status")["20 levels"] == ["ok"]
+    with pytest.raises(DataError, match="21 levels in 40 rows: too many for classes"):
+        miscreen.rank(table, "21 levels", METHOD)
 
 
 def test_missing_target_rows_are_left_out() -> None:
@@ -256,23 +270,33 @@ def test_progress_counts_every_column() -> None:
 
 
 def test_an_error_in_a_worker_names_the_features(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Broken(screening.estimator_class(METHOD)):  # type: ignore[misc]
+    class Broken(estimator_class(METHOD)):  # type: ignore[misc]
         def score(self, batch: Batch) -> Scores:
             raise ZeroDivisionError("by design")
 
-    monkeypatch.setattr(screening, "estimator_class", lambda name: Broken)
+    monkeypatch.setattr(scoring, "estimator_class", lambda name: Broken)
     with pytest.raises(ZeroDivisionError, match="by design") as error:
         miscreen.rank(mixed_frame().select("y", "near", "count"), "y", METHOD, threads=1)
     assert error.value.__notes__ == ["while scoring features 'near' to 'near'"]
 
 
 def test_a_column_that_a_method_does_not_announce_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Forgetful(screening.estimator_class("pearson")):  # type: ignore[misc]
+    class Forgetful(estimator_class("pearson")):  # type: ignore[misc]
         extra_columns = ("r",)
 
-    monkeypatch.setattr(screening, "estimator_class", lambda name: Forgetful)
+    monkeypatch.setattr(scoring, "estimator_class", lambda name: Forgetful)
     with pytest.raises(ValueError, match="Forgetful gives a column 'linfoot', which is none of its extra_columns"):
         miscreen.rank(mixed_frame(), "y", "pearson")
+
+
+def test_a_request_has_the_same_defaults_wherever_it_is_made() -> None:
+    """Shards, selections and others hand on keywords of `rank` alone that were given."""
+    ranked = inspect.signature(miscreen.rank).parameters
+    made = {field.name: field.default for field in (*fields(Inference), *fields(ScreenSpec))}
+    made |= {name: one.default for name, one in inspect.signature(Request.make).parameters.items()}
+    shared = set(made) & set(ranked) - {"target", "options"}
+    assert len(shared) > 20
+    assert {name: made[name] for name in shared} == {name: ranked[name].default for name in shared}
 
 
 class TestBadRequests:
@@ -327,8 +351,8 @@ class TestBadRequests:
 
 def test_every_registered_method_exists() -> None:
     for name in ESTIMATORS:
-        method = screening.estimator_class(name)
-        assert issubclass(method, screening.estimator_class(METHOD).__mro__[1])
+        method = estimator_class(name)
+        assert issubclass(method, estimator_class(METHOD).__mro__[1])
         method.make_options(method.score_alone)
 
 

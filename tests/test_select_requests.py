@@ -101,16 +101,18 @@ def test_thresholds_and_pool(frame: pl.DataFrame) -> None:
     above = scores.filter(pl.col("score") >= 0.1)["feature"].to_list()
     assert miscreen.select(frame, ranking=ranking, min_score=0.1).names == above
     assert miscreen.select(frame, ranking=ranking, min_score=0.1, min_mi=0.2, top=2).names == above[:2]
+    assert miscreen.select(frame, ranking=ranking, min_score=scores["score"][2]).names == above[:3]
     assert set(miscreen.select(frame, ranking=ranking, strategy="mrmr", pool=3, top=3).names) == set(above[:3])
     with pytest.raises(DataError, match="no column q_value"):
         miscreen.select(frame, ranking=ranking, fdr=0.05)
     table = ranking.to_arrow()
     q_values = np.linspace(0, 1, len(table))
     with_q = miscreen.Ranking(table.append_column("q_value", [q_values]), ranking.metadata)
-    assert (
-        miscreen.select(frame, ranking=with_q, fdr=0.3).names
-        == scores.filter(pl.Series(q_values <= 0.3))["feature"].to_list()
-    )
+    for most in (0.3, q_values[2]):
+        assert (
+            miscreen.select(frame, ranking=with_q, fdr=most).names
+            == scores.filter(pl.Series(q_values <= most))["feature"].to_list()
+        )
 
 
 def test_ranks_are_those_of_the_ranking_whatever_the_order(frame: pl.DataFrame) -> None:

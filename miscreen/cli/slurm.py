@@ -119,7 +119,7 @@ def _check_names(source: str, request: Request) -> None:
     """
     if streams(source):
         return
-    from miscreen.screening import named_columns
+    from miscreen.roles import choose_columns
 
     with request.open(source) as table:
-        named_columns(table, request)
+        choose_columns(table, request)

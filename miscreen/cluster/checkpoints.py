@@ -15,7 +15,7 @@ from miscreen.cluster.identity import Identity
 from miscreen.cluster.part import Part
 from miscreen.errors import DataError, InputError, ResourceError
 from miscreen.partition import Partition
-from miscreen.tables.write import HIDDEN, aside, write_error
+from miscreen.tables.aside import HIDDEN, aside, write_error
 
 _LOG = logging.getLogger("miscreen")
 _RUN = "run.json"

@@ -17,8 +17,8 @@ import numpy as np
 
 from miscreen.errors import DataError
 from miscreen.partition import Partition
+from miscreen.tables.aside import aside, write_error
 from miscreen.tables.files import open_error
-from miscreen.tables.write import aside, write_error
 
 _KEY = b"miscreen.part"
 _DIGEST_KEY = b"miscreen.part.sha256"

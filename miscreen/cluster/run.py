@@ -49,6 +49,7 @@ def rank_in_partitions(
         kept = None if checkpoints is None else stack.enter_context(Checkpoints(Path(checkpoints), identity))
         features = range(job.n_features)
         if dask is None:
+            assert kept is not None  # else there are no partitions
             partitions = score_range(job.score_partition, features, table.n_samples, kept, counted)
         else:
             from miscreen.cluster.workers import score_with_dask
@@ -75,11 +76,7 @@ class Counted:
 
 
 def score_range(
-    score: Callable[[range], Partition],
-    features: range,
-    n_samples: int,
-    kept: Checkpoints | None,
-    counted: Counted,
+    score: Callable[[range], Partition], features: range, n_samples: int, kept: Checkpoints, counted: Counted
 ) -> list[Partition]:
     """Score features in partitions of about `PARTITION_SECONDS`, leaving out those that are kept already.
 
@@ -88,42 +85,74 @@ def score_range(
     StoppedError
         When a signal asked for it; the partition in hand is finished and kept.
     """
-    partitions = [] if kept is None else kept.load()
-    start_counting(counted, features, partitions)
-    pace = Pace(first_size(n_samples), PARTITION_SECONDS)
+    collected = Collected(features, n_samples, kept, counted, PARTITION_SECONDS)
     with stop_on_signals() as stop:
-        for piece in pieces(features, partitions, pace):
-            if kept is not None:
-                check_stop(stop, counted)
+        for piece in collected.pieces():
+            collected.check_stop(stop)
             began = time.monotonic()
             partition = score(piece)
-            pace.took(len(piece), time.monotonic() - began)
-            if kept is not None:
-                kept.keep(partition)
-            partitions.append(partition)
-            counted.done += len(piece)
-    return partitions
+            collected.add(partition, time.monotonic() - began)
+    return collected.partitions
 
 
-def start_counting(counted: Counted, features: range, partitions: Sequence[Partition]) -> None:
-    """Count what is finished already, and say how much that is."""
-    counted.total, counted.done = len(features), sum(len(p.names) for p in partitions)
-    if partitions:
-        _LOG.info("%s of %s columns are finished already", f"{counted.done:,}", f"{len(features):,}")
+class Collected:
+    """The partitions of a range of features: those that were kept before, then those that come in.
 
+    Parameters
+    ----------
+    features : range
+    n_samples : int
+    kept : Checkpoints, optional
+        Has the former and gets the latter.
+    counted : Counted
+        Learns how much is finished.
+    seconds : float
+        How long a partition is to take.
 
-def check_stop(stop: Event, counted: Counted) -> None:
-    """Raise `StoppedError` when a signal has asked for it and there is more to do."""
-    if stop.is_set() and counted.total is not None and counted.done < counted.total:
-        raise StoppedError(
-            f"stopped by a signal with {counted.done:,} of {counted.total:,} columns finished",
-            "Run the same command again to go on",
-        )
+    Attributes
+    ----------
+    partitions : list of Partition
+    """
 
+    def __init__(
+        self, features: range, n_samples: int, kept: Checkpoints | None, counted: Counted, seconds: float
+    ) -> None:
+        self.partitions = [] if kept is None else kept.load()
+        self._features = features
+        self._kept = kept
+        self._counted = counted
+        self._pace = Pace(max(1, _FIRST_VALUES // n_samples), seconds)
+        counted.total, counted.done = len(features), sum(len(p.names) for p in self.partitions)
+        if self.partitions:
+            _LOG.info("%s of %s columns are finished already", f"{counted.done:,}", f"{len(features):,}")
 
-def first_size(n_samples: int) -> int:
-    """How many features make the first partition, whose speed is not known."""
-    return max(1, _FIRST_VALUES // n_samples)
+    @property
+    def complete(self) -> bool:
+        """Whether there are partitions of all features."""
+        return self._counted.done == len(self._features)
+
+    def pieces(self) -> Iterator[range]:
+        """What no partition has when the first is asked for, each as large as the pace says by then."""
+        for gap in list(gaps(self._features, self.partitions)):
+            while len(gap):
+                piece, gap = gap[: self._pace.size], gap[self._pace.size :]
+                yield piece
+
+    def add(self, partition: Partition, seconds: float) -> None:
+        """Take in a partition that took so long, and keep it."""
+        self._pace.took(len(partition.names), seconds)
+        if self._kept is not None:
+            self._kept.keep(partition)
+        self.partitions.append(partition)
+        self._counted.done += len(partition.names)
+
+    def check_stop(self, stop: Event) -> None:
+        """Raise `StoppedError` when a signal has asked for it and there is more to do."""
+        if stop.is_set() and not self.complete:
+            raise StoppedError(
+                f"stopped by a signal with {self._counted.done:,} of {len(self._features):,} columns finished",
+                "Run the same command again to go on",
+            )
 
 
 class Pace:
@@ -148,11 +177,3 @@ def gaps(features: range, partitions: Sequence[Partition]) -> Iterator[range]:
         start = partition.first + len(partition.names)
     if start < features.stop:
         yield range(start, features.stop)
-
-
-def pieces(features: range, partitions: Sequence[Partition], pace: Pace) -> Iterator[range]:
-    """What no partition has when the first is asked for, each as large as the pace says by then."""
-    for gap in list(gaps(features, partitions)):
-        while len(gap):
-            piece, gap = gap[: pace.size], gap[pace.size :]
-            yield piece

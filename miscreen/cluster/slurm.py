@@ -11,7 +11,7 @@ from pathlib import Path
 from shlex import join, quote
 from typing import Any
 
-from miscreen.cluster.shards import SCRIPT
+from miscreen.cluster.merging import SCRIPT
 from miscreen.errors import InputError
 
 MERGE_SCRIPT = "merge.sh"

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from miscreen.cluster.checkpoints import Checkpoints
 from miscreen.cluster.identity import Identity, stamps
-from miscreen.cluster.run import Counted, Pace, check_stop, first_size, pieces, start_counting
+from miscreen.cluster.run import Collected, Counted
 from miscreen.cluster.stopping import stop_on_signals
 from miscreen.errors import DataError, InputError, MiscreenError, ResourceError, installing
 from miscreen.limits import POOLS
@@ -73,10 +73,9 @@ def score_with_dask(
     StoppedError
         With `kept`, when a signal asked for it; what the workers have in hand is finished and kept.
     """
-    partitions = [] if kept is None else kept.load()
-    start_counting(counted, features, partitions)
-    if counted.done == len(features):
-        return partitions
+    collected = Collected(features, identity.metadata["n_samples"], kept, counted, TASK_SECONDS)
+    if collected.complete:
+        return collected.partitions
     with _connected(where, workers, request.resources) as (client, memory_bytes):
         from distributed import as_completed
 
@@ -87,8 +86,7 @@ def score_with_dask(
         if not client.nthreads():
             _LOG.info("waiting for the first worker of the Dask cluster")
             client.wait_for_workers(1)
-        pace = Pace(first_size(identity.metadata["n_samples"]), TASK_SECONDS)
-        further = pieces(features, partitions, pace)
+        further = collected.pieces()
         running = as_completed([])
         in_flight = 0
         # Where nothing is kept, a signal ends the run as it does any other.
@@ -103,16 +101,11 @@ def score_with_dask(
                     in_flight += 1
                 if in_flight == 0:
                     break
-                partition, seconds = next(running).result()
+                collected.add(*next(running).result())
                 in_flight -= 1
-                pace.took(len(partition.names), seconds)
-                if kept is not None:
-                    kept.keep(partition)
-                partitions.append(partition)
-                counted.done += len(partition.names)
                 counted("score", 0, None)
-            check_stop(stop, counted)
-    return partitions
+            collected.check_stop(stop)
+    return collected.partitions
 
 
 # ---- in the worker -----------------------------------------------------------------------------------------

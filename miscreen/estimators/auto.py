@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from miscreen.errors import InputError
+from miscreen.errors import truth_value
 from miscreen.estimators.binning import Binning, BinningOptions
 from miscreen.estimators.estimator import Estimator
 from miscreen.estimators.ksg import SHARED, TIED, Ksg, KsgOptions
@@ -46,8 +46,7 @@ class AutoOptions:
     mi: bool = True
 
     def __post_init__(self) -> None:
-        if not isinstance(self.mi, bool):
-            raise InputError(f"mi is {self.mi!r}", "Give True or False")
+        object.__setattr__(self, "mi", truth_value("mi", self.mi))
 
 
 def priors() -> Floats:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from miscreen.errors import DataError, InputError, ResourceError, check_choice, whole_number
+from miscreen.errors import DataError, InputError, ResourceError, check_choice, truth_value, whole_number
 from miscreen.estimators import estimator_class
 from miscreen.evaluation.design import Design
 from miscreen.evaluation.models import MODELS, Trial, require_scikit_learn
@@ -127,8 +127,7 @@ def evaluate(
     if groups == target:
         raise InputError(f"the groups are the target, {groups!r}", "Name another column with --groups, or none")
     seed = whole_number("seed", seed, 0, 2**32 - 1)
-    if not isinstance(show_leakage, bool | np.bool_):
-        raise InputError(f"show_leakage is {show_leakage!r}", "Give True or False")
+    show_leakage = truth_value("show_leakage", show_leakage)
     requests = [Request.make(target, one, **screening, **estimator_class(one).score_alone) for one in methods]
     asked = {
         name: value for name, value in requests[0].metadata().items() if name in ("version", "target", *_SCREENING)

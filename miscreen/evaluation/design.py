@@ -51,15 +51,11 @@ class Design:
     @classmethod
     def make(cls, table: TableSource, request: Request, groups: str | None, folds: int, seed: int) -> Design:
         """Divide the rows that have the target; `DataError` when there are too few for so many folds."""
-        index = NameIndex(table.names, table.label)
-        spec = request.spec
-        together = None if groups is None else index.one(groups, "the groups")
-        columns, (column,), forced = choose_columns(
-            table, index, request.targets, spec, request.features, request.exclude
-        )
-        outcome = table.column(column)
-        target = read_target(outcome, int(forced[column]), spec)
-        guessed = spec.target_kind is None and forced[column] < 0
+        together = None if groups is None else NameIndex(table.names, table.label).one(groups, "the groups")
+        roles, spec = choose_columns(table, request), request.spec
+        outcome, forced = table.column(roles.targets[0]), int(roles.forced[roles.targets[0]])
+        target = read_target(outcome, forced, spec)
+        guessed = spec.target_kind is None and forced < 0
         if guessed and target.kind == Kind.CONTINUOUS and len(np.unique(target.values)) == 2:  # floats, as of pandas
             _LOG.info(
                 "the two values of %r are taken as numbers: --target-kind discrete makes them classes", target.name
@@ -77,7 +73,7 @@ class Design:
                 )
             if np.all(target.values[test] == target.values[test[0]]):
                 raise DataError("the target is the same in all rows of a test fold", "Lower --folds")
-        return cls(target, outcome.type, groups, splits, table.n_samples, len(columns), seed, members)
+        return cls(target, outcome.type, groups, splits, table.n_samples, len(roles.features), seed, members)
 
     @property
     def metric(self) -> str:

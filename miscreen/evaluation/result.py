@@ -16,7 +16,7 @@ _LABELS = {"r2": "R-squared", "roc_auc": "area under the ROC curve"}
 
 def check_plot(path: str | PathLike[str], force: bool = False) -> None:
     """`InputError` when no plot can be drawn into that file."""
-    from miscreen.tables.write import check_output
+    from miscreen.tables.aside import check_output
 
     if Path(path).suffix.lower() not in PLOTS:
         raise InputError(f"cannot tell the format of the plot {str(path)!r}", f"Use one of {', '.join(PLOTS)}")
@@ -69,7 +69,7 @@ class Evaluation(Result):
         check_plot(path, force)
         import matplotlib as mpl
 
-        from miscreen.tables.write import write_bytes
+        from miscreen.tables.aside import write_bytes
 
         drawn = io.BytesIO()
         # No date and no random names: the same figures give the same file.

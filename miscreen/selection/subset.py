@@ -19,7 +19,8 @@ from miscreen.request import Request
 from miscreen.result import Result, shown
 from miscreen.screening import screen
 from miscreen.selection import strategy_class
-from miscreen.selection.chooser import ORDERS, Chooser, NoCandidateError, SelectionSpec, locate
+from miscreen.selection.chooser import Chooser, NoCandidateError, locate
+from miscreen.selection.options import ORDERS, SelectionSpec
 from miscreen.selection.steps import Steps
 from miscreen.tables.columns import NameIndex, expand_patterns, name_matcher
 from miscreen.tables.write import note_lost_labels

@@ -48,18 +48,30 @@ def join_sources(sources: Sequence[TableSource], label: str, ignored_columns: Co
     return SideBySideSource(sources, label, ignored_columns)
 
 
-class StackedSource(TableSource):
-    """Files with the same columns, one below the other."""
+class _JoinedSource(TableSource):
+    """What both ways to join files have in common."""
 
-    def __init__(self, sources: Sequence[TableSource], label: str, ignored_columns: ColumnTest) -> None:
+    def __init__(self, sources: Sequence[TableSource], label: str) -> None:
         self.label = label
         self._sources = sources
-        first = sources[0]
-        self.names = first.names
-        self.n_samples = sum(s.n_samples for s in sources)
         self.value_bytes = max(s.value_bytes for s in sources)
         self.grain_bytes = max(s.grain_bytes for s in sources)
         self.held_bytes = sum(s.held_bytes for s in sources)
+
+    def close(self) -> None:
+        """See `TableSource.close`."""
+        for source in self._sources:
+            source.close()
+
+
+class StackedSource(_JoinedSource):
+    """Files with the same columns, one below the other."""
+
+    def __init__(self, sources: Sequence[TableSource], label: str, ignored_columns: ColumnTest) -> None:
+        super().__init__(sources, label)
+        first = sources[0]
+        self.names = first.names
+        self.n_samples = sum(s.n_samples for s in sources)
         self.types = first.types.copy()
         position = {name: i for i, name in enumerate(self.names)}
         self._columns: list[NDArray[np.intp]] = []
@@ -147,11 +159,6 @@ class StackedSource(TableSource):
                 "Give each column the same type in every file",
             ) from error
 
-    def close(self) -> None:
-        """See `TableSource.close`."""
-        for source in self._sources:
-            source.close()
-
 
 def _may_be_untyped(types: NDArray[np.uint8], others: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Whether columns are to be looked at for values, since their types do not go together with the others."""
@@ -188,16 +195,12 @@ def _kinds_of_time(source: TableSource, columns: NDArray[np.intp]) -> list[str]:
     return kinds
 
 
-class SideBySideSource(TableSource):
+class SideBySideSource(_JoinedSource):
     """Files with the same rows, one beside the other."""
 
     def __init__(self, sources: Sequence[TableSource], label: str, ignored_columns: ColumnTest) -> None:
-        self.label = label
-        self._sources = sources
+        super().__init__(sources, label)
         self.n_samples = sources[0].n_samples
-        self.value_bytes = max(s.value_bytes for s in sources)
-        self.grain_bytes = max(s.grain_bytes for s in sources)
-        self.held_bytes = sum(s.held_bytes for s in sources)
         where: dict[str, tuple[int, int]] = {}
         for number, source in enumerate(sources):
             ignored = ignored_columns(source.names).tolist()
@@ -233,11 +236,6 @@ class SideBySideSource(TableSource):
             for i, column in zip(asked, source.table(local).columns, strict=True):
                 arrays[i] = column
         return pa.Table.from_arrays(arrays, names=[self.names[c] for c in columns])
-
-    def close(self) -> None:
-        """See `TableSource.close`."""
-        for source in self._sources:
-            source.close()
 
 
 def _check_same_rows(first: TableSource, column: int, other: TableSource, other_column: int) -> None:
