@@ -150,6 +150,23 @@ def read_target(column: Column, forced: int, spec: ScreenSpec) -> Target:
     return Target(name, values, kind, levels > 2 and (held == ColumnType.TEXT or forced == Kind.DISCRETE), rows)
 
 
+def read_alike(target: Target, held: ColumnType) -> tuple[ColumnType, Kind | None]:
+    """What a column of some rows of a target holds, and the kind asked of it, so that `read_target` sees it alike.
+
+    A part may have fewer levels than make numbers classes, or more than half as many as samples. To ask for classes
+    would take their order from them, which truth values keep, whatever they are.
+
+    Parameters
+    ----------
+    target : Target
+    held : ColumnType
+        Of the column with all rows.
+    """
+    if target.kind == Kind.DISCRETE and not target.nominal:
+        return ColumnType.BOOLEAN, None
+    return held, target.kind
+
+
 def read_strata(column: Column, target: Target) -> NDArray[np.int64]:
     """The stratum of each sample of a target; `DataError` when one is missing, or there is nothing to permute.
 

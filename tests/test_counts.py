@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special, stats
 from sklearn.metrics import mutual_info_score
+from sklearn.metrics.cluster import contingency_matrix, expected_mutual_information
 
 from miscreen.estimators.mixed import mixed_errors, mixed_mi
-from miscreen.estimators.plugin import plugin_errors, plugin_scores
+from miscreen.estimators.plugin import plugin_doubts, plugin_errors, plugin_scores
 from miscreen.kernels.counts import joint_counts, level_codes, miller_madow, plugin_mi
 from miscreen.kernels.survey import survey
 from miscreen.model import Batch, Floats, Kind, Target
@@ -233,6 +234,22 @@ def test_mixed_pairs_are_binned_and_corrected_by_leaving_each_sample_out(classes
     cells = counts[present] if groups <= most else np.floor((x - 0.5) * most / len(x))
     binned = Batch(cells[np.newaxis], Kind.DISCRETE, np.zeros(1, dtype=bool))
     assert error[0] == pytest.approx(plugin_errors(coded, binned)[0], rel=1e-12)
+
+
+def test_errors_are_those_of_the_jackknife_and_doubts_what_it_changes() -> None:
+    rng = np.random.default_rng(2)
+    y = rng.integers(0, 5, 60)
+    x = np.where(rng.random(60) < 0.6, y, rng.integers(0, 6, 60)).astype(float)
+    x[:7] = np.nan
+    target, batch = discrete_target(y), Batch(x[np.newaxis], Kind.DISCRETE, np.zeros(1, dtype=bool))
+    x, y = x[7:].astype(int), y[7:]
+    n = len(x)
+    others = np.array([mutual_info_score(np.delete(x, i), np.delete(y, i)) for i in range(n)])
+    error = math.sqrt((n - 1) / n * np.sum((others - others.mean()) ** 2))
+    assert plugin_errors(target, batch)[0] == pytest.approx(error, rel=1e-10)
+    chance = expected_mutual_information(contingency_matrix(x, y), n)
+    without = mutual_info_score(x, y) - chance
+    assert plugin_doubts(target, batch)[0] == pytest.approx(abs(naive.unbiased_mi(x, y) - without), rel=1e-9)
 
 
 def test_mixed_pairs_of_one_value_have_no_information() -> None:

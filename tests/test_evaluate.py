@@ -147,6 +147,29 @@ def test_each_fold_is_screened_by_its_training_rows_alone(monkeypatch: pytest.Mo
                 assert row.tolist() == present[name].to_list()
 
 
+@pytest.mark.parametrize("kind", [None, "discrete"])
+def test_classes_that_have_an_order_keep_it_in_a_fold(kind: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    x, _ = wide(200)
+    levels = np.arange(200) % 5
+    x[:, 3] += 0.5 * levels  # a line, best with the order, and a parabola, best without
+    x[:, 7] += 0.8 * (levels - 2) ** 2
+    seen = []
+
+    class Spy(Trial):
+        def score(self, model: str, chosen: Any) -> float:
+            seen.append((self.train, self.values[chosen][0].tolist()))
+            return 0.0
+
+    monkeypatch.setattr(crossvalidation, "Trial", Spy)
+    table = frame(x, levels)
+    miscreen.evaluate(table, "y", "pearson", k=1, folds=3, target_kind=kind)
+    assert len(seen) == 3
+    for train, values in seen:
+        best = miscreen.rank(table[train], "y", "pearson", target_kind=kind).names[0]
+        assert best == ("x7" if kind else "x3")
+        assert values == table[best].to_list()
+
+
 # ---- the lie of leakage ------------------------------------------------------------------------------------
 
 

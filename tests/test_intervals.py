@@ -68,6 +68,21 @@ def test_small_classes_have_intervals_that_cover_the_truth(n: int, n_classes: in
     assert misses(np.array(found), float(truth)) <= 60 * 0.08 + 4 * math.sqrt(60 * 0.08 * 0.92)
 
 
+@pytest.mark.parametrize(("levels", "n", "share"), [(4, 50, 0.95), (8, 100, 0.7), (16, 200, 0.7), (16, 500, 0.95)])
+def test_tables_of_few_samples_a_cell_have_intervals_that_cover_the_truth(levels: int, n: int, share: float) -> None:
+    cells = np.full((levels, levels), (1 - share) / levels**2) + np.eye(levels) * share / levels
+    truth = float(np.sum(cells * np.log(cells * levels**2)))
+    found = []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        y = rng.integers(0, levels, n)
+        x = np.where(rng.random(n) < share, y, rng.integers(0, levels, n))
+        kinds: dict[str, Any] = {"target_kind": "discrete", "discrete": ["x"]}
+        row = miscreen.rank(np.stack((x, y), axis=1), "y", "bin", names=["x", "y"], ci=0.95, threads=1, **kinds)
+        found.append([row.to_arrow().to_pylist()[0][end] for end in ("ci_low", "ci_high")])
+    assert misses(np.array(found), truth) <= 60 * 0.08 + 4 * math.sqrt(60 * 0.08 * 0.92)
+
+
 def test_half_samples_without_an_estimate_are_left_out() -> None:
     """Such as those in which no class but one has two samples."""
     rng = np.random.default_rng(1)

@@ -190,6 +190,17 @@ def test_a_subsample_is_ranked_and_chosen_from_alone(frame: pl.DataFrame) -> Non
     assert {name: f for name, f in told.items() if f} == {name: c / 2 for name, c in counts.items()}
 
 
+def test_classes_that_have_an_order_keep_it_in_a_subsample() -> None:
+    rng = np.random.default_rng(1)
+    levels = np.arange(200) % 5
+    line, parabola = 0.5 * levels, 0.8 * (levels - 2) ** 2
+    table = pl.DataFrame({"line": line, "parabola": parabola}) + pl.DataFrame(rng.standard_normal((200, 2)))
+    table = table.with_columns(y=levels)
+    for kind, best in ((None, "line"), ("discrete", "parabola")):
+        chosen = miscreen.select(table, "y", top=1, method="pearson", target_kind=kind, stability=4).steps.to_polars()
+        assert chosen.select("feature", "frequency").rows() == [(best, 1.0)]
+
+
 def test_progress_tells_of_every_phase(frame: pl.DataFrame) -> None:
     told: list[tuple[str, int, int | None]] = []
     wanted: dict[str, Any] = {"strategy": "mrmr", "top": 3, "method": "pearson", "stability": 2}

@@ -6,6 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from miscreen.kernels.bin_rules import n_log_n
 from miscreen.kernels.counts import count_terms, level_mi
 from miscreen.model import Batch, Floats, Scores, Target
 
@@ -35,7 +36,8 @@ def plugin_scores(target: Target, batch: Batch) -> Scores:
     correction of Miller & Madow, and from that is taken its mean over all arrangements of the columns, in which the
     count of a cell is hypergeometric (Vinh et al. 2010, JMLR 11:2837, do so with the plug-in estimate). So independent
     columns have a mean of exactly 0, whatever their levels and samples, and none is favoured for having many levels.
-    What bias remains for dependent ones is downwards where cells expect less than a sample. Estimates may be negative.
+    What bias remains for dependent ones is upwards, by up to 0.1 nats, where cells have half a sample to four on
+    average, and downwards where they have fewer. Estimates may be negative.
     O(n + Kx Ky + r sqrt n) a feature in time, r the pairs of levels with other numbers of samples, no more than Kx Ky;
     8 Kx Ky + 16 n bytes of scratch.
 
@@ -52,6 +54,44 @@ def plugin_scores(target: Target, batch: Batch) -> Scores:
     mi = np.empty(len(batch.values))
     level_mi(batch.values, batch.order, target.codes, target.n_levels, terms_of_cells(len(target.values)), mi)
     return Scores(mi, PLUG_IN)
+
+
+def plugin_doubts(target: Target, batch: Batch) -> Floats:
+    """How far `plugin_scores` lie from what they are without the jackknife, in nats.
+
+    Parameters
+    ----------
+    target : Target
+        Discrete.
+    batch : Batch
+        Discrete features, values of shape (n_features, n_samples). NaN means missing: the pair is left out.
+
+    Returns
+    -------
+    float64 array, shape (n_features,)
+
+    Notes
+    -----
+    The plug-in estimate less its mean over all arrangements (Vinh et al. 2010, JMLR 11:2837) is 0 for independent
+    columns, too. Of dependent ones whose cells have few samples it takes off too much, by more than `plugin_scores` are
+    too high; where hardly any cell has two, these are too low by no more than that. The two agree where cells have
+    many. Time as that of `plugin_scores`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from miscreen.model import Kind
+    >>> for n in (50, 500):
+    ...     y = np.arange(float(n)) % 10
+    ...     target = Target("y", y, Kind.DISCRETE, False, np.arange(n))
+    ...     print(plugin_doubts(target, Batch(y[np.newaxis], Kind.DISCRETE, np.zeros(1, dtype=bool))).round(2))
+    [0.68]
+    [0.1]
+    """
+    without = np.empty(len(batch.values))
+    level_mi(batch.values, batch.order, target.codes, target.n_levels, n_log_n(len(target.values)), without)
+    doubts: Floats = np.abs(plugin_scores(target, batch).mi - without)
+    return doubts
 
 
 @lru_cache(maxsize=1)
@@ -77,10 +117,12 @@ def plugin_errors(target: Target, batch: Batch) -> Floats:
 
     Notes
     -----
-    The root of V / n, V the variance over samples of log(p / (p_x p_y)) of their cell: the delta method (Basharin 1959,
-    doi:10.1137/1104033). At least that of independent columns, (Kx - 1)(Ky - 1) / 2n^2, since 2 n times the estimate
-    is then chi-square distributed (Wilks 1938, doi:10.1214/aoms/1177732360). Up to 1.4 times too large there, and a
-    tenth too small for tables of a few samples a cell. O(n log n) a feature.
+    The jackknife's (Tukey 1958, doi:10.1214/aoms/1177706647): the root of V / n, V the variance over samples of what
+    n times the estimate loses without them. In large tables that is log(p / (p_x p_y)) of their cell, as by the delta
+    method (Basharin 1959, doi:10.1137/1104033), whose error is half of the true one for cells of a sample. At least
+    that of independent columns, (Kx - 1)(Ky - 1) / 2n^2, since 2 n times the estimate is then chi-square distributed
+    (Wilks 1938, doi:10.1214/aoms/1177732360). Up to 1.4 times too large there, and a quarter too small for dependent
+    columns of a few samples a cell. O(n log n) a feature.
 
     Examples
     --------
@@ -93,6 +135,7 @@ def plugin_errors(target: Target, batch: Batch) -> Floats:
     array([0.0071])
     """
     errors = np.full(len(batch.values), np.nan)
+    lost = np.diff(n_log_n(len(target.values)), prepend=0.0)  # by a count of 1, 2, ... that is one less
     for f, values in enumerate(batch.values):
         present = ~np.isnan(values)
         n = np.count_nonzero(present)
@@ -100,10 +143,7 @@ def plugin_errors(target: Target, batch: Batch) -> Floats:
             continue
         (_, rows), (_, columns) = (np.unique(of[present], return_inverse=True) for of in (values, target.codes))
         shape = int(rows.max()) + 1, int(columns.max()) + 1
-        of_cells, of_rows, of_columns = (
-            np.bincount(of)[of].astype(np.float64) for of in (rows * shape[1] + columns, rows, columns)
-        )
-        ratios = np.log(of_cells * n / (of_rows * of_columns))
+        of_cells, of_rows, of_columns = (lost[np.bincount(of)[of]] for of in (rows * shape[1] + columns, rows, columns))
         least = (shape[0] - 1) * (shape[1] - 1) / (2 * n)
-        errors[f] = np.sqrt(max(least, ratios.var(ddof=1)) / n)
+        errors[f] = np.sqrt(max(least, (of_cells - of_rows - of_columns).var(ddof=1)) / n)
     return errors

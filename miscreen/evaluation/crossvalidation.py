@@ -22,6 +22,7 @@ from miscreen.model import ColumnType, Status
 from miscreen.ranking import ranking_order
 from miscreen.request import Request
 from miscreen.resources import format_bytes
+from miscreen.roles import read_alike
 from miscreen.screening import Screen
 from miscreen.tables.columns import is_named
 from miscreen.tables.extended import ExtendedTable
@@ -176,8 +177,9 @@ def _screen(
     if show_leakage:
         views.append(np.arange(len(design.target.rows)))
     columns = np.array([design.masked(rows) for rows in views])
-    extended = ExtendedTable(table, columns, f"{design.target.name}, fold", design.held)
-    spec = replace(request.spec, target_kind=design.target.kind)
+    held, kind = read_alike(design.target, design.held)
+    extended = ExtendedTable(table, columns, f"{design.target.name}, fold", held)
+    spec = replace(request.spec, target_kind=kind)
     job = Screen(extended, replace(request, targets=extended.further, spec=spec))
     part = job.score_partition(range(job.n_features))
     position = {name: i for i, name in enumerate(table.names)}

@@ -13,7 +13,7 @@ from scipy.special import stdtrit
 
 from miscreen.estimators.ksg import SHARED, TIED, Ksg, KsgOptions
 from miscreen.estimators.mixed import mixed_errors, mixed_mi
-from miscreen.estimators.plugin import plugin_errors
+from miscreen.estimators.plugin import plugin_doubts, plugin_errors
 from miscreen.inference.permutation import generator
 from miscreen.model import Batch, Floats, Kind, Scores, Target, samples_per_class
 from miscreen.pipeline import check_wanted
@@ -71,7 +71,7 @@ class Intervals:
       where bias is proportional to that distance (sharp edges), and bounds it for smooth densities. The end that the
       difference points to is moved by it, as in intervals that allow for the worst bias (Armstrong & Kolesar 2018,
       doi:10.3982/ECTA14434). Few neighbours have little bias: with four, intervals are a tenth shorter, and edges and
-      folds fall out of them.
+      folds fall out of them. Of two discrete columns both ends are moved, by `plugin_doubts`.
 
     Two estimates of nearest neighbours a feature, O(n log n) each, in the plane from one search; 8 n bytes of scratch.
 
@@ -134,8 +134,10 @@ class Intervals:
         """Ends for features, from so many neighbours near and far."""
         near, far = (self._estimate(k, SHARED if neighbors == PLANE else 0) for k in neighbors)
         tied = np.empty(0, dtype=np.intp)
+        doubt = np.zeros(len(names))
         if part.kind == self._target.kind == Kind.DISCRETE:
             center, drift = near.score(part).mi, np.zeros(len(names))
+            doubt = plugin_doubts(self._target, part)
             error = plugin_errors(self._target, part)
         else:
             if neighbors == PLANE:
@@ -162,7 +164,7 @@ class Intervals:
             error = np.array([self._over_halves(estimates[f], part, f, name) for f, name in enumerate(names)])
         n = np.count_nonzero(~np.isnan(part.values), axis=1)
         reach = np.where(n > FEWEST, stdtrit(np.maximum(1, n - 1), 0.5 + self._level / 2) * error, np.nan)
-        return center - reach + np.minimum(0.0, drift), center + reach + np.maximum(0.0, drift)
+        return center - reach - doubt + np.minimum(0.0, drift), center + reach + doubt + np.maximum(0.0, drift)
 
     def _over_halves(self, estimate: Callable[[Batch], Floats], batch: Batch, f: int, name: str) -> float:
         """Standard deviation of a feature's estimates from random halves of the samples."""

@@ -17,7 +17,7 @@ from miscreen.model import ColumnType, Floats, Kind, ScreenSpec, Target
 from miscreen.ranking import UNITS, Ranking, arrow_column, measured
 from miscreen.request import Request
 from miscreen.resources import BYTES_PER_COLUMN
-from miscreen.roles import decide_kinds, forced_kinds, read_target
+from miscreen.roles import decide_kinds, forced_kinds, read_alike, read_target
 from miscreen.screening import screen
 from miscreen.selection import strategy_class
 from miscreen.selection.options import ORDERS, SelectionSpec
@@ -187,7 +187,8 @@ class Chooser:
         over the table.
         """
         asked, request = self._asked, self._request
-        held = ColumnType(self._table.types[self._index.one(target.name, "the target")])
+        whole = ColumnType(self._table.types[self._index.one(target.name, "the target")])
+        held, kind = read_alike(target, whole)
         chosen: Counter[str] = Counter()
         at_once = max(1, request.resources.memory_bytes // 2 // (BYTES_PER_COLUMN * len(self._table.names)))
         done = 0
@@ -203,7 +204,7 @@ class Chooser:
                 request,
                 targets=extended.further,
                 exclude=(*request.exclude, *request.targets),
-                spec=replace(request.spec, target_kind=target.kind),
+                spec=replace(request.spec, target_kind=kind),
             )
             try:
                 ranking = screen(extended, subsampled)
