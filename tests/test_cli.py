@@ -297,7 +297,7 @@ def test_a_dash_is_standard_output(monkeypatch: pytest.MonkeyPatch, capfdbinary:
 def test_features_without_a_score_are_counted_on_stderr(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
     Library(monkeypatch, "rank", make_ranking([f"x{i}" for i in range(1200)], constant=3))
     assert main(["rank", "t", "-t", "y"]) == 0
-    assert capfd.readouterr().err == "warning: 1,200 features, 3 constant\n"
+    assert capfd.readouterr().err == "warning: 1,200 features, no score for 3 (constant)\n"
     assert main(["rank", "t", "-t", "y", "--quiet"]) == 0
     assert capfd.readouterr().err == ""
 
@@ -308,7 +308,7 @@ def test_output_file_leaves_stdout_empty(monkeypatch: pytest.MonkeyPatch, capfd:
     assert main(["rank", "t", "-t", "y", "-o", str(path)]) == 0
     out, err = capfd.readouterr()
     assert out == ""
-    assert err.startswith("done: 3 features, 1 constant in ")
+    assert err.startswith("done: 3 features, no score for 1 (constant) in ")
     assert err.endswith(f" s -> {path}\n")
     assert Ranking.read(path).names == ["a", "b", "c"]
     assert main(["rank", "t", "-t", "y", "-o", str(path), "--force", "--top", "1", "--quiet"]) == 0
@@ -326,7 +326,7 @@ def test_terminal_gets_a_table_of_twenty(monkeypatch: pytest.MonkeyPatch, capsys
     assert lines[2] == ["1", "x0", "0.1235", "50", "continuous", "kde"]
     assert lines[21][:2] == ["20", "x19"]
     assert [" ".join(words) for words in lines[22:]] == ["10 more rows: --top N shows more, -o FILE keeps all"]
-    assert err == "warning: 30 features, 1 constant\n"
+    assert err == "warning: 30 features, no score for 1 (constant)\n"
 
 
 def test_terminal_table_shows_a_status_that_is_not_ok(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
