@@ -28,11 +28,12 @@ from miscreen.cli import main
 from miscreen.cli import progress as progress_module
 from miscreen.cli.options import Running, Screening
 from miscreen.cli.progress import Progress
-from miscreen.cli.terminal import show_ranking
+from miscreen.cli.terminal import show_ranking, summarise
 from miscreen.errors import DataError, InputError, ResourceError
-from miscreen.estimators import ESTIMATORS, binning, kde, ksg
+from miscreen.estimators import ESTIMATORS, binning, estimator_class, kde, ksg
 from miscreen.kernels import _ahead, _cache
 from miscreen.kernels.density import KERNELS
+from miscreen.model import Status
 from miscreen.ranking import Ranking
 from miscreen.tables.formats import FORMATS
 
@@ -363,6 +364,29 @@ def test_a_table_fits_the_terminal(width: int, hidden: list[str], monkeypatch: p
     assert len(feature) >= 16
     assert names[1].startswith(feature[:-1])
     assert lines[4:] == ([f"no room for {', '.join(hidden)}"] if hidden else [])
+
+
+@pytest.mark.parametrize(
+    ("statuses", "infinite", "line"),
+    [
+        ([Status.OK], 0, "1 feature"),
+        ([Status.OK, Status.TOO_MANY_LEVELS], 0, "2 features, no score for 1 (too many levels)"),
+        (
+            [Status.CONSTANT, Status.CONSTANT, Status.TOO_FEW_SAMPLES],
+            2,
+            "3 features, no score for 2 (constant), 1 (too few samples), 2 with infinite values",
+        ),
+    ],
+)
+def test_the_line_below_a_ranking(statuses: list[Status], infinite: int, line: str) -> None:
+    n = len(statuses)
+    scores = np.where(np.array(statuses) == Status.OK, 0.5, np.nan)
+    ranking = Ranking.from_scores(
+        [f"x{i}" for i in range(n)], None, scores=scores, mi=scores, n=np.full(n, 700), kinds=np.zeros(n, "u1"),
+        methods=["kde"] * n, statuses=np.array(statuses, "u1"), extras={},
+        metadata={"target": ["y"], "n_features_with_infinite_values": infinite},
+    )  # fmt: skip
+    assert summarise(ranking) == line
 
 
 def test_numbers_stay_whole_where_nothing_fits(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
@@ -779,6 +803,18 @@ def test_help_names_what_words_an_option_takes(capsys: Any) -> None:
     assert set(binning.CORRECTIONS) | set(ESTIMATORS) <= words
 
 
+def test_help_names_the_defaults_of_methods(capsys: Any) -> None:
+    assert main(["rank", "--help"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    for method in ESTIMATORS:
+        for option in fields(estimator_class(method).Options):
+            if isinstance(option.default, str | int | float) and not isinstance(option.default, bool):
+                text = re.search(rf" --{option.name.replace('_', '-')} .*?(?= --|$)", out)
+                assert text is not None
+                default = option.default if isinstance(option.default, str) else f"{option.default:g}"
+                assert re.search(rf"{method}: [^;]*\(default: {default}\)", text[0])
+
+
 def test_help_names_every_suffix_that_is_read(capsys: Any) -> None:
     assert main(["--help"]) == 0
     out = capsys.readouterr().out
@@ -946,7 +982,7 @@ def test_csv_by_pipe_and_parquet_by_name_rank_alike() -> None:
         by_pipe = run("rank", "-", "-t", "cell_type", "--threads", "1", stdin=file, stdout=subprocess.PIPE)
     assert by_name.returncode == by_pipe.returncode == 0
     for done in (by_name, by_pipe):  # while kernels are compiled there is a line of progress, too
-        assert done.stderr.splitlines()[-1] == b"warning: 772 features, 1 too many levels"
+        assert done.stderr.splitlines()[-1] == b"warning: 772 features, no score for 1 (too many levels)"
     assert by_name.stdout == by_pipe.stdout
     lines = by_name.stdout.decode().splitlines()
     assert len(lines) == 773
