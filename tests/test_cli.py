@@ -247,7 +247,7 @@ def test_select_takes_a_ranking_without_a_target(monkeypatch: pytest.MonkeyPatch
     assert library.calls == [(("t", None), READING | LIMITS | own)]
 
 
-def test_describe_and_convert_pass_their_options(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_describe_and_convert_pass_their_options(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Any) -> None:
     described = Library(monkeypatch, "describe", DataError("enough"))
     assert call("describe t --target y --null NA --threads 1 --exclude a --discrete b") == 1
     own = {"target": "y", "read": miscreen.ReadOptions(null_values=("NA",)), "threads": 1}
@@ -258,6 +258,8 @@ def test_describe_and_convert_pass_their_options(monkeypatch: pytest.MonkeyPatch
     assert main(["convert", "t", output, "--format", "arrow", "--force", "--exclude", "a", "--discrete", "b"]) == 0
     own = {"format": "arrow", "force": True, "read": None}
     assert converted.calls == [(("t", output), LIMITS | own | columns)]
+    assert main(["convert", "-", output, "--format", "arrow", "--force"]) == 0
+    assert "\ndone: standard input in " in capsys.readouterr().err
 
 
 # ---- what is written ---------------------------------------------------------------------------------------
@@ -463,7 +465,7 @@ def test_select_writes_columns(monkeypatch: pytest.MonkeyPatch, capfdbinary: Any
     assert main(["select", "t", "-t", "y", "--top", "1", "-o", path]) == 0
     out, err = capfdbinary.readouterr()
     assert (out, written) == (b"", [(path, None, False)])
-    assert err.startswith(b"done: 1 columns in ")
+    assert err.startswith(b"done: 1 column in ")
     assert call("select t -t y --top 1") == 0
     assert capfdbinary.readouterr() == (b"csv", b"")
 

@@ -43,4 +43,5 @@ def convert(
             force=force, **limits, on_progress=progress,
         )  # fmt: skip
     if not running.quiet:
-        say("done", f"{source} in {time.monotonic() - began:.1f} s -> {output}")
+        read = "standard input" if source == "-" else source
+        say("done", f"{read} in {time.monotonic() - began:.1f} s -> {output}")

@@ -138,7 +138,8 @@ def select(
     writing.put(chosen.steps if steps else chosen, lambda: _show_steps(chosen.steps))
     if writing.output is not None and not running.quiet:
         seconds = time.monotonic() - began
-        say("done", f"{len(chosen.names):,} columns in {seconds:.1f} s -> {writing.output}")
+        count = len(chosen.names)
+        say("done", f"{count:,} column{'s' * (count != 1)} in {seconds:.1f} s -> {writing.output}")
 
 
 def _show_steps(steps: Steps) -> None:
