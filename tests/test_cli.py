@@ -823,10 +823,12 @@ def test_help_names_every_suffix_that_is_read(capsys: Any) -> None:
     assert all(re.search(rf"\{suffix}\b", out) for known in FORMATS.values() for suffix in known.suffixes)
 
 
-def test_no_arguments_show_the_help(capsys: Any) -> None:
+def test_no_arguments_show_the_help(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     assert main([]) == 0
     out = capsys.readouterr().out
     assert all(f"\n  {verb} " in out for verb in COMMANDS)
+    assert not re.search(r"\w\.\.\.$", out, re.MULTILINE)  # what a verb does, in whole sentences
 
 
 def test_version(capsys: Any) -> None:

@@ -19,7 +19,9 @@ def convert(
     reading: Reading,
     running: Running,
 ) -> None:
-    """Write a table in another format, such as a CSV as Arrow, which is read many times faster.
+    """Write a table in another format.
+
+    Arrow is read many times faster than CSV.
 
     \b
     miscreen convert data.csv data.arrow

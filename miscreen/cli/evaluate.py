@@ -49,7 +49,7 @@ def evaluate(
     reading: Reading,
     running: Running,
 ) -> None:
-    """Cross-validate models on the best columns, screened anew inside each training fold.
+    """Cross-validate models on columns screened inside each fold.
 
     It shows R-squared, or for classes the area under the ROC curve: a table on a terminal, CSV into a pipe, a
     file with -o, a plot with --plot. Takes the extra "sklearn", and for --plot "plot".

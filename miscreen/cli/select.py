@@ -61,9 +61,10 @@ def select(
     reading: Reading,
     running: Running,
 ) -> None:
-    """Write the columns that tell most about a target, with or without those that repeat each other.
+    """Write the columns that tell most about a target.
 
-    It ranks the table first, or takes a ranking made before, and then chooses by a strategy.
+    It ranks the table first, or takes a ranking made before, and then chooses by a strategy, with or without
+    columns that repeat each other.
 
     \b
     miscreen select data.parquet --target y --top 500 -o chosen.parquet
