@@ -168,6 +168,7 @@ def _target_names(target: Any) -> tuple[str, ...]:
     names = tuple(target) if isinstance(target, list | tuple) else (target,)
     if not all(isinstance(name, str) for name in names):
         raise InputError(
-            f"the target is of type {type(target).__name__}", "Give the name of a column, or a list of names"
+            f"the target is of type {type(target).__name__}",
+            "Give the name of a column, or a list of names; put values into the table as a column",
         )
     return names

@@ -117,7 +117,7 @@ def test_a_method_that_cannot_be_imported_leaves_others_alone(monkeypatch: pytes
     monkeypatch.setitem(ESTIMATORS, "broken", "miscreen_nowhere:Broken")
     with pytest.raises(InputError, match="method 'bin' has no option 'grid'") as error:
         miscreen.rank(labels(), "y", "bin", grid=32)
-    assert error.value.hint == "It takes bins, binning, correction; 'grid' is one of kde"
+    assert error.value.hint == "Leave it out, or give --method=kde"
 
 
 def test_a_score_without_information_is_told_where_information_is_asked_for(first: str) -> None:

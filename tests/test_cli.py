@@ -28,11 +28,12 @@ from miscreen.cli import main
 from miscreen.cli import progress as progress_module
 from miscreen.cli.options import Running, Screening
 from miscreen.cli.progress import Progress
-from miscreen.cli.terminal import show_ranking
+from miscreen.cli.terminal import show_ranking, summarise
 from miscreen.errors import DataError, InputError, ResourceError
-from miscreen.estimators import ESTIMATORS, binning, kde, ksg
+from miscreen.estimators import ESTIMATORS, binning, estimator_class, kde, ksg
 from miscreen.kernels import _ahead, _cache
 from miscreen.kernels.density import KERNELS
+from miscreen.model import Status
 from miscreen.ranking import Ranking
 from miscreen.tables.formats import FORMATS
 
@@ -246,7 +247,7 @@ def test_select_takes_a_ranking_without_a_target(monkeypatch: pytest.MonkeyPatch
     assert library.calls == [(("t", None), READING | LIMITS | own)]
 
 
-def test_describe_and_convert_pass_their_options(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_describe_and_convert_pass_their_options(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Any) -> None:
     described = Library(monkeypatch, "describe", DataError("enough"))
     assert call("describe t --target y --null NA --threads 1 --exclude a --discrete b") == 1
     own = {"target": "y", "read": miscreen.ReadOptions(null_values=("NA",)), "threads": 1}
@@ -257,6 +258,8 @@ def test_describe_and_convert_pass_their_options(monkeypatch: pytest.MonkeyPatch
     assert main(["convert", "t", output, "--format", "arrow", "--force", "--exclude", "a", "--discrete", "b"]) == 0
     own = {"format": "arrow", "force": True, "read": None}
     assert converted.calls == [(("t", output), LIMITS | own | columns)]
+    assert main(["convert", "-", output, "--format", "arrow", "--force"]) == 0
+    assert "\ndone: standard input in " in capsys.readouterr().err
 
 
 # ---- what is written ---------------------------------------------------------------------------------------
@@ -297,7 +300,7 @@ def test_a_dash_is_standard_output(monkeypatch: pytest.MonkeyPatch, capfdbinary:
 def test_features_without_a_score_are_counted_on_stderr(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
     Library(monkeypatch, "rank", make_ranking([f"x{i}" for i in range(1200)], constant=3))
     assert main(["rank", "t", "-t", "y"]) == 0
-    assert capfd.readouterr().err == "warning: 1,200 features, 3 constant\n"
+    assert capfd.readouterr().err == "warning: 1,200 features, no score for 3 (constant)\n"
     assert main(["rank", "t", "-t", "y", "--quiet"]) == 0
     assert capfd.readouterr().err == ""
 
@@ -308,7 +311,7 @@ def test_output_file_leaves_stdout_empty(monkeypatch: pytest.MonkeyPatch, capfd:
     assert main(["rank", "t", "-t", "y", "-o", str(path)]) == 0
     out, err = capfd.readouterr()
     assert out == ""
-    assert err.startswith("done: 3 features, 1 constant in ")
+    assert err.startswith("done: 3 features, no score for 1 (constant) in ")
     assert err.endswith(f" s -> {path}\n")
     assert Ranking.read(path).names == ["a", "b", "c"]
     assert main(["rank", "t", "-t", "y", "-o", str(path), "--force", "--top", "1", "--quiet"]) == 0
@@ -326,7 +329,7 @@ def test_terminal_gets_a_table_of_twenty(monkeypatch: pytest.MonkeyPatch, capsys
     assert lines[2] == ["1", "x0", "0.1235", "50", "continuous", "kde"]
     assert lines[21][:2] == ["20", "x19"]
     assert [" ".join(words) for words in lines[22:]] == ["10 more rows: --top N shows more, -o FILE keeps all"]
-    assert err == "warning: 30 features, 1 constant\n"
+    assert err == "warning: 30 features, no score for 1 (constant)\n"
 
 
 def test_terminal_table_shows_a_status_that_is_not_ok(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
@@ -363,6 +366,29 @@ def test_a_table_fits_the_terminal(width: int, hidden: list[str], monkeypatch: p
     assert len(feature) >= 16
     assert names[1].startswith(feature[:-1])
     assert lines[4:] == ([f"no room for {', '.join(hidden)}"] if hidden else [])
+
+
+@pytest.mark.parametrize(
+    ("statuses", "infinite", "line"),
+    [
+        ([Status.OK], 0, "1 feature"),
+        ([Status.OK, Status.TOO_MANY_LEVELS], 0, "2 features, no score for 1 (too many levels)"),
+        (
+            [Status.CONSTANT, Status.CONSTANT, Status.TOO_FEW_SAMPLES],
+            2,
+            "3 features, no score for 2 (constant), 1 (too few samples), 2 with infinite values",
+        ),
+    ],
+)
+def test_the_line_below_a_ranking(statuses: list[Status], infinite: int, line: str) -> None:
+    n = len(statuses)
+    scores = np.where(np.array(statuses) == Status.OK, 0.5, np.nan)
+    ranking = Ranking.from_scores(
+        [f"x{i}" for i in range(n)], None, scores=scores, mi=scores, n=np.full(n, 700), kinds=np.zeros(n, "u1"),
+        methods=["kde"] * n, statuses=np.array(statuses, "u1"), extras={},
+        metadata={"target": ["y"], "n_features_with_infinite_values": infinite},
+    )  # fmt: skip
+    assert summarise(ranking) == line
 
 
 def test_numbers_stay_whole_where_nothing_fits(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
@@ -439,7 +465,7 @@ def test_select_writes_columns(monkeypatch: pytest.MonkeyPatch, capfdbinary: Any
     assert main(["select", "t", "-t", "y", "--top", "1", "-o", path]) == 0
     out, err = capfdbinary.readouterr()
     assert (out, written) == (b"", [(path, None, False)])
-    assert err.startswith(b"done: 1 columns in ")
+    assert err.startswith(b"done: 1 column in ")
     assert call("select t -t y --top 1") == 0
     assert capfdbinary.readouterr() == (b"csv", b"")
 
@@ -779,16 +805,30 @@ def test_help_names_what_words_an_option_takes(capsys: Any) -> None:
     assert set(binning.CORRECTIONS) | set(ESTIMATORS) <= words
 
 
+def test_help_names_the_defaults_of_methods(capsys: Any) -> None:
+    assert main(["rank", "--help"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    for method in ESTIMATORS:
+        for option in fields(estimator_class(method).Options):
+            if isinstance(option.default, str | int | float) and not isinstance(option.default, bool):
+                text = re.search(rf" --{option.name.replace('_', '-')} .*?(?= --|$)", out)
+                assert text is not None
+                default = option.default if isinstance(option.default, str) else f"{option.default:g}"
+                assert re.search(rf"{method}: [^;]*\(default: {default}\)", text[0])
+
+
 def test_help_names_every_suffix_that_is_read(capsys: Any) -> None:
     assert main(["--help"]) == 0
     out = capsys.readouterr().out
     assert all(re.search(rf"\{suffix}\b", out) for known in FORMATS.values() for suffix in known.suffixes)
 
 
-def test_no_arguments_show_the_help(capsys: Any) -> None:
+def test_no_arguments_show_the_help(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     assert main([]) == 0
     out = capsys.readouterr().out
     assert all(f"\n  {verb} " in out for verb in COMMANDS)
+    assert not re.search(r"\w\.\.\.$", out, re.MULTILINE)  # what a verb does, in whole sentences
 
 
 def test_version(capsys: Any) -> None:
@@ -946,7 +986,7 @@ def test_csv_by_pipe_and_parquet_by_name_rank_alike() -> None:
         by_pipe = run("rank", "-", "-t", "cell_type", "--threads", "1", stdin=file, stdout=subprocess.PIPE)
     assert by_name.returncode == by_pipe.returncode == 0
     for done in (by_name, by_pipe):  # while kernels are compiled there is a line of progress, too
-        assert done.stderr.splitlines()[-1] == b"warning: 772 features, 1 too many levels"
+        assert done.stderr.splitlines()[-1] == b"warning: 772 features, no score for 1 (too many levels)"
     assert by_name.stdout == by_pipe.stdout
     lines = by_name.stdout.decode().splitlines()
     assert len(lines) == 773

@@ -117,6 +117,18 @@ def test_blocks_of_a_page_do_what_they_show(page: Path, tmp_path: Path) -> None:
     assert run_page(text, tmp_path) == text, "refresh the pages with: python tests/test_docs.py"
 
 
+def test_pages_write_files_of_their_own() -> None:
+    """So that whoever tries one page after another meets no file that exists, nor the ranking of another target."""
+    output = re.compile(r"(?:(?:-o|--plot) |\.(?:write|plot)\(\"|convert \S+ )([\w./-]+\.\w+)")
+    pages: dict[str, set[str]] = {}
+    for page in PAGES:
+        for skipped, _, block in BLOCK.findall(page.read_text()):
+            for name in output.findall("" if skipped else block):
+                pages.setdefault(name, set()).add(page.name)
+    assert pages
+    assert {name: found for name, found in pages.items() if len(found) > 1} == {}
+
+
 def options_of(verb: str) -> set[str]:
     command = typer.main.get_command(application).commands[verb]  # type: ignore[attr-defined]
     return {max(parameter.opts, key=len) for parameter in command.params if parameter.opts[0].startswith("-")}

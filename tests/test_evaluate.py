@@ -477,6 +477,12 @@ def test_a_pipe_gets_csv_and_a_terminal_a_table(
         cells = row.split()
         assert cells[0] == method and cells[3] == f"{mean:.3f}"
         assert (cells[6:] or [""])[0] == "█" * round(20 * max(0.0, mean))
+    monkeypatch.setenv("TERM", "xterm")  # whose width is asked for
+    monkeypatch.setenv("COLUMNS", "50")  # no room for bars
+    assert main(["evaluate", "t", "-t", "y"]) == 0
+    narrow = capfdbinary.readouterr().out.decode().splitlines()
+    assert [line.split() for line in narrow[2:]] == [row.split()[:6] for row in rows]
+    assert all(len(line) <= 50 for line in narrow[1:])
 
 
 @pytest.mark.parametrize(

@@ -319,7 +319,12 @@ class TestBadRequests:
             (InputError, "no target was named", "as target", {"target": []}),
             (InputError, "no feature is left", "features and exclude", {"features": ["near"], "exclude": ["*"]}),
             (InputError, "both discrete and continuous", "one", {"discrete": ["near"], "continuous": ["near"]}),
-            (InputError, "cannot read the list of names '/no'", "UTF-8", {"features": ["@/no"]}),
+            (
+                InputError,
+                "cannot read the list of names '/no': No such file or directory. Give",
+                "UTF-8",
+                {"features": ["@/no"]},
+            ),
             (InputError, "min_samples must be a whole number of at least 2", "", {"min_samples": 1}),
             (InputError, "'lots' is not a size", "800MB", {"memory": "lots"}),
             (InputError, "threads must be a whole number of at least 1", "", {"threads": 0}),
@@ -471,12 +476,12 @@ def test_what_python_users_get_wrong() -> None:
     for read in ({}, {"delimiter": ";"}):
         with pytest.raises(InputError, match=r"read= is \{"):
             miscreen.rank("data/samples/pbmc.csv", "phase", METHOD, read=read)
-    for target in (60, None, [1]):
-        with pytest.raises(InputError, match="the target is"):
+    for target in (60, None, [1], np.zeros(60)):
+        with pytest.raises(InputError, match=r"the target is.* put values into the table as a column"):
             miscreen.rank(mixed_frame(), target, METHOD)
     with pytest.raises(InputError, match="memory in bytes must be a whole number"):
         miscreen.rank(mixed_frame(), "y", METHOD, memory=-5)
-    with pytest.raises(InputError, match="is no delimited text"):
+    with pytest.raises(InputError, match=r"is no delimited text.*must be nulls or NaN in the file"):
         miscreen.rank(Path(__file__).parents[1] / "data/samples/pbmc.parquet", "phase", read=miscreen.ReadOptions())
 
 
@@ -649,7 +654,7 @@ def test_options_are_refused_by_the_name_of_the_method() -> None:
     table = pl.DataFrame({"x": np.arange(20.0), "y": np.arange(20.0) ** 2})
     with pytest.raises(InputError, match="method 'bin' has no option 'mi'"):
         miscreen.rank(table, "y", "bin", mi=False)
-    with pytest.raises(InputError, match=r"method 'auto' has no option 'bins'.*'bins' is one of bin"):
+    with pytest.raises(InputError, match=r"no option 'bins'\. Leave it out, or give method='bin'"):
         miscreen.rank(table, "y", bins=4)
 
 

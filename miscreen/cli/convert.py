@@ -19,7 +19,9 @@ def convert(
     reading: Reading,
     running: Running,
 ) -> None:
-    """Write a table in another format, such as a CSV as Arrow, which is read many times faster.
+    """Write a table in another format.
+
+    Arrow is read many times faster than CSV.
 
     \b
     miscreen convert data.csv data.arrow
@@ -43,4 +45,5 @@ def convert(
             force=force, **limits, on_progress=progress,
         )  # fmt: skip
     if not running.quiet:
-        say("done", f"{source} in {time.monotonic() - began:.1f} s -> {output}")
+        read = "standard input" if source == "-" else source
+        say("done", f"{read} in {time.monotonic() - began:.1f} s -> {output}")

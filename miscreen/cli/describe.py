@@ -40,7 +40,9 @@ def describe(
     reading: Reading,
     running: Running,
 ) -> None:
-    """Tell the shape of a table, the kinds of its columns, what is missing, and what ranking it would cost.
+    """Tell what a table holds, and what ranking it would cost.
+
+    That is its shape, the kinds of its columns, and what is missing.
 
     \b
     miscreen describe data.parquet

@@ -49,7 +49,7 @@ def evaluate(
     reading: Reading,
     running: Running,
 ) -> None:
-    """Cross-validate models on the best columns, screened anew inside each training fold.
+    """Cross-validate models on columns screened inside each fold.
 
     It shows R-squared, or for classes the area under the ROC curve: a table on a terminal, CSV into a pipe, a
     file with -o, a plot with --plot. Takes the extra "sklearn", and for --plot "plot".
@@ -102,13 +102,16 @@ def evaluate(
 
 
 def _show(found: Evaluation) -> None:
-    """Draw the means with their standard deviations, and a bar from chance to perfect."""
+    """Draw the means with their standard deviations, and where there is room a bar from chance to perfect."""
+    from rich.console import Console
+
     metric, chance = found.metric, found.chance
     block = "█" if printable("█") == "█" else "#"
     columns: dict[str, list[Any]] = {name: [] for name in ("method", "k", "model", metric, "sd")}
     if "leaked_mean" in found.to_arrow().column_names:
         columns["leaked"] = []
-    columns[f"{chance:g} to 1".ljust(_BAR)] = bars = []
+    bar = f"{chance:g} to 1".ljust(_BAR)
+    columns[bar] = bars = []
     for row in found.to_arrow().to_pylist():
         for name in ("method", "k", "model"):
             columns[name].append(row[name] if name != "k" else f"{row[name]:,}")
@@ -118,4 +121,6 @@ def _show(found: Evaluation) -> None:
             columns["leaked"].append(f"{row['leaked_mean']:.3f}")
         share = (row["mean"] - chance) / (1.0 - chance)
         bars.append(block * round(_BAR * min(1.0, max(0.0, share))))
+    if sum(max(map(len, (name, *texts))) + 2 for name, texts in columns.items()) - 1 > Console().width:
+        del columns[bar]
     draw_table(columns, right=("k", metric, "sd", "leaked"))

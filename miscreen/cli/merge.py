@@ -9,9 +9,10 @@ from miscreen.cli.rank import conclude, deliver
 
 
 def merge(parts: Parts, *, top: Top = None, writing: Writing, quiet: Quiet = False) -> None:
-    """Put the parts of all shards together, into the ranking that an undivided run would give.
+    """Put the parts of all shards together into one ranking.
 
-    It refuses parts that are missing, doubled, damaged or of another run, and says which to compute again.
+    It is the one that an undivided run would give. It refuses parts that are missing, doubled,
+    damaged or of another run, and says which to compute again.
 
     \b
     miscreen merge parts/ -o ranked.parquet

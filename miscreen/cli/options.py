@@ -117,13 +117,18 @@ Top = Annotated[
     Option("--top", min=1, metavar="N", help="The best N of each target (a table shows 20, files all)."),
 ]
 Best = Annotated[int | None, Option("--top", min=1, metavar="N", help="How many to choose for each target.")]
-Strategy = Annotated[str | None, Option("--strategy", metavar="|".join(STRATEGIES), help="How to choose (see above).")]
+Strategy = Annotated[
+    str | None,
+    Option("--strategy", metavar="|".join(STRATEGIES), help="How to choose (default: top with --top, else threshold)."),
+]
 MinScore = Annotated[
     float | None, Option("--min-score", metavar="X", help="Choose from columns of at least this score.")
 ]
 ClumpMi = Annotated[
     float | None,
-    Option("--clump-mi", metavar="X", help="clump: columns that share more than this are one clump."),
+    Option(
+        "--clump-mi", metavar="X", help="clump: columns that share more than this are one clump (default: 0.223 nats)."
+    ),
 ]
 CandidatePool = Annotated[
     int | None, Option("--pool", min=1, metavar="M", help="Choose from the best M (5000; submodular: 2000).")
@@ -259,36 +264,51 @@ class Screening(Columns):
             "--bins",
             parser=_number,
             metavar="N|RULE",
-            help="bin: 2 to 1024, or birge-rozenholc, cube-root, fd, doane, scott, sturges, sqrt, rice.",
+            help="bin: 2 to 1024, or birge-rozenholc, cube-root, fd, doane, scott, sturges, sqrt, rice "
+            "(default: cube-root).",
         ),
     ] = None
     binning: Annotated[
-        str | None, Option("--binning", metavar="WORD", help="bin: frequency or width, equal for all bins.")
+        str | None,
+        Option("--binning", metavar="WORD", help="bin: frequency or width, equal for all bins (default: frequency)."),
     ] = None
     correction: Annotated[
-        str | None, Option("--correction", metavar="WORD", help="bin: adjusted, miller-madow or none.")
+        str | None,
+        Option("--correction", metavar="WORD", help="bin: adjusted, miller-madow or none (default: adjusted)."),
     ] = None
     kernel: Annotated[
         str | None,
         Option(
             "--kernel",
             metavar="WORD",
-            help="kde: gaussian, exponential, box, tri, epa, biweight, triweight, tricube or cosine.",
+            help="kde: gaussian, exponential, box, tri, epa, biweight, triweight, tricube or cosine "
+            "(default: gaussian).",
         ),
     ] = None
     bandwidth: Annotated[
         Any,
-        Option("--bandwidth", parser=_number, metavar="H|RULE", help="kde: a number, or silverman, scott, isj."),
+        Option(
+            "--bandwidth",
+            parser=_number,
+            metavar="H|RULE",
+            help="kde: a number, or silverman, scott, isj (default: silverman).",
+        ),
     ] = None
     bandwidth_multiplier: Annotated[
-        float | None, Option("--bandwidth-multiplier", metavar="X", help="kde: multiplies the bandwidth.")
+        float | None, Option("--bandwidth-multiplier", metavar="X", help="kde: multiplies the bandwidth (default: 1).")
     ] = None
-    grid: Annotated[int | None, Option("--grid", metavar="N", help="kde: points of the grid along each axis.")] = None
+    grid: Annotated[
+        int | None, Option("--grid", metavar="N", help="kde: points of the grid along each axis (default: 64).")
+    ] = None
     scale: Annotated[
         str | None,
-        Option("--scale", metavar="WORD", help="kde: rank or raw; ksg: standard, rank or raw."),
+        Option(
+            "--scale",
+            metavar="WORD",
+            help="kde: rank or raw (default: rank); ksg: standard, rank or raw (default: standard).",
+        ),
     ] = None
-    k: Annotated[int | None, Option("--k", metavar="N", help="ksg: which nearest neighbour.")] = None
+    k: Annotated[int | None, Option("--k", metavar="N", help="ksg: which nearest neighbour (default: 3).")] = None
     no_mi: Annotated[bool | None, Option("--no-mi", help="auto: leave mutual information out, to save time.")] = None
 
     def keywords(self) -> dict[str, Any]:
@@ -328,7 +348,13 @@ class Reading:
     """How a text table is read."""
 
     delimiter: Annotated[
-        Any, Option("--delimiter", parser=_delimiter, metavar="CHAR", help="Of CSV; tab or \\t for a tab.")
+        Any,
+        Option(
+            "--delimiter",
+            parser=_delimiter,
+            metavar="CHAR",
+            help="Of CSV; tab or \\t for a tab (default: as the first line has it).",
+        ),
     ] = None
     quote: Annotated[
         Any, Option("--quote", parser=_quote, metavar="CHAR", help="Of CSV; none where nothing is quoted.")
@@ -336,9 +362,14 @@ class Reading:
     no_header: Annotated[
         bool, Option("--no-header", help="The first row of a CSV holds data; columns are numbered.")
     ] = False
-    null: Annotated[list[str] | None, Option("--null", metavar="TEXT", help="Text that means missing; repeatable.")] = (
-        None
-    )
+    null: Annotated[
+        list[str] | None,
+        Option(
+            "--null",
+            metavar="TEXT",
+            help="A further text that means missing, as it is spelled: -999 is not -999.0; repeatable.",
+        ),
+    ] = None
 
     def options(self) -> ReadOptions | None:
         """What the library calls `ReadOptions`; None when nothing was given."""

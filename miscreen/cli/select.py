@@ -61,9 +61,10 @@ def select(
     reading: Reading,
     running: Running,
 ) -> None:
-    """Write the columns that tell most about a target, with or without those that repeat each other.
+    """Write the columns that tell most about a target.
 
-    It ranks the table first, or takes a ranking made before, and then chooses by a strategy.
+    It ranks the table first, or takes a ranking made before, and then chooses by a strategy, with or without
+    columns that repeat each other.
 
     \b
     miscreen select data.parquet --target y --top 500 -o chosen.parquet
@@ -138,7 +139,8 @@ def select(
     writing.put(chosen.steps if steps else chosen, lambda: _show_steps(chosen.steps))
     if writing.output is not None and not running.quiet:
         seconds = time.monotonic() - began
-        say("done", f"{len(chosen.names):,} columns in {seconds:.1f} s -> {writing.output}")
+        count = len(chosen.names)
+        say("done", f"{count:,} column{'s' * (count != 1)} in {seconds:.1f} s -> {writing.output}")
 
 
 def _show_steps(steps: Steps) -> None:

@@ -50,10 +50,10 @@ def slurm(
     inferring: Inferring,
     reading: Reading,
 ) -> None:
-    """Print a script that submits a ranking to Slurm: an array of shards, and a merge that follows.
+    """Print a script that submits a ranking to Slurm.
 
-    Parts, scripts and logs go to a directory beside the output, of each request its own: ranked.1f0c22a9.parts
-    for ranked.parquet, with other letters.
+    It submits an array of shards, and a merge that follows. Parts, scripts and logs go to a directory beside the
+    output, of each request its own: ranked.1f0c22a9.parts for ranked.parquet, with other letters.
 
     \b
     miscreen slurm data.parquet --target y --shards 16 --time 30 --cpus 4 > submit.sh

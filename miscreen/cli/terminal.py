@@ -153,7 +153,12 @@ def _cell(value: Any) -> str:
 
 
 def summarise(ranking: Ranking) -> str:
-    """How many features were ranked and what is amiss with some, in one line."""
+    """How many features were ranked, how many have no score and why, in one line."""
     targets = max(1, len(ranking.targets))
-    total = f"{len(ranking) // targets:,} features" + (f" for {targets} targets" if targets > 1 else "")
-    return ", ".join([total, *(f"{number:,} {what}" for what, number in ranking.summary().items())])
+    number = len(ranking) // targets
+    total = f"{number:,} feature{'s' * (number != 1)}" + (f" for {targets} targets" if targets > 1 else "")
+    amiss = ranking.summary()
+    infinite = amiss.pop("with infinite values", 0)
+    unscored = ", ".join(f"{number:,} ({status})" for status, number in amiss.items())
+    told = [f"no score for {unscored}"] if unscored else []
+    return ", ".join([total, *told, *([f"{infinite:,} with infinite values"] if infinite else [])])

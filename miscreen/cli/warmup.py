@@ -23,10 +23,11 @@ TARGETS = ("number", "group", "label")  # continuous, of two values, of several 
 
 
 def warmup(quiet: Quiet = False) -> None:
-    """Compile all kernels for this machine and keep them, so that no later run has to.
+    """Compile everything ahead, so that no later run has to.
 
-    It ranks small generated tables with every method, and selects from one. Run it once before an array job,
-    whose tasks would otherwise compile or wait for the one that does; on every type of processor that it may meet.
+    It ranks small generated tables with every method, selects from one, and keeps the kernels. Run it once
+    before an array job, whose tasks would otherwise compile or wait for the one that does; on every type of
+    processor that it may meet.
 
     \b
     miscreen warmup && sbatch --array=1-100 job.sh

@@ -166,9 +166,9 @@ class Estimator(ABC):
         known = [f.name for f in fields(cls.Options)]
         for name in given:
             if name not in known:
+                others = [f"--method={method}" for method in ESTIMATORS if _has_option(method, name)]
                 takes = f"It takes {', '.join(known)}" if known else "It takes no options"
-                others = [method for method in ESTIMATORS if _has_option(method, name)]
-                takes += f"; {name!r} is one of {' and '.join(others)}" if others else ""
+                takes = f"Leave it out, or give {' or '.join(others)}" if others else takes
                 method = next(method for method, where in ESTIMATORS.items() if where.endswith(f":{cls.__name__}"))
                 raise InputError(f"method {method!r} has no option {name!r}", takes)
         return cls.Options(**given)

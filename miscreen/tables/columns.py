@@ -35,8 +35,9 @@ def expand_patterns(patterns: str | Sequence[str]) -> list[str]:
         try:
             lines = Path(pattern[1:]).read_text(encoding="utf-8-sig").split("\n")
         except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) and error.strerror else error
             raise InputError(
-                f"cannot read the list of names {pattern[1:]!r}: {error}",
+                f"cannot read the list of names {pattern[1:]!r}: {why}",
                 "Give a UTF-8 file with one name or glob a line",
             ) from error
         found = [line for line in lines if line]
