@@ -102,7 +102,7 @@ def check_scorable(name: str, held: ColumnType) -> None:
 
 def read_target(column: Column, forced: int, spec: ScreenSpec) -> Target:
     """Make a target of a column; `DataError` when it has no two different values."""
-    from miscreen.kernels.survey import count_levels, rescale_extremes
+    from miscreen.kernels.survey import rescale_extremes
 
     name, raw, held, rounded = column
     check_scorable(name, held)
@@ -121,8 +121,7 @@ def read_target(column: Column, forced: int, spec: ScreenSpec) -> Target:
     forced = forced if spec.target_kind is None else int(spec.target_kind)
     kind = _kind(held, forced)
     if kind is None:
-        most = min(spec.max_levels, len(values) // 2)
-        kind = Kind.DISCRETE if count_levels(values, most) <= most else Kind.CONTINUOUS
+        kind = Kind.DISCRETE if _few_levels(values[np.newaxis], spec.max_levels)[0] else Kind.CONTINUOUS
     if (kind == Kind.DISCRETE or np.all(values == values[0])) and rounded():
         raise DataError(
             f"the target {name!r} holds {_ROUNDED}, so that classes may become one",
@@ -251,12 +250,19 @@ def decide_kinds(
         `ColumnType`, and the `Kind` the user wants or -1.
     max_levels : int
     """
-    from miscreen.kernels.survey import count_levels
-
     if not types.any() and forced.max(initial=-1) < 0:  # floats alone, as most tables hold
         return np.zeros(len(types), dtype=np.uint8)
     discrete = (types == ColumnType.TEXT.value) | (types == ColumnType.BOOLEAN.value)
-    for i in np.flatnonzero((types == ColumnType.INTEGER.value) & (forced < 0)):
-        most: int = min(max_levels, int(np.count_nonzero(~np.isnan(values[i]))) // 2)
-        discrete[i] = count_levels(values[i], most) <= most
+    unsettled = np.flatnonzero((types == ColumnType.INTEGER.value) & (forced < 0))
+    if len(unsettled):
+        discrete[unsettled] = _few_levels(values if len(unsettled) == len(values) else values[unsettled], max_levels)
     return np.where(forced >= 0, forced, discrete).astype(np.uint8)
+
+
+def _few_levels(values: Floats, max_levels: int) -> NDArray[np.bool_]:
+    """Which rows have at most so many levels, each of two samples on average."""
+    from miscreen.kernels.survey import count_levels
+
+    most, n_levels = min(max_levels, values.shape[1] // 2), np.empty(len(values), dtype=np.int64)
+    count_levels(values, most, n_levels)
+    return (n_levels <= most) & (2 * n_levels <= np.count_nonzero(~np.isnan(values), axis=1))

@@ -188,18 +188,21 @@ class Scorer:
             rounded = self._source.rounded(self._columns[span][numbers], values[numbers])
             status[numbers[rounded]] = Status.ROUNDED_LEVELS
         nominal = (types == ColumnType.TEXT.value) | (forced == Kind.DISCRETE.value)
-        for i in np.flatnonzero((kinds == Kind.DISCRETE.value) & (status == Status.OK.value)):
-            if types[i] == ColumnType.BOOLEAN or (types[i] == ColumnType.INTEGER and forced[i] < 0):
-                nominal[i] = False
-                continue  # few by their kind
-            levels = len(np.unique(values[i, ~np.isnan(values[i])]))
-            if levels > n[i] // 2:
-                status[i] = Status.TOO_MANY_LEVELS
-            nominal[i] &= levels > 2
+        # Those discrete ones have few levels by their kind.
+        few = (types == ColumnType.BOOLEAN.value) | ((types == ColumnType.INTEGER.value) & (forced < 0))
+        nominal &= ~few
         for kind in Kind:
             chosen = np.flatnonzero((kinds == kind.value) & (status == Status.OK.value))
             if not len(chosen):
                 continue
             whole = len(chosen) == len(values)
             batch = Batch(values if whole else values[chosen], kind, nominal[chosen])
-            tally.add(batch, chosen + span.start, self._partition.names)
+            if kind == Kind.DISCRETE and not few[chosen].all():
+                present = np.arange(values.shape[1]) < n[chosen, np.newaxis]  # missing values come last
+                levels = np.count_nonzero(present & ~batch.repeats, axis=1)
+                batch.nominal[levels <= 2] = False
+                many = ~few[chosen] & (levels > n[chosen] // 2)
+                status[chosen[many]] = Status.TOO_MANY_LEVELS.value
+                batch, chosen = batch.take(np.flatnonzero(~many)), chosen[~many]
+            if len(chosen):
+                tally.add(batch, chosen + span.start, self._partition.names)

@@ -15,6 +15,7 @@ from pairs import batch_of, target_of
 
 import miscreen
 from miscreen.errors import InputError
+from miscreen.estimators import estimator_class
 from miscreen.estimators.auto import Auto, AutoOptions
 from miscreen.estimators.correlation import Copula, Pearson
 from miscreen.estimators.estimator import NoOptions
@@ -445,3 +446,20 @@ def test_ten_samples_a_class_do_for_the_information(case: str) -> None:
         batch = Batch(x[np.newaxis], kinds[0], np.zeros(1, bool))
         found.append(Auto(target, AutoOptions()).score(batch).mi[0])
     assert np.mean(found) == pytest.approx(SHAPES[case].mi, abs=0.07)
+
+
+@pytest.mark.parametrize("method", ["auto", "kde", "spearman", "copula"])
+@pytest.mark.parametrize("labels", [False, True])
+def test_columns_that_lack_other_numbers_of_samples_are_scored_as_each_alone(method: str, labels: bool) -> None:
+    rng = np.random.default_rng(14)
+    n = 150
+    features = np.stack([*columns(rng, n).values()] * 5)
+    for f, x in enumerate(features):
+        x[rng.permutation(n)[: (0, 30, 7, 30, 0, 7, 90)[f % 7]]] = np.nan
+    features[8], features[11, 1:] = np.nan, np.nan
+    y = rng.integers(0, 3, n).astype(np.float64) if labels else rng.standard_normal(n)
+    target = target_of(y, DISCRETE if labels else CONTINUOUS, nominal=labels)
+    chosen = estimator_class(method)
+    estimator = chosen(target, chosen.make_options({}))
+    together = estimator.statistic(batch_of(features))
+    np.testing.assert_array_equal(together, [estimator.statistic(batch_of(x))[0] for x in features])

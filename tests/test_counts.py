@@ -13,9 +13,10 @@ from scipy import special, stats
 from sklearn.metrics import mutual_info_score
 from sklearn.metrics.cluster import contingency_matrix, expected_mutual_information
 
+from miscreen.estimators import mixed
 from miscreen.estimators.mixed import mixed_errors, mixed_mi
 from miscreen.estimators.plugin import plugin_doubts, plugin_errors, plugin_scores
-from miscreen.kernels.counts import joint_counts, level_codes, miller_madow, plugin_mi
+from miscreen.kernels.counts import binned_pairs, joint_counts, level_codes, miller_madow, plugin_mi
 from miscreen.kernels.survey import survey
 from miscreen.model import Batch, Floats, Kind, Target
 
@@ -258,3 +259,59 @@ def test_mixed_pairs_of_one_value_have_no_information() -> None:
     target = Target("y", y, Kind.DISCRETE, True, np.arange(40))
     for values in (x, np.full(40, 3.0), np.full(40, np.nan)):
         assert np.isnan(mixed_mi(target, Batch(values[np.newaxis], Kind.CONTINUOUS, np.zeros(1, dtype=bool)))).all()
+
+
+@pytest.mark.parametrize("coarseness", [1, 2])
+@pytest.mark.parametrize("classes_of", ["target", "feature"])
+def test_mixed_pairs_of_a_batch_are_estimated_together_as_each_alone(
+    classes_of: str, coarseness: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(7)
+    n, of_target = 120, classes_of == "target"
+    counts, labels = rng.poisson(3.0, (12, n)) * 1.0, rng.integers(0, 5, (12, n)) * 1.0
+    values = counts if of_target else labels
+    values[3:9, :30] = np.nan
+    values[4, :118], values[5], values[6] = np.nan, 2.0, np.nan
+    alone = (labels if of_target else counts)[0].copy()
+    kinds = (Kind.DISCRETE, Kind.CONTINUOUS) if of_target else (Kind.CONTINUOUS, Kind.DISCRETE)
+    target, batch = Target("y", alone, kinds[0], of_target, np.arange(n)), Batch(values, kinds[1], np.zeros(12, bool))
+    calls = []
+    monkeypatch.setattr(mixed, "binned_pairs", lambda *given: (calls.append(1), binned_pairs(*given))[1])
+    mi, errors = mixed_mi(target, batch, coarseness), mixed_errors(target, batch)
+    assert len(calls) == 2
+    for f, of_feature in enumerate(values):
+        here = ~np.isnan(of_feature)
+        ordered, classes = (of_feature, alone) if of_target else (alone, of_feature)
+        x, y = ordered[here], classes[here]
+        if len(np.unique(x)) < 2 or len(np.unique(y)) < 2:
+            assert np.isnan(mi[f]) and np.isnan(errors[f])
+            continue
+        group, codes = np.unique(x, return_inverse=True)[1], np.zeros(n)
+        codes[here] = np.unique(y, return_inverse=True)[1]
+        coded = Target("y", codes, Kind.DISCRETE, True, np.arange(n))
+        most = min(math.ceil(6 * len(x) ** (1 / 3)), len(x) // (6 * len(np.unique(y))))
+        binned = []
+        for bins in (max(2, most // coarseness), max(2, most)):
+            cells = np.full((1, n), np.nan)
+            cells[0, here] = group if group.max() < bins else (2 * stats.rankdata(x) - 1) * bins // (2 * len(x))
+            binned.append(Batch(cells, Kind.DISCRETE, np.zeros(1, dtype=bool)))
+        assert mi[f] == plugin_scores(coded, binned[0]).mi[0]
+        assert errors[f] == plugin_errors(coded, binned[1])[0]
+
+
+@pytest.mark.parametrize("missing", [0, 7])
+def test_errors_of_plugin_estimates_are_those_of_the_delta_method(missing: int) -> None:
+    rng = np.random.default_rng(8)
+    n = 90
+    codes, values = rng.integers(0, 3, n), rng.integers(0, 4, (5, n)) * 1.0
+    values[:, :missing] = np.nan
+    values[4, 1:] = np.nan
+    target = Target("y", codes * 1.0, Kind.DISCRETE, True, np.arange(n))
+    found = plugin_errors(target, Batch(values, Kind.DISCRETE, np.zeros(5, dtype=bool)))
+    assert np.isnan(found[4])
+    for x, error in zip(values[:4, missing:], found, strict=False):
+        table = np.zeros((4, 3))
+        np.add.at(table, (x.astype(int), codes[missing:]), 1 / (n - missing))
+        logs = np.log(np.where(table > 0, table, 1.0) / np.outer(table.sum(1), table.sum(0)))
+        variance = (table * (logs - (table * logs).sum()) ** 2).sum() * (n - missing) / (n - missing - 1)
+        assert error == pytest.approx(math.sqrt(max(variance, 6 / (2 * (n - missing))) / (n - missing)), rel=1e-12)

@@ -23,6 +23,7 @@ from miscreen import pipeline, scoring
 from miscreen.errors import DataError, InputError, ResourceError
 from miscreen.estimators import ESTIMATORS, estimator_class
 from miscreen.inference.options import Inference
+from miscreen.kernels import sorting, survey
 from miscreen.model import Batch, ColumnType, Scores, ScreenSpec
 from miscreen.request import Request
 from miscreen.resources import Resources
@@ -691,3 +692,40 @@ def test_numbers_named_discrete_are_labels_like_text(method: str) -> None:
     feature = miscreen.rank(frame, "x", method, discrete=["y"]).to_polars().sort("feature")
     text = miscreen.rank(as_text, "x", method).to_polars().sort("feature")
     assert feature.filter(feature="y")["score"][0] == pytest.approx(text.filter(feature="y")["score"][0], rel=1e-12)
+
+
+def test_the_kinds_of_a_slice_are_decided_in_one_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(8)
+    n = 60
+    y = rng.standard_normal(n)
+    held: dict[str, Any] = {f"g{i}": rng.integers(0, 3, n).astype("i1") for i in range(200)}
+    held["twenty"], held["more"] = np.arange(n) % 20, np.arange(n) % 21
+    held["ten pairs"] = pa.array([i // 2 if i < 20 else None for i in range(n)])
+    held["single"] = pa.array([i if i < 19 else None for i in range(n)])
+    calls = []
+    count = survey.count_levels
+    monkeypatch.setattr(survey, "count_levels", lambda *given: (calls.append(len(given[0])), count(*given))[1])
+    found = columns(miscreen.rank(pa.table({"y": y, **held}), "y", METHOD, threads=1), "kind")
+    assert sum(calls) == len(held) and len(calls) <= 20
+    assert {name: found[name][0] for name in ("g0", "twenty", "more", "ten pairs", "single")} == {
+        "g0": "discrete",
+        "twenty": "discrete",
+        "more": "continuous",
+        "ten pairs": "discrete",
+        "single": "continuous",
+    }
+
+
+def test_the_levels_of_labels_are_counted_where_they_are_sorted(monkeypatch: pytest.MonkeyPatch) -> None:
+    n = 60
+    held = {f"t{i}": [f"{(i % 4 + 1) * j % 5}" for j in range(n)] for i in range(50)}
+    held["half as many"], held["one more"] = [f"{j % 30}" for j in range(n)], [f"{j % 31}" for j in range(n)]
+    table = pa.table({"y": np.arange(n) % 7 / 2, **held, "n": pa.array([0.0, -0.0, None] * 20)})
+    sorts = []
+    sort = sorting.argsort_rows
+    monkeypatch.setattr(sorting, "argsort_rows", lambda *given: (sorts.append(len(given[0])), sort(*given))[1])
+    found = columns(miscreen.rank(table, "y", "spearman", discrete=["n"], threads=1), "status", "method")
+    assert found["half as many"] == ["ok", "correlation ratio"]
+    assert found["one more"][0] == "too many levels"
+    assert found["n"][0] == "constant"
+    assert sum(sorts) == len(held)

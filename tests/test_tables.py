@@ -33,7 +33,7 @@ from miscreen.errors import DataError, InputError
 from miscreen.model import ColumnType, FeatureBlock
 from miscreen.pipeline import run_blocks
 from miscreen.resources import Resources, plan_blocks
-from miscreen.tables import open_table
+from miscreen.tables import encoding, open_table
 from miscreen.tables.arrow import ArrowSource
 from miscreen.tables.batches import batch_head
 from miscreen.tables.columns import NameIndex, expand_patterns, is_named, name_matcher
@@ -911,3 +911,28 @@ def test_a_directory_that_may_not_be_listed(
     monkeypatch.setattr(Path, "iterdir", refuse)
     with pytest.raises(InputError, match=f"cannot open '{tmp_path}': Permission denied. Check the path and"):
         open_table(str(tmp_path), resources=resources)
+
+
+@pytest.mark.parametrize(
+    "arrow_type", [pa.string(), pa.large_string(), pa.dictionary(pa.int8(), pa.string()), pa.bool_()]
+)
+@pytest.mark.parametrize("chunks", [1, 2, 10])
+def test_columns_of_one_type_are_encoded_together(
+    arrow_type: Any, chunks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(9)
+    held = [True, False, None] if arrow_type == pa.bool_() else ["b", "a", None, "c"]
+    words = [[held[i] for i in rng.integers(0, len(held), 30)] for _ in range(6)]
+    cuts = [np.sort(rng.integers(0, 31, chunks - 1)).tolist() for _ in words]
+    columns = [
+        pa.chunked_array([pa.array(w[a:b]).cast(arrow_type) for a, b in itertools.pairwise([0, *cut, 30])], arrow_type)
+        for w, cut in zip(words, cuts, strict=True)
+    ]
+    calls = []
+    transpose = encoding._numeric_rows
+    monkeypatch.setattr(encoding, "_numeric_rows", lambda table: (calls.append(table), transpose(table))[1])
+    found = encode(pa.table(columns, names=list("abcdef")))
+    assert len(calls) == 1
+    for row, those in zip(found, words, strict=True):
+        levels = [False, True] if arrow_type == pa.bool_() else list(dict.fromkeys(w for w in those if w is not None))
+        np.testing.assert_array_equal(row, [np.nan if w is None else levels.index(w) for w in those])

@@ -300,7 +300,8 @@ class Auto(Estimator):
         found = neighbors.score(part)
         mi[some] = found.mi
         tied = np.flatnonzero([word == "gao" for word in found.method])
-        mi[some[tied]] = mixed_mi(self._target, part.take(tied))
+        if len(tied):
+            mi[some[tied]] = mixed_mi(self._target, part.take(tied))
         for f, word in zip(some.tolist(), found.method, strict=True):
             if word != "gao":
                 method[f] = word

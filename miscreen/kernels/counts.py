@@ -257,3 +257,99 @@ def level_mi(values, order, target_codes, n_levels, terms, mi):
             y_codes[i] = target_codes[i] if x_codes[i] >= 0 else -1
         ky = renumber(y_codes, n_levels)
         mi[f] = unbiased_mi(joint_counts(x_codes, y_codes, kx, ky), terms, margins, mean)
+
+
+@kernel
+def level_pairs(values, order, target_codes, levels, codes):
+    """Number the levels of features and of the target beside each, in order of first appearance.
+
+    values: float64 (n_features, n), NaN = missing; order: argsort, NaN last; target_codes: int64. Writes levels and
+    codes, int64 as values, -1 where missing. O(n) a feature.
+    """
+    most = target_codes.max() + 1
+    for f in range(len(values)):
+        level_codes(values[f], order[f], levels[f])
+        for i in range(len(target_codes)):
+            codes[f, i] = target_codes[i] if levels[f, i] >= 0 else -1
+        renumber(codes[f], most)
+
+
+@kernel
+def binned_pairs(values, order, target_values, target_order, target_codes, most, per_cell, coarseness, cells, labels):
+    """Put what has an order into bins of equal frequency, ties together, beside classes: see `mixed_mi`.
+
+    values: float64 (n_features, n), NaN = missing; order: argsort, NaN last. The classes are those of the target,
+    target_codes, int64 (n,), or where it is empty the levels of each feature, and the target has the order. most: int64
+    (n_features,), bins, no more than leave per_cell samples for each and each class, over coarseness, or the groups of
+    ties. Writes cells and labels, int64 as values, numbered in order of first appearance; all -1 where either has one
+    value alone. O(n) a feature.
+    """
+    n_samples = len(target_values)
+    classes = len(target_codes) == 0
+    among = np.empty(n_samples, np.int64)
+    for f in range(len(values)):
+        cells[f] = -1
+        if classes:
+            n_classes = level_codes(values[f], order[f], labels[f])
+            n = 0
+            for sample in target_order:
+                if labels[f, sample] >= 0:
+                    among[n] = sample
+                    n += 1
+        else:
+            n = 0
+            while n < n_samples and not np.isnan(values[f, order[f, n]]):
+                among[n] = order[f, n]
+                n += 1
+            for i in range(n_samples):
+                labels[f, i] = -1 if np.isnan(values[f, i]) else target_codes[i]
+            n_classes = renumber(labels[f], target_codes.max() + 1)
+        ordered = target_values if classes else values[f]
+        groups = 0
+        for i in range(n):
+            groups += i == 0 or ordered[among[i]] != ordered[among[i - 1]]
+        if groups < 2 or n_classes < 2:
+            labels[f] = -1
+            continue
+        bins = max(2, min(most[f], n // (per_cell * n_classes)) // coarseness)
+        below, group = 0, 0
+        while below < n:
+            through = below + 1
+            while through < n and ordered[among[through]] == ordered[among[below]]:
+                through += 1
+            cell = group if groups <= bins else (below + through) * bins // (2 * n)  # by the average rank, less a half
+            for i in range(below, through):
+                cells[f, among[i]] = cell
+            below = through
+            group += 1
+        renumber(cells[f], max(bins, groups))
+
+
+@kernel
+def paired_mi(rows, columns, terms, mi):
+    """Mutual information, in nats, of pairs of codes (int64, (n_features, n), negative = missing), by `unbiased_mi`.
+
+    terms: `count_terms` of the samples. Writes mi, float64. O(n + kx ky) a feature, scratch 8 kx ky bytes.
+    """
+    margins, mean = np.full(2 * rows.shape[1] + 2, -1), np.empty(1, np.int64)
+    for f in range(len(rows)):
+        counts = joint_counts(rows[f], columns[f], rows[f].max() + 1, columns[f].max() + 1)
+        mi[f] = unbiased_mi(counts, terms, margins, mean)
+
+
+@kernel
+def cell_terms(rows, columns, of_count, terms, least):
+    """What a table of terms has for the count of each sample's cell, less that for its row and column.
+
+    rows, columns: int64 (n_features, n), codes, -1 in both where missing; of_count: float64 (n + 1,). Writes terms,
+    float64, 0 where missing, and least, (Kx - 1)(Ky - 1) / 2n, the variance of terms of the information of independent
+    columns, NaN without samples. O(n + kx ky) a feature, scratch 8 kx ky bytes.
+    """
+    for f in range(len(rows)):
+        counts = joint_counts(rows[f], columns[f], rows[f].max() + 1, columns[f].max() + 1)
+        of_rows, of_columns = counts.sum(axis=1), counts.sum(axis=0)
+        n = counts.sum()
+        least[f] = np.nan if n == 0 else (len(of_rows) - 1) * (len(of_columns) - 1) / (2 * n)
+        for i in range(rows.shape[1]):
+            a, b = rows[f, i], columns[f, i]
+            terms[f, i] = 0.0 if a < 0 else of_count[counts[a, b]] - of_count[of_rows[a]] - of_count[of_columns[b]]

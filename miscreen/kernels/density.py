@@ -10,7 +10,7 @@ from miscreen.kernels._jit import inner, kernel
 from miscreen.kernels.counts import level_codes
 from miscreen.kernels.logarithm import xlogx
 from miscreen.kernels.margins import score_ranks
-from miscreen.kernels.ranks import normal_score_table, present_count
+from miscreen.kernels.ranks import by_presence, normal_score_table, present_count
 from miscreen.kernels.spread import spread
 
 KERNELS = ("gaussian", "exponential", "box", "tri", "epa", "biweight", "triweight", "tricube", "cosine")
@@ -157,7 +157,7 @@ def class_kde(
     n_levels = 0
     for code in target_codes:
         n_levels = max(n_levels, code + 1)
-    for f in range(len(values)):
+    for f in by_presence(values, order):
         n = present_count(values[f], order[f])
         if features_are_classes:
             n_classes = level_codes(values[f], order[f], codes)

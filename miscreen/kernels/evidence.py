@@ -14,7 +14,7 @@ import numpy as np
 
 from miscreen.kernels._jit import add_tile, bits_of, copy_bytes, float_of, inlined, inner, kernel
 from miscreen.kernels.counts import level_codes
-from miscreen.kernels.ranks import compact, compact_target, normal_quantile, untied
+from miscreen.kernels.ranks import by_presence, compact, compact_target, normal_quantile, untied
 from miscreen.kernels.shuffling import arrangement
 from miscreen.kernels.sorting import extremes
 
@@ -596,7 +596,7 @@ def evidence(
     first_tied = _first_tied(full, samples, dealt)
     ranks, held, ky = table, 0, 0
     count = reached = 0
-    for f in range(len(values)):
+    for f in by_presence(values, order):
         held, ranks, ky, kx = _describe(
             values[f], order[f], False, target, target_order, False, table, target_places, target_moments,
             rank_moments, work, held, ranks, ky,
@@ -642,7 +642,7 @@ def label_evidence(
     sizes, shapes, sums = np.empty(full), np.empty((2, FUNCTIONS, _SHAPES, 0)), np.empty((0, _WIDTH))
     ranks, held, ky = table, 0, 0
     count = reached = 0
-    for f in range(len(values)):
+    for f in by_presence(values, order):
         held, ranks, ky, kx = _describe(
             values[f], order[f], labels[f], target, target_order, target_labels, table, target_places, target_moments,
             rank_moments, work, held, ranks, ky,

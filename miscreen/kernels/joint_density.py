@@ -14,7 +14,7 @@ from miscreen.kernels._jit import add_tile, inner, kernel
 from miscreen.kernels.density import EDGE, kernel_shape, sum_xlogx
 from miscreen.kernels.logarithm import logarithm, xlogx
 from miscreen.kernels.margins import any_repeats, ascending_scores, score_places
-from miscreen.kernels.ranks import normal_score_table, present_count, present_order
+from miscreen.kernels.ranks import by_presence, normal_score_table, present_count, present_order
 from miscreen.kernels.spread import spread
 
 _STRIP = 512  # samples looked up together
@@ -196,7 +196,7 @@ def joint_kde(
     sides, products = np.empty((2, grid, half)), np.empty((2, grid, half))
     ascending, positions = np.empty(full), np.empty(full)  # apart, since in place LLVM would make no vectors
     kept_order, kept_positions = np.empty(full, np.intp), np.empty(full)
-    for f in range(len(values)):
+    for f in by_presence(values, order):
         n = present_count(values[f], order[f])
         if on_ranks and len(table) != 2 * n - 1:
             table = full_table if n == full else normal_score_table(n)

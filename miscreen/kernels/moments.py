@@ -11,6 +11,7 @@ from miscreen.kernels.counts import level_codes
 from miscreen.kernels.digamma import digamma
 from miscreen.kernels.margins import any_repeats, ascending_scores, score_places
 from miscreen.kernels.ranks import (
+    by_presence,
     compact,
     compact_target,
     normal_score_table,
@@ -248,7 +249,7 @@ def rank_correlations(
     n_samples = len(target)
     x, y_order, y = np.empty(n_samples), np.empty(n_samples, np.intp), np.empty(n_samples)
     table = full_table
-    for f in range(len(values)):
+    for f in by_presence(values, order):
         n = present_count(values[f], order[f])
         if len(table) != 2 * n - 1:
             table = full_table if n == n_samples else stage_table(n, stage)

@@ -77,6 +77,25 @@ def present_count(values, order):
 
 
 @inner
+def by_presence(values, order):
+    """Features in the order of how many samples they have, those with as many as they come: int64. O(features + n).
+
+    values: float64 (n_features, n), NaN = missing; order: argsort, NaN last. What follows from the number of samples
+    alone, such as a table of scores, is then worked out once for all that have as many.
+    """
+    starts, features = np.zeros(values.shape[1] + 2, np.int64), np.empty(len(values), np.int64)
+    for f in range(len(values)):
+        starts[present_count(values[f], order[f]) + 1] += 1
+    for n in range(len(starts) - 1):
+        starts[n + 1] += starts[n]
+    for f in range(len(values)):
+        n = present_count(values[f], order[f])
+        features[starts[n]] = f
+        starts[n] += 1
+    return features
+
+
+@inner
 def present_order(values, order, kept_order):
     """Write those samples of an order whose values (float64, by sample) are not NaN, as they come. O(n)."""
     place = 0

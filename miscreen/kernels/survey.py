@@ -139,22 +139,25 @@ def survey(
 
 
 @kernel
-def count_levels(values: NDArray[np.float64], most: int) -> int:
-    """Count the distinct values of `values` (n,), NaN aside, giving up at `most` + 1. O(n most)."""
+def count_levels(values: NDArray[np.float64], most: int, n_levels: NDArray[np.int64]) -> None:
+    """Count the distinct values of each row of `values` (n_features, n), NaN aside, giving up at `most` + 1.
+
+    Writes `n_levels` (n_features,). O(n most) a row.
+    """
     levels = np.empty(most + 1)
-    found = 0
-    for i in range(len(values)):
-        v = values[i]
-        if v != v:
-            continue
-        known = False
-        for j in range(found):
-            if levels[j] == v:
-                known = True
-                break
-        if not known:
-            levels[found] = v
-            found += 1
-            if found > most:
-                break
-    return found
+    for f in range(len(values)):
+        found = 0
+        for v in values[f]:
+            if v != v:
+                continue
+            known = False
+            for j in range(found):
+                if levels[j] == v:
+                    known = True
+                    break
+            if not known:
+                levels[found] = v
+                found += 1
+                if found > most:
+                    break
+        n_levels[f] = found

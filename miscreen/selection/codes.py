@@ -205,9 +205,12 @@ def _code(
     from miscreen.kernels.sorting import argsort_rows
     from miscreen.kernels.survey import count_levels
 
-    binned = kinds == Kind.CONTINUOUS
-    for i in np.flatnonzero(~binned & ~nominal):
-        binned[i] = count_levels(values[i], levels) > levels
+    binned = kinds == Kind.CONTINUOUS.value
+    ordered = np.flatnonzero(~binned & ~nominal)
+    if len(ordered):
+        n_levels = np.empty(len(ordered), dtype=np.int64)
+        count_levels(values[ordered], levels, n_levels)
+        binned[ordered] = n_levels > levels
     order, repeats = np.empty(values.shape, dtype=np.intp), np.empty(values.shape, dtype=np.bool_)
     argsort_rows(values, order, repeats)
     codes, sizes = np.empty(values.shape, dtype=np.uint8), np.empty(len(values), dtype=np.int64)

@@ -149,12 +149,7 @@ def _encode(table: pa.Table, arrow_types: Sequence[pa.DataType]) -> NDArray[Any]
     whole = len(groups) == 1
     values = None
     for arrow_type, members in groups.items():
-        part = table if whole else table.select(members)
-        # Before version 25 Arrow makes tensors of half floats with zeros where they are missing.
-        if (pt.is_integer(arrow_type) or pt.is_floating(arrow_type)) and not pt.is_float16(arrow_type) and len(table):
-            rows = _numeric_rows(part)
-        else:
-            rows = np.stack([_encode_column(column, arrow_type) for column in part.columns])
+        rows = _encode_alike(table if whole else table.select(members), arrow_type)
         if whole:
             return np.ascontiguousarray(rows, dtype=dtype)
         if values is None:
@@ -219,21 +214,26 @@ def _numeric_rows(table: pa.Table) -> NDArray[Any]:
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
 
-def _encode_column(column: pa.ChunkedArray, arrow_type: pa.DataType) -> NDArray[np.float64]:
-    kind = column_type(arrow_type)
+def _encode_alike(table: pa.Table, arrow_type: pa.DataType) -> NDArray[Any]:
+    """Columns of one type, in one piece as far as Arrow has them as numbers: one by one that takes twice as long."""
+    kind, columns = column_type(arrow_type), table.columns
     # Arrow unifies no dictionaries of nulls.
     held = arrow_type.value_type if pt.is_dictionary(arrow_type) else arrow_type
-    if not len(column) or kind == ColumnType.UNSUPPORTED or pt.is_null(held):
-        return np.full(len(column), np.nan)
+    if not len(table) or kind == ColumnType.UNSUPPORTED or pt.is_null(held):
+        return np.full((len(columns), len(table)), np.nan)
+    if kind == ColumnType.TEMPORAL:
+        return np.stack([_seconds(column, arrow_type) for column in columns])
+    if kind == ColumnType.DECIMAL:
+        return np.stack([_decimals(column, arrow_type) for column in columns])
+    if pt.is_float16(arrow_type):  # before version 25 Arrow makes tensors of them with zeros where they are missing
+        return np.stack([_floats(column) for column in columns])
     if kind == ColumnType.TEXT:
-        column = pa.chunked_array([_labels(column, arrow_type).dictionary_encode().indices])
-    elif kind == ColumnType.TEMPORAL:
-        return _seconds(column, arrow_type)
-    elif kind == ColumnType.DECIMAL:
-        return _decimals(column, arrow_type)
+        coded = [_labels(column, arrow_type).dictionary_encode().indices for column in columns]
     elif kind == ColumnType.BOOLEAN:
-        column = column.cast(pa.uint8())
-    return _floats(column)
+        coded = [column.cast(pa.uint8()) for column in columns]
+    else:
+        return _numeric_rows(table)
+    return _numeric_rows(pa.Table.from_arrays(coded, names=[""] * len(coded)))
 
 
 def _floats(column: pa.ChunkedArray) -> NDArray[np.float64]:
@@ -258,6 +258,8 @@ def _labels(column: pa.ChunkedArray, arrow_type: pa.DataType) -> pa.Array:
     if not pt.is_dictionary(arrow_type):
         if pt.is_string_view(arrow_type):
             column = pa.chunked_array([_without_stray_views(chunk) for chunk in column.chunks], arrow_type)
+        elif column.num_chunks == 1:
+            return column.chunk(0)
         return column.cast(pa.large_string()).combine_chunks()
     coded = column.unify_dictionaries().combine_chunks()
     labels = coded.dictionary
