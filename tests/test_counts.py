@@ -300,18 +300,18 @@ def test_mixed_pairs_of_a_batch_are_estimated_together_as_each_alone(
 
 
 @pytest.mark.parametrize("missing", [0, 7])
-def test_errors_of_plugin_estimates_are_those_of_the_delta_method(missing: int) -> None:
+def test_errors_of_plugin_estimates_of_a_batch_are_those_of_the_jackknife(missing: int) -> None:
     rng = np.random.default_rng(8)
     n = 90
     codes, values = rng.integers(0, 3, n), rng.integers(0, 4, (5, n)) * 1.0
     values[:, :missing] = np.nan
+    values[2] = np.where(rng.random(n) < 0.6, codes, values[2]) + 0.0 * values[2]
     values[4, 1:] = np.nan
     target = Target("y", codes * 1.0, Kind.DISCRETE, True, np.arange(n))
     found = plugin_errors(target, Batch(values, Kind.DISCRETE, np.zeros(5, dtype=bool)))
     assert np.isnan(found[4])
+    n -= missing
     for x, error in zip(values[:4, missing:], found, strict=False):
-        table = np.zeros((4, 3))
-        np.add.at(table, (x.astype(int), codes[missing:]), 1 / (n - missing))
-        logs = np.log(np.where(table > 0, table, 1.0) / np.outer(table.sum(1), table.sum(0)))
-        variance = (table * (logs - (table * logs).sum()) ** 2).sum() * (n - missing) / (n - missing - 1)
-        assert error == pytest.approx(math.sqrt(max(variance, 6 / (2 * (n - missing))) / (n - missing)), rel=1e-12)
+        y, least = codes[missing:], (len(np.unique(x)) - 1) * 2 / (2 * n)
+        others = np.array([mutual_info_score(np.delete(x, i), np.delete(y, i)) for i in range(n)])
+        assert error**2 == pytest.approx(max(least / n, (n - 1) / n * np.sum((others - others.mean()) ** 2)), rel=1e-9)
