@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from miscreen.errors import DataError
 from miscreen.kernels import thrift as kernels
 from miscreen.resources import Resources
-from miscreen.tables import flatbuffers, open_table, parquet, thrift
+from miscreen.tables import flatbuffers, footer, open_table, parquet, thrift
 from miscreen.tables.encoding import column_types, encode, widest_value
 from miscreen.tables.parquet import ParquetSource
 
@@ -179,6 +179,15 @@ def test_no_rows(groups: int, typed_table: pa.Table, tmp_path: Path, resources: 
         everything = np.arange(len(table.names))
         assert table.table(everything).equals(expected)
         assert table.values(everything).shape == (len(everything), 0)
+
+
+@pytest.mark.parametrize("odd", [[], ["", "é", "x: float", "\r", "\u2028"], ["a\nb", "\n", "c\n", "", "é"]])
+def test_names(odd: list[str], tmp_path: Path, resources: Resources, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(footer, "_NAMES_AT_ONCE", 4)
+    names = [*odd, *(f"x{i}" for i in range(7))]
+    pq.write_table(pa.table({name: [1.0, 2.0] for name in names}), tmp_path / "t.parquet")
+    with open_table(tmp_path / "t.parquet", resources=resources) as table:
+        assert table.names == names
 
 
 def test_no_columns(tmp_path: Path, resources: Resources) -> None:

