@@ -17,13 +17,13 @@ import miscreen
 from miscreen.errors import InputError
 from miscreen.estimators import ESTIMATORS, estimator_class
 from miscreen.estimators.estimator import Estimator
-from miscreen.inference import null
+from miscreen.inference import null, significance
 from miscreen.inference.chi_square import CHI_SQUARE, EXACT, table_test
 from miscreen.inference.max_t import MaxT
 from miscreen.inference.multiple import max_t_p_values, q_values
 from miscreen.inference.null import EXTRAPOLATED, MEETINGS, OWN, PERMUTATION, SHARED, SPLITTING, Effort, Null
 from miscreen.inference.options import Inference
-from miscreen.inference.permutation import Permuter
+from miscreen.inference.permutation import Pattern, Permuter
 from miscreen.inference.significance import Significance
 from miscreen.model import Batch, Floats, Kind, Scores, Target
 
@@ -250,6 +250,46 @@ def test_features_share_a_pattern_where_they_are_tied_alike() -> None:
     swapped = a.copy()
     swapped[[0, 29]] = a.min(), a.max()
     assert key(a, strata=halves) != key(swapped[::-1], strata=halves)
+
+
+@pytest.mark.parametrize("steps", [None, 1.0, 0.02])
+def test_features_of_the_same_ties_have_one_pattern(steps: float | None) -> None:
+    rng = np.random.default_rng(4)
+    y = rng.standard_normal(24)
+    permuter = Permuter(make_target(y if steps is None else np.round(y / steps) * steps), True, 0, None)
+    keys: dict[bytes, bytes] = {}
+    for _ in range(1500):
+        values = rng.permutation(np.repeat([-1.0, 0.0, 2.0], rng.multinomial(24, [0.1, 0.8, 0.1]))) * rng.choice([1, 3])
+        values[rng.random(24) < rng.choice([0.0, 0.05])] = np.nan
+        kind, nominal = rng.choice(list(Kind)), bool(rng.random() < 0.5)
+        ties = permuter.ties(Batch(values[np.newaxis], kind, np.array([nominal])), 0)
+        key = permuter.pattern(values, kind, nominal).key
+        assert keys.setdefault(ties, key) == key
+    assert 30 < len(keys) < 1200
+    assert len(set(keys.values())) > 30
+
+
+def test_a_null_is_drawn_once_for_features_that_are_tied_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(5)
+    target = make_target(rng.standard_normal(40))
+    zeros = rng.integers(5, 15, 300)
+    values = np.array([rng.permutation(np.r_[np.zeros(k), 1 + rng.random(40 - k)]) for k in zeros])
+    batch = Batch(values, Kind.CONTINUOUS, np.zeros(300, dtype=bool))
+    estimator = make_estimator("spearman", target)
+    made: list[bytes] = []
+
+    def made_null(pattern: Pattern, *others: Any) -> Null:
+        made.append(pattern.key)
+        return Null(pattern, *others)
+
+    monkeypatch.setattr(significance, "Null", made_null)
+    found = Significance(target, estimator, 0).judge(batch, estimator.score(batch))[0]
+    assert len(made) == len(set(made)) == len(set(zeros.tolist()))
+    monkeypatch.setattr(significance, "_NULLS_BYTES", 0)  # four at a time
+    monkeypatch.setattr(significance, "_KEYS", 2)
+    again = Significance(target, estimator, 0).judge(batch, estimator.score(batch))[0]
+    assert len(made) > 10 * len(set(made))
+    assert found.tolist() == again.tolist()
 
 
 @pytest.mark.parametrize("method", ["auto", "spearman"])

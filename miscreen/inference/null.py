@@ -89,6 +89,11 @@ class _Level:
     best_found: Floats
     stir: float
 
+    @property
+    def nbytes(self) -> int:
+        """What all of it takes."""
+        return self.found.nbytes + self.best.nbytes + self.best_found.nbytes
+
     def p_values(self, observed: Floats) -> Floats:
         """Of statistics, among the arrangements here."""
         reached = len(self.found) - np.searchsorted(self.found, observed)
@@ -105,6 +110,11 @@ class Null:
     estimator : Estimator
         Whose `Estimator.statistic` it is the null of.
     effort : Effort
+
+    Attributes
+    ----------
+    held_bytes : int
+        About what is taken by the pattern, and by what was drawn and sampled so far.
 
     Notes
     -----
@@ -141,6 +151,7 @@ class Null:
         self._moves: Moves | None = None
         self._tables: Tables | None = None
         self._least = max(SMALLEST, math.exp(-pattern.log_arrangements))
+        self._pattern_bytes = self.held_bytes = 32 * len(pattern.target_levels)
         self._lock = threading.Lock()
 
     def p_values(self, observed: Floats, pool: Executor | None = None) -> tuple[Floats, NDArray[Any]]:
@@ -168,6 +179,7 @@ class Null:
                     least = self._by_meetings(lowered[beyond])
                     more = least > p[beyond]
                     p[beyond[more]], how[beyond[more]] = least[more], MEETINGS
+            self.held_bytes = self._pattern_bytes + self._drawn.nbytes + sum(level.nbytes for level in self._levels)
         return np.maximum(p, self._least), how
 
     def _stopped(self, observed: float) -> float:

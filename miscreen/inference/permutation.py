@@ -96,7 +96,7 @@ class Permuter:
         self._salt = f"{seed}\0{target.name}\0".encode("utf-8", "surrogateescape")
         n = len(target.values)
         self._levels = levels = np.unique(target.values, return_inverse=True)[1]
-        counts = np.bincount(levels)
+        self._counts = counts = np.bincount(levels)
         order = np.argsort(levels, kind="stable")
         self._place = np.empty(n, dtype=np.intp)  # of each sample among those of its level
         self._place[order] = np.arange(n) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -105,6 +105,19 @@ class Permuter:
         self._spread[np.argsort(self._place, kind="stable")] = np.arange(n)
         labels = np.zeros(n, dtype=np.int64) if strata is None else strata
         self._strata = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+
+    def ties(self, batch: Batch, feature: int) -> bytes:
+        """The same for features of one pattern, where they share some, told in a twentieth of the time. O(n).
+
+        That of two may differ although they have one pattern.
+        """
+        values = batch.values[feature]
+        present = ~np.isnan(values)
+        n = np.count_nonzero(present)
+        about = [np.array([batch.kind, batch.nominal[feature], n]), np.packbits(batch.repeats[feature, :n])]
+        if n < len(values) and len(self._counts) < len(values):  # it matters where the target is tied
+            about.append(np.bincount(self._levels[present], minlength=len(self._counts)))
+        return b"".join(one.tobytes() for one in about)
 
     def pattern(self, values: Floats, kind: Kind, nominal: bool) -> Pattern:
         """The pattern of one feature: float64 values, shape (n_present,), NaN where missing. O(n log n)."""

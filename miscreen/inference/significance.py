@@ -18,7 +18,8 @@ from miscreen.kernels.sorting import count_present
 from miscreen.model import Batch, Floats, Kind, Scores, Target
 from miscreen.pipeline import check_wanted, worker_threads
 
-_NULLS_BYTES = 64 << 20  # kept for features still to come
+_NULLS, _NULLS_BYTES = 4, 64 << 20  # kept for features still to come, at least and at most
+_KEYS = 1 << 14  # of patterns, remembered
 
 
 class Significance:
@@ -57,9 +58,8 @@ class Significance:
         self._estimator = estimator
         self._restricted = strata is not None
         self._permuter = Permuter(target, estimator.margin_free, seed, strata)
-        n = len(target.values)
-        self._room = min(256, max(4, _NULLS_BYTES // (OWN.level // 10 * 8 * n)))
         self._nulls: OrderedDict[bytes, Null] = OrderedDict()
+        self._keys: dict[bytes, bytes] = {}  # of patterns, by the ties of features that have them
         self._shared: Null | None = None
         self._lock = threading.Lock()
 
@@ -75,12 +75,12 @@ class Significance:
             by_table = batch.nominal & self._target.nominal
         else:
             by_table = np.full(len(p), scores.score is None) & (np.asarray(scores.method) == PLUG_IN)
-        for i in np.flatnonzero(~self._sharing(batch, scores.as_untied) & ~np.isnan(observed)):
+        for i in np.flatnonzero(~self._sharing(batch, scores.as_untied) & ~np.isnan(observed)).tolist():
             check_wanted()
             if by_table[i] and not self._restricted:
                 p[i], how[i] = table_test(batch.values[i], self._target.codes, order)
             if np.isnan(p[i]):
-                null = self._null(batch.values[i], batch.kind, bool(batch.nominal[i]))
+                null = self._null(batch, i)
                 p[i : i + 1], how[i : i + 1] = null.p_values(observed[i : i + 1])
         return np.maximum(p, SMALLEST), how
 
@@ -114,12 +114,25 @@ class Significance:
         n = batch.values.shape[1]
         return (n_present == n) & hardly_tied(n, n_levels)
 
-    def _null(self, values: Floats, kind: Kind, nominal: bool) -> Null:
-        pattern = self._permuter.pattern(values, kind, nominal)
+    def _null(self, batch: Batch, i: int) -> Null:
+        ties = self._permuter.ties(batch, i) if self._permuter.shares else b""
+        with self._lock:
+            key = self._keys.get(ties)
+            if key is not None and key in self._nulls:
+                self._nulls.move_to_end(key)
+                return self._nulls[key]
+        pattern = self._permuter.pattern(batch.values[i], batch.kind, bool(batch.nominal[i]))
         with self._lock:
             null = self._nulls.pop(pattern.key, None) or Null(pattern, self._estimator, OWN)
             if self._permuter.shares:
-                self._nulls[pattern.key] = null
-                if len(self._nulls) > self._room:
-                    self._nulls.popitem(last=False)
+                self._keys[ties], self._nulls[pattern.key] = pattern.key, null
+                self._let_go()
         return null
+
+    def _let_go(self) -> None:
+        """Forget the nulls that were not needed for longest, and keys where they are many."""
+        held = sum(null.held_bytes for null in self._nulls.values())
+        while held > _NULLS_BYTES and len(self._nulls) > _NULLS:
+            held -= self._nulls.popitem(last=False)[1].held_bytes
+        if len(self._keys) > _KEYS:
+            self._keys.clear()
