@@ -120,9 +120,9 @@ def _most_folds(y: Floats, kind: Kind, members: NDArray[Any] | None) -> int:
 
 def _check_folds(target: Target, members: NDArray[Any] | None, folds: int) -> None:
     if members is not None and folds > (most := len(np.unique(members))):
-        raise DataError(f"there are {most} groups, too few for {folds} folds", "Lower --folds")
+        raise DataError(f"{most} groups, too few for {folds} folds", "Lower --folds")
     if folds > (most := _most_folds(target.values, target.kind, None)):
         what = "in the smallest class" if target.kind == Kind.DISCRETE else f"with the target {target.name!r}"
         smaller = "Choose a target of larger classes, or --target-kind continuous if its values are numbers"
         hint = f"Lower --folds to {most}" if most > 2 else smaller  # of two rows each fold would learn from one
-        raise DataError(f"there are {most} rows {what}, too few for {folds} folds", hint)
+        raise DataError(f"{most} row{'s' * (most != 1)} {what}, too few for {folds} folds", hint)
