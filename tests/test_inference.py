@@ -265,6 +265,7 @@ def test_features_of_the_same_ties_have_one_pattern(steps: float | None) -> None
         ties = permuter.ties(Batch(values[np.newaxis], kind, np.array([nominal])), 0)
         key = permuter.pattern(values, kind, nominal).key
         assert keys.setdefault(ties, key) == key
+        assert len(ties) == 32  # however many samples and levels
     assert 30 < len(keys) < 1200
     assert len(set(keys.values())) > 30
 
