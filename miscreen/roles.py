@@ -146,14 +146,15 @@ def read_target(column: Column, forced: int, spec: ScreenSpec) -> Target:
             if held == ColumnType.TEXT
             else "Choose another target, or --target-kind continuous if its values are numbers",
         )
-    return Target(name, values, kind, levels > 2 and (held == ColumnType.TEXT or forced == Kind.DISCRETE), rows)
+    labels = held == ColumnType.TEXT or (forced == Kind.DISCRETE and held != ColumnType.BOOLEAN)
+    return Target(name, values, kind, levels > 2 and labels, rows)
 
 
-def read_alike(target: Target, held: ColumnType) -> tuple[ColumnType, Kind | None]:
-    """What a column of some rows of a target holds, and the kind asked of it, so that `read_target` sees it alike.
+def read_alike(target: Target, held: ColumnType) -> ColumnType:
+    """What a column of some rows of a target holds, so that `read_target`, asked for the target's kind, sees it alike.
 
-    A part may have fewer levels than make numbers classes, or more than half as many as samples. To ask for classes
-    would take their order from them, which truth values keep, whatever they are.
+    The kind is asked for, since a part may have fewer levels than make numbers classes, and globs of columns may mean
+    its name, too. To ask for classes takes their order from all but truth values, so that it is those that have one.
 
     Parameters
     ----------
@@ -161,9 +162,7 @@ def read_alike(target: Target, held: ColumnType) -> tuple[ColumnType, Kind | Non
     held : ColumnType
         Of the column with all rows.
     """
-    if target.kind == Kind.DISCRETE and not target.nominal:
-        return ColumnType.BOOLEAN, None
-    return held, target.kind
+    return ColumnType.BOOLEAN if target.kind == Kind.DISCRETE and not target.nominal else held
 
 
 def read_strata(column: Column, target: Target) -> NDArray[np.int64]:

@@ -19,13 +19,17 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import miscreen
+from miscreen import screening
 from miscreen.cli import main
 from miscreen.cli.options import Running
 from miscreen.errors import DataError, InputError, ResourceError
 from miscreen.evaluation import crossvalidation, design
 from miscreen.evaluation.models import Trial
 from miscreen.limits import POOLS
+from miscreen.model import Kind, ScreenSpec, Target
+from miscreen.roles import read_target
 from miscreen.sklearn import MutualInfoSelector
+from miscreen.tables.source import Column
 
 
 def wide(n: int = 120, p: int = 60, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
@@ -168,6 +172,21 @@ def test_classes_that_have_an_order_keep_it_in_a_fold(kind: str | None, monkeypa
         best = miscreen.rank(table[train], "y", "pearson", target_kind=kind).names[0]
         assert best == ("x7" if kind else "x3")
         assert values == table[best].to_list()
+
+
+def test_globs_of_columns_do_not_mean_folds(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def spy(column: Column, forced: int, spec: ScreenSpec) -> Target:
+        seen.append(read_target(column, forced, spec).kind)
+        return read_target(column, forced, spec)
+
+    monkeypatch.setattr(screening, "read_target", spy)
+    x, _ = wide(200)
+    miscreen.evaluate(
+        frame(x, np.arange(200) % 2), "y", "pearson", k=1, folds=3, target_kind="discrete", continuous="*"
+    )
+    assert seen == [Kind.DISCRETE] * 3
 
 
 # ---- the lie of leakage ------------------------------------------------------------------------------------

@@ -265,6 +265,7 @@ def test_features_of_the_same_ties_have_one_pattern(steps: float | None) -> None
         ties = permuter.ties(Batch(values[np.newaxis], kind, np.array([nominal])), 0)
         key = permuter.pattern(values, kind, nominal).key
         assert keys.setdefault(ties, key) == key
+        assert len(ties) == 32  # however many samples and levels
     assert 30 < len(keys) < 1200
     assert len(set(keys.values())) > 30
 
@@ -290,6 +291,29 @@ def test_a_null_is_drawn_once_for_features_that_are_tied_alike(monkeypatch: pyte
     again = Significance(target, estimator, 0).judge(batch, estimator.score(batch))[0]
     assert len(made) > 10 * len(set(made))
     assert found.tolist() == again.tolist()
+
+
+def test_what_nulls_take_is_not_added_up_for_each_feature(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[int] = []
+
+    class Watched(Null):
+        @property
+        def held_bytes(self) -> int:
+            looks.append(self._held)
+            return self._held
+
+        @held_bytes.setter
+        def held_bytes(self, held: int) -> None:
+            self._held = held
+
+    rng = np.random.default_rng(6)
+    target = make_target(rng.standard_normal(30))
+    batch = Batch(rng.integers(0, 6, (300, 30)).astype(float), Kind.CONTINUOUS, np.zeros(300, dtype=bool))
+    estimator = make_estimator("spearman", target)
+    monkeypatch.setattr(significance, "Null", Watched)
+    Significance(target, estimator, 0).judge(batch, estimator.score(batch))
+    assert 300 <= len(looks) <= 1200
+    assert min(looks) > 30 * 32
 
 
 @pytest.mark.parametrize("method", ["auto", "spearman"])

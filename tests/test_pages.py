@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -226,3 +227,20 @@ def test_spans_may_lie_in_others_and_far_apart() -> None:
     buffer, places = read_spans(lambda at, size: content[at : at + size], starts, stops)
     for start, stop, place in zip(starts, stops, places, strict=True):
         assert buffer[place : place + stop - start].tobytes() == content[start:stop]
+
+
+def test_columns_of_text_among_numbers_take_no_second_copy() -> None:
+    table = pa.table(list(np.random.default_rng(0).random((1000, 1000))), names=[f"x{i}" for i in range(1000)])
+    for place in (500, 501, 700):
+        table = table.set_column(place, f"t{place}", pa.array(["a", "b"] * 500))
+    for rows in (1000, 300):
+        content = io.BytesIO()
+        pq.write_table(table, content, row_group_size=rows, use_dictionary=False)
+        with on_disk(content.getvalue()) as source:
+            source.values(np.arange(499, 702))  # loads what decodes
+            tracemalloc.start()
+            values = source.values(np.arange(1000))
+            peak = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+        assert values.tobytes() == encode(table).tobytes()
+        assert peak < 1.75 * values.nbytes

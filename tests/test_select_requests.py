@@ -10,10 +10,14 @@ import polars as pl
 import pytest
 
 import miscreen
+from miscreen import screening
 from miscreen.cli import main
 from miscreen.errors import DataError, InputError
 from miscreen.inference.permutation import generator
+from miscreen.model import Kind, ScreenSpec, Target
+from miscreen.roles import read_target
 from miscreen.selection import STRATEGIES
+from miscreen.tables.source import Column
 
 
 @pytest.fixture(scope="module")
@@ -199,6 +203,22 @@ def test_classes_that_have_an_order_keep_it_in_a_subsample() -> None:
     for kind, best in ((None, "line"), ("discrete", "parabola")):
         chosen = miscreen.select(table, "y", top=1, method="pearson", target_kind=kind, stability=4).steps.to_polars()
         assert chosen.select("feature", "frequency").rows() == [(best, 1.0)]
+
+
+@pytest.mark.parametrize("given", [{"continuous": "s*"}, {"discrete": "s*"}])
+def test_globs_of_columns_do_not_mean_subsamples(given: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def spy(column: Column, forced: int, spec: ScreenSpec) -> Target:
+        seen.append(target := read_target(column, forced, spec))
+        return target
+
+    monkeypatch.setattr(screening, "read_target", spy)
+    levels = np.arange(200) % 5
+    table = pl.DataFrame({"line": levels + np.arange(200) / 200, "s": (levels - 2) ** 2, "y": levels})
+    miscreen.select(table, "y", top=1, method="pearson", stability=4, **given)
+    assert len(seen) == 5
+    assert {(target.kind, target.nominal) for target in seen} == {(Kind.DISCRETE, False)}
 
 
 def test_progress_tells_of_every_phase(frame: pl.DataFrame) -> None:

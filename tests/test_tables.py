@@ -141,7 +141,7 @@ def test_types_of_many_columns_are_those_of_each(last: pa.DataType, other: pa.Fi
 def test_names_of_many_columns_are_those_of_each() -> None:
     odd = ["", "a: float", ": float not null", "é", "a\\nb", "\t", "\r", "\u2028", "\ufffd", "a: float\nb", "\n"]
     for nullable in (True, False):
-        for lines in (odd[:8], odd[8:9], odd[9:10], odd):
+        for lines in (odd[:8], odd[8:9], odd[9:10], odd, ["x" * 100], ["x" * 101], ["é" * 51]):
             for first in (50, 120):
                 names = [f"x{i}" for i in range(150)]
                 names[first : first + len(lines)] = lines

@@ -177,9 +177,9 @@ def _screen(
     if show_leakage:
         views.append(np.arange(len(design.target.rows)))
     columns = np.array([design.masked(rows) for rows in views])
-    held, kind = read_alike(design.target, design.held)
+    held = read_alike(design.target, design.held)
     extended = ExtendedTable(table, columns, f"{design.target.name}, fold", held)
-    spec = replace(request.spec, target_kind=kind)
+    spec = replace(request.spec, target_kind=design.target.kind)
     job = Screen(extended, replace(request, targets=extended.further, spec=spec))
     part = job.score_partition(range(job.n_features))
     position = {name: i for i, name in enumerate(table.names)}

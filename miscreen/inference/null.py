@@ -36,6 +36,7 @@ _LEAST_STIR = 1e-4
 _EXCHANGES = 3  # for each move that deals out a share anew, where few values or samples decide
 _TOLD_BY_FEW = 100  # values: of fewer the tail is not surely exponential
 _BOUND = 1e100
+_OBJECT_BYTES = 1 << 11  # beside arrays that grow with the samples
 _DIGITS = 2.0**34
 SMALLEST = float(np.finfo(np.float64).tiny)
 
@@ -151,7 +152,7 @@ class Null:
         self._moves: Moves | None = None
         self._tables: Tables | None = None
         self._least = max(SMALLEST, math.exp(-pattern.log_arrangements))
-        self._pattern_bytes = self.held_bytes = 32 * len(pattern.target_levels)
+        self._pattern_bytes = self.held_bytes = _OBJECT_BYTES + 32 * len(pattern.target_levels)
         self._lock = threading.Lock()
 
     def p_values(self, observed: Floats, pool: Executor | None = None) -> tuple[Floats, NDArray[Any]]:

@@ -117,7 +117,7 @@ class Permuter:
         about = [np.array([batch.kind, batch.nominal[feature], n]), np.packbits(batch.repeats[feature, :n])]
         if n < len(values) and len(self._counts) < len(values):  # it matters where the target is tied
             about.append(np.bincount(self._levels[present], minlength=len(self._counts)))
-        return b"".join(one.tobytes() for one in about)
+        return hashlib.sha256(b"".join(one.tobytes() for one in about)).digest()  # since many are remembered
 
     def pattern(self, values: Floats, kind: Kind, nominal: bool) -> Pattern:
         """The pattern of one feature: float64 values, shape (n_present,), NaN where missing. O(n log n)."""

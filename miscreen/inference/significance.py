@@ -58,7 +58,8 @@ class Significance:
         self._estimator = estimator
         self._restricted = strata is not None
         self._permuter = Permuter(target, estimator.margin_free, seed, strata)
-        self._nulls: OrderedDict[bytes, Null] = OrderedDict()
+        self._nulls: OrderedDict[bytes, tuple[Null, int]] = OrderedDict()  # and what each was found to take
+        self._held = 0  # by all of them: to add it up for each feature would take longer than to draw a null
         self._keys: dict[bytes, bytes] = {}  # of patterns, by the ties of features that have them
         self._shared: Null | None = None
         self._lock = threading.Lock()
@@ -80,8 +81,9 @@ class Significance:
             if by_table[i] and not self._restricted:
                 p[i], how[i] = table_test(batch.values[i], self._target.codes, order)
             if np.isnan(p[i]):
-                null = self._null(batch, i)
+                null, key = self._null(batch, i)
                 p[i : i + 1], how[i : i + 1] = null.p_values(observed[i : i + 1])
+                self._let_go(key)
         return np.maximum(p, SMALLEST), how
 
     def settle(self, observed: Floats, p: Floats, how: NDArray[Any], threads: int) -> None:
@@ -114,25 +116,32 @@ class Significance:
         n = batch.values.shape[1]
         return (n_present == n) & hardly_tied(n, n_levels)
 
-    def _null(self, batch: Batch, i: int) -> Null:
+    def _null(self, batch: Batch, i: int) -> tuple[Null, bytes]:
+        """The null of a feature, and the key of its pattern."""
         ties = self._permuter.ties(batch, i) if self._permuter.shares else b""
         with self._lock:
             key = self._keys.get(ties)
             if key is not None and key in self._nulls:
                 self._nulls.move_to_end(key)
-                return self._nulls[key]
+                return self._nulls[key][0], key
         pattern = self._permuter.pattern(batch.values[i], batch.kind, bool(batch.nominal[i]))
+        if not self._permuter.shares:
+            return Null(pattern, self._estimator, OWN), pattern.key
         with self._lock:
-            null = self._nulls.pop(pattern.key, None) or Null(pattern, self._estimator, OWN)
-            if self._permuter.shares:
-                self._keys[ties], self._nulls[pattern.key] = pattern.key, null
-                self._let_go()
-        return null
+            if len(self._keys) >= _KEYS:
+                self._keys.clear()
+            self._keys[ties] = pattern.key
+            if pattern.key not in self._nulls:
+                self._nulls[pattern.key] = Null(pattern, self._estimator, OWN), 0
+            self._nulls.move_to_end(pattern.key)
+            return self._nulls[pattern.key][0], pattern.key
 
-    def _let_go(self) -> None:
-        """Forget the nulls that were not needed for longest, and keys where they are many."""
-        held = sum(null.held_bytes for null in self._nulls.values())
-        while held > _NULLS_BYTES and len(self._nulls) > _NULLS:
-            held -= self._nulls.popitem(last=False)[1].held_bytes
-        if len(self._keys) > _KEYS:
-            self._keys.clear()
+    def _let_go(self, key: bytes) -> None:
+        """Note what the null of a pattern takes by now, and forget those that were not needed for longest."""
+        with self._lock:
+            if key in self._nulls:
+                null, held = self._nulls[key]
+                self._nulls[key] = null, null.held_bytes
+                self._held += null.held_bytes - held
+            while self._held > _NULLS_BYTES and len(self._nulls) > _NULLS:
+                self._held -= self._nulls.popitem(last=False)[1][1]

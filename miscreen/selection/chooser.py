@@ -188,7 +188,7 @@ class Chooser:
         """
         asked, request = self._asked, self._request
         whole = ColumnType(self._table.types[self._index.one(target.name, "the target")])
-        held, kind = read_alike(target, whole)
+        held = read_alike(target, whole)
         chosen: Counter[str] = Counter()
         at_once = max(1, request.resources.memory_bytes // 2 // (BYTES_PER_COLUMN * len(self._table.names)))
         done = 0
@@ -204,7 +204,7 @@ class Chooser:
                 request,
                 targets=extended.further,
                 exclude=(*request.exclude, *request.targets),
-                spec=replace(request.spec, target_kind=kind),
+                spec=replace(request.spec, target_kind=target.kind),
             )
             try:
                 ranking = screen(extended, subsampled)

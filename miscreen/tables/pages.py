@@ -55,20 +55,20 @@ class PageReader:
         kinds = self._footer.kinds[columns].astype(np.int64)
         taken = kinds >= 0
         mine = np.flatnonzero(taken)
-        if len(mine) < len(columns):
-            if len(mine):
-                part = np.empty((len(mine), out.shape[1]), dtype=out.dtype)
-                taken[mine] = self.read(columns[mine], part)
-                out[mine] = part
+        if not len(mine):
             return taken
         nullable = self._footer.nullable[columns]
         row = 0
-        for n_rows, chunks in self._footer.chunks(columns):
+        for n_rows, chunks in self._footer.chunks(columns[mine]):
             size = max(1, PIECE_BYTES // max(1, n_rows * out.itemsize))
-            for first in range(0, len(columns) if n_rows else 0, size):
-                piece = slice(first, first + size)
-                part = out[piece, row : row + n_rows]
-                taken[piece] &= self._read_group(chunks[piece], n_rows, kinds[piece], nullable[piece], part)
+            for first in range(0, len(mine) if n_rows else 0, size):
+                some = mine[first : first + size]
+                part, apart = out[some[0] : some[-1] + 1, row : row + n_rows], some[-1] - some[0] >= len(some)
+                if apart:
+                    part = np.empty((len(some), n_rows), dtype=out.dtype)
+                taken[some] &= self._read_group(chunks[first : first + size], n_rows, kinds[some], nullable[some], part)
+                if apart:
+                    out[some, row : row + n_rows] = part
             row += n_rows
         return taken
 
