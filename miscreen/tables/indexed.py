@@ -90,7 +90,10 @@ class Index:
         free: list[bytearray] = []
 
         def look_at(start: int) -> _Places | None:
-            buffer = free.pop() if free else bytearray(span + len(first))
+            try:
+                buffer = free.pop()
+            except IndexError:
+                buffer = bytearray(span + len(first))
             text = _rows_of(file, start, min(start + span, size), records.row_limit, buffer)
             found = None if text is None else look(text, start - 1 + text.start)
             free.append(buffer)
