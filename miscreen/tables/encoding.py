@@ -66,9 +66,9 @@ def names_and_types(schema: pa.Schema) -> tuple[list[str], list[pa.DataType]]:
         rest = text.split("\n", _MIXED)[-1]
         names = rest.split(end)
         # No nested types nor names of several lines, and those behind the first alike; other bytes than UTF-8 raise,
-        # and the text has no more than 100 bytes of a name.
-        told = "\ufffd" not in text and " chars omitted)" not in text
-        if told and text.count("\n") == n and len(names) == n - _MIXED + 1:
+        # and of names of more than 100 bytes the text leaves out the middle.
+        alike = text.count("\n") == n and len(names) == n - _MIXED + 1 and "\ufffd" not in text
+        if alike and max(map(len, names)) <= (100 if text.isascii() else 25):
             first = [schema.field(i) for i in range(_MIXED)]
             return [f.name for f in first] + names[:-1], [f.type for f in first] + [last.type] * (n - _MIXED)
     return schema.names, schema.types
