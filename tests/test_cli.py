@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -926,7 +927,10 @@ sys.exit(main())
     ("number", "word"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated"), (signal.SIGHUP, "terminated")]
 )
 def test_signals_end_a_run_cleanly(number: signal.Signals, word: str) -> None:
-    with subprocess.Popen([sys.executable, "-c", WAITING], stderr=subprocess.PIPE, text=True) as process:
+    caught = partial(signal.signal, number, signal.SIG_DFL)  # also where the tests run under nohup
+    with subprocess.Popen(
+        [sys.executable, "-c", WAITING], stderr=subprocess.PIPE, text=True, preexec_fn=caught
+    ) as process:
         assert process.stderr is not None
         assert process.stderr.readline() == "ready\n"
         process.send_signal(number)

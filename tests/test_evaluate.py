@@ -371,7 +371,7 @@ def test_what_cannot_be_done_is_said(asked: dict[str, Any], error: type[Exceptio
 @pytest.mark.parametrize(
     ("rows", "folds", "message", "hint"),
     [
-        (1, 5, "1 rows in the smallest class", "Choose a target of larger classes"),
+        (1, 5, "1 row in the smallest class", "Choose a target of larger classes"),
         (2, 5, "2 rows in the smallest class", "Choose a target of larger classes"),
         (3, 5, "3 rows in the smallest class", "Lower --folds to 3"),
         (3, 2, "a single row of a class", "Raise --folds"),
