@@ -218,6 +218,8 @@ def _numeric_rows(table: pa.Table) -> NDArray[Any]:
 
 def _encode_alike(table: pa.Table, arrow_type: pa.DataType) -> NDArray[Any]:
     """Columns of one type, in one piece as far as Arrow has them as numbers: one by one that takes twice as long."""
+    if (pt.is_integer(arrow_type) or pt.is_floating(arrow_type)) and not pt.is_float16(arrow_type) and len(table):
+        return _numeric_rows(table)  # before columns are asked for, each an object of its own
     kind, columns = column_type(arrow_type), table.columns
     # Arrow unifies no dictionaries of nulls.
     held = arrow_type.value_type if pt.is_dictionary(arrow_type) else arrow_type
@@ -231,10 +233,8 @@ def _encode_alike(table: pa.Table, arrow_type: pa.DataType) -> NDArray[Any]:
         return np.stack([_floats(column) for column in columns])
     if kind == ColumnType.TEXT:
         coded = [_labels(column, arrow_type).dictionary_encode().indices for column in columns]
-    elif kind == ColumnType.BOOLEAN:
-        coded = [column.cast(pa.uint8()) for column in columns]
     else:
-        return _numeric_rows(table)
+        coded = [column.cast(pa.uint8()) for column in columns]  # truth values
     return _numeric_rows(pa.Table.from_arrays(coded, names=[""] * len(coded)))
 
 
