@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from measure import ROOT
-from page import drawing, plot_curves
+from page import draw_overview, drawing, plot_curves
 
 PAGE = ROOT / "docs/accuracy.md"
 IMAGES = ROOT / "docs/accuracy"
@@ -300,3 +300,4 @@ def write_page(files: Mapping[str, Path]) -> None:
         "miscreen", "scikit-learn", "ennemi", "fastHDMI", "scipy", "numpy")}  # fmt: skip
     text.append(f"Versions: {', '.join(sorted(versions))}.\n")
     PAGE.write_text("\n".join([*text, *sections]))
+    draw_overview()

@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from measure import ROOT, number
+from measure import RESULTS, ROOT, number
 
 PAGE = ROOT / "docs/benchmarks.md"
 IMAGES = ROOT / "docs/benchmarks"
+OVERVIEW = ROOT / "docs/overview.svg"
 
 INTRO = """# Benchmarks
 
@@ -144,6 +145,50 @@ def plot(part: dict[str, Any], axis: str, path: Path) -> None:
     plot_curves(curves, axis, "microseconds a column", path)
 
 
+# A method as the measurement of power calls it, and where its time was measured: a curve of `samples`, or a row of
+# `functions` and its side.
+_COSTS: dict[str, str | tuple[str, str, str]] = {
+    "auto": ("auto", "miscreen: kde", "ours"),
+    **{name: name for name in ("ksg", "kde", "bin", "copula", "pearson", "spearman")},
+    "scikit-learn, k = 10": "scikit-learn: nearest neighbours",
+    "scikit-learn, F": "scikit-learn: f_regression",
+    "ennemi, k = 15": "ennemi: nearest neighbours",
+    "fastHDMI, KDE": ("kde, rank scale", "fastHDMI: KDE, 64 x 64", "theirs"),  # of which its power was measured
+    "fastHDMI, binning": "fastHDMI: binning",
+}
+_OVERVIEW_SAMPLES = 1_000
+
+
+def draw_overview() -> None:
+    """Draw how well each method ranks against what a column costs, once both have been measured.
+
+    Of the designs those that all methods take, so that none is held back by what it is not made for.
+    """
+    files = {name: RESULTS / f"{name}.json" for name in ("samples", "functions", "accuracy-power")}
+    if not all(file.exists() for file in files.values()):
+        return
+    found = {name: json.loads(file.read_text()) for name, file in files.items()}
+    curves = {c["name"]: dict(zip(c["x"], c["seconds"], strict=True)) for c in found["samples"]["curves"]}
+    rows = {(row["what"], row["against"]): row for row in found["functions"]["rows"]}
+    designs = [row for row in found["accuracy-power"]["rows"] if row["fastHDMI, KDE"] != 0.5]  # it takes no classes
+    with drawing(OVERVIEW) as axes:
+        for name, where in _COSTS.items():
+            known = isinstance(where, str)
+            seconds = curves[where][_OVERVIEW_SAMPLES] if known else rows[where[:2]][where[2]]
+            power = sum(row[name] for row in designs) / len(designs)
+            ours = "," not in name
+            axes.plot(1e6 * seconds, power, "o" if ours else "x", color="C0" if ours else "C1")
+            place = {"spearman": (6, -12), "scikit-learn, F": (6, -12)}.get(name, (6, 4))
+            axes.annotate(name, (1e6 * seconds, power), place, textcoords="offset points")
+        axes.set(
+            xscale="log",
+            xlim=(0.5, 2e4),  # room for names on the right
+            xlabel=f"microseconds a column of {_OVERVIEW_SAMPLES:,} samples, one thread (o: miscreen, x: others)",
+            ylabel=f"AUROC, mean of {len(designs)} designs of two continuous columns",
+        )
+        axes.grid(which="major", alpha=0.3)
+
+
 def machines(parts: Sequence[dict[str, Any]]) -> str:
     """What it ran on; more than one table when parts ran on different machines or versions."""
     seen: dict[str, list[str]] = {}
@@ -180,3 +225,4 @@ def write_page(files: Sequence[Path]) -> None:
         if remarks := notes(part["rows"]):
             text.append(f"{remarks}\n")
     PAGE.write_text("\n".join(text))
+    draw_overview()
