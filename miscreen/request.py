@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import difflib
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
@@ -93,7 +95,7 @@ class Request:
         function_given("on_progress", on_progress)
         spec = ScreenSpec(
             method=method,
-            options=estimator_class(method).make_options(further),
+            options=cls._options(method, further),
             discrete=tuple(expand_patterns(discrete)),
             continuous=tuple(expand_patterns(continuous)),
             target_kind=None if target_kind is None else Kind[target_kind.upper()],
@@ -114,6 +116,17 @@ class Request:
             resources=Resources.detect(threads, memory, scratch_dir),
             on_progress=on_progress,
         )
+
+    @classmethod
+    def _options(cls, method: str, given: Mapping[str, Any]) -> Any:
+        """Those of the method; what is none may be a keyword of all methods, mistyped."""
+        estimator = estimator_class(method)
+        options = {field.name for field in fields(estimator.Options)}
+        keywords = [*inspect.signature(cls.make).parameters, *(field.name for field in fields(Inference))]
+        for name in given:
+            if name not in options and (near := difflib.get_close_matches(name, keywords, 1, 0.8)):
+                raise InputError(f"there is no keyword {name!r}", f"Did you mean {near[0]}?")
+        return estimator.make_options(given)
 
     @contextmanager
     def open(self, source: Any, kept: ColumnTest = no_columns, *, once: bool = False) -> Iterator[TableSource]:

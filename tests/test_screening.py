@@ -312,6 +312,8 @@ class TestBadRequests:
             (InputError, "exclude='q*' matches no column", "pattern", {"exclude": ["q*"]}),
             (InputError, "no method 'mi'", "auto, bin, kde", {"method": "mi"}),
             (InputError, "has no option 'q'", "It takes k", {"method": "ksg", "q": 3}),
+            (InputError, "no keyword 'p_value'", "Did you mean p_values", {"p_value": True}),
+            (InputError, "no keyword 'thread'", "Did you mean threads", {"method": "ksg", "k": 3, "thread": 1}),
             (InputError, "no unit 'bans'", "nats, bits", {"unit": "bans"}),
             (InputError, "no unit ['bits']", "nats, bits", {"unit": ["bits"]}),
             (InputError, "no method ['bin']", "auto, bin, kde", {"method": ["bin"]}),
