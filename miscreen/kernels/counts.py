@@ -347,8 +347,12 @@ def cell_terms(rows, columns, of_count, terms, least):
     """
     for f in range(len(rows)):
         counts = joint_counts(rows[f], columns[f], rows[f].max() + 1, columns[f].max() + 1)
-        of_rows, of_columns = counts.sum(axis=1), counts.sum(axis=0)
-        n = counts.sum()
+        of_rows, of_columns = np.zeros(counts.shape[0], np.int64), np.zeros(counts.shape[1], np.int64)
+        for a in range(counts.shape[0]):
+            for b in range(counts.shape[1]):
+                of_rows[a] += counts[a, b]
+                of_columns[b] += counts[a, b]
+        n = of_rows.sum()
         least[f] = np.nan if n == 0 else (len(of_rows) - 1) * (len(of_columns) - 1) / (2 * n)
         for i in range(rows.shape[1]):
             a, b = rows[f, i], columns[f, i]
