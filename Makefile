@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long test-slurm lint bench accuracy fuzz profile clean
+.PHONY: help setup demo test test-long test-slurm test-oldest lint bench accuracy fuzz profile clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -12,6 +12,7 @@ help:
 	@echo "make test   set up, then run the tests"
 	@echo "make test-long   tests that take minutes: fifty kills"
 	@echo "make test-slurm  tests against a real Slurm on this machine, which is installed if need be (root, Debian)"
+	@echo "make test-oldest   the tests with the oldest releases that pyproject.toml allows"
 	@echo "make lint   style and types"
 	@echo "make setup  only set up, in $(VENV)"
 	@echo "make bench  measure beside other packages, and write docs/benchmarks.md (QUICK=1, ONLY=part,part)"
@@ -45,6 +46,21 @@ test-long: setup
 
 test-slurm: setup
 	@$(BIN)/python -m pytest -m slurm -rs
+
+OLDEST := $(VENV)/oldest
+
+$(OLDEST)/.ready: pyproject.toml | setup
+	@echo "setting up $(OLDEST) (a minute or two, once)" >&2
+	@$(BIN)/python -m venv --clear $(OLDEST)
+	@$(BIN)/python -c "import re, tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
+		wanted = project['dependencies'] + sum(project['optional-dependencies'].values(), []); \
+		print(*('=='.join(found[0]) for each in wanted if (found := re.findall(r'^([\w-]+)>=([\w.]+)', each))), sep='\n')" \
+		> $(OLDEST)/oldest.txt
+	@$(OLDEST)/bin/python -m pip install -qq --disable-pip-version-check -e '.[dev]' -c $(OLDEST)/oldest.txt
+	@touch $@
+
+test-oldest: $(OLDEST)/.ready
+	@$(OLDEST)/bin/python -m pytest
 
 lint: setup
 	@$(BIN)/ruff check
