@@ -163,6 +163,24 @@ def test_dataframes_agree_with_files(typed_table: pa.Table, tmp_path: Path, reso
             np.testing.assert_array_equal(table.values(everything), expected)
 
 
+def test_numbers_of_pandas_are_taken_many_columns_at_once(
+    resources: Resources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = np.random.default_rng(5).standard_normal((20, 600))
+    values[values > 1.5] = np.nan
+    frame = pd.DataFrame(values, columns=[f"x{i}" for i in range(600)])
+    frame.insert(0, "flag", frame["x0"] > 0)
+    frame.insert(300, "count", np.arange(20, dtype=np.int16))
+    expected = pa.Table.from_pandas(frame, preserve_index=False)
+
+    def one_by_one(*_: Any) -> Any:
+        raise AssertionError("a column was asked for by itself")
+
+    monkeypatch.setattr(pd.DataFrame, "__getitem__", one_by_one)
+    with open_table(frame, resources=resources) as table:
+        assert table.table(np.arange(602)).equals(expected)
+
+
 def test_columns_come_in_the_order_asked_for(typed_table: pa.Table, tmp_path: Path, resources: Resources) -> None:
     wanted = np.array([26, 0, 11, 8, 11, 25, 3])
     for name, write in WRITERS.items():
