@@ -13,6 +13,7 @@ import math
 import os
 import pickle
 import struct
+import subprocess
 import sys
 import threading
 import time
@@ -179,6 +180,17 @@ def test_numbers_of_pandas_are_taken_many_columns_at_once(
     monkeypatch.setattr(pd.DataFrame, "__getitem__", one_by_one)
     with open_table(frame, resources=resources) as table:
         assert table.table(np.arange(602)).equals(expected)
+
+
+def test_a_frame_of_polars_is_read_without_pandas() -> None:
+    code = (
+        "import sys, polars, miscreen\n"
+        "frame = polars.DataFrame({'x': range(100), 'y': [i * i % 7 for i in range(100)]})\n"
+        "miscreen.rank(frame, 'y', 'pearson')\n"
+        "print('pandas' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
 
 
 def test_columns_come_in_the_order_asked_for(typed_table: pa.Table, tmp_path: Path, resources: Resources) -> None:

@@ -207,7 +207,8 @@ def open_object(data: Any, names: Sequence[str] | None) -> TableSource:
         if isinstance(data, pa.Table):
             return ArrowTableSource(data)
         if hasattr(data, "__arrow_c_stream__") and len(getattr(data, "shape", (0, 0))) == 2:  # no single column
-            return ArrowTableSource(pa.table(data))
+            # pa.table would do, after it has imported pandas to see whether it is from there.
+            return ArrowTableSource(pa.RecordBatchReader.from_stream(data).read_all())
     except _NOT_ARROW as error:
         check_names([str(name) for name in getattr(data, "columns", ())], "the table")
         raise DataError(
