@@ -289,13 +289,16 @@ def table_of(types: list[pa.DataType], n: int, random: np.random.Generator) -> p
     return pa.table(columns, names=[f"c{i}" for i in range(len(types))])
 
 
+@pytest.mark.parametrize("new", [pa.ipc.new_file, pa.ipc.new_stream])
 @pytest.mark.parametrize("seed", range(40))
-def test_plain_numbers_of_an_arrow_file_are_what_arrow_reads(seed: int, tmp_path: Path, resources: Resources) -> None:
+def test_plain_numbers_of_an_arrow_file_are_what_arrow_reads(
+    seed: int, new: Any, tmp_path: Path, resources: Resources
+) -> None:
     random = np.random.default_rng(seed)
     pool = _PLAIN if seed % 4 == 0 else _PLAIN[:1] if seed % 4 == 1 else _PLAIN + _OTHERS
     types = [pool[i] for i in random.integers(len(pool), size=random.integers(1, 30))]
     table = table_of(types, int(random.integers(0, 40)), random)
-    with pa.ipc.new_file(tmp_path / "t.arrow", table.schema) as writer:
+    with new(str(tmp_path / "t.arrow"), table.schema) as writer:
         writer.write_table(table, max_chunksize=int(random.integers(1, 50)))
     columns = random.integers(len(types), size=12)
     with open_table(tmp_path / "t.arrow", resources=resources) as found:
