@@ -34,7 +34,7 @@ from miscreen.errors import DataError, InputError
 from miscreen.model import ColumnType, FeatureBlock
 from miscreen.pipeline import run_blocks
 from miscreen.resources import Resources, plan_blocks
-from miscreen.tables import encoding, open_table
+from miscreen.tables import batches, encoding, open_table
 from miscreen.tables.arrow import ArrowSource
 from miscreen.tables.batches import batch_head
 from miscreen.tables.columns import NameIndex, expand_patterns, is_named, name_matcher
@@ -289,25 +289,54 @@ def table_of(types: list[pa.DataType], n: int, random: np.random.Generator) -> p
     return pa.table(columns, names=[f"c{i}" for i in range(len(types))])
 
 
+@pytest.mark.parametrize("compression", [None, "lz4", "zstd"])
 @pytest.mark.parametrize("new", [pa.ipc.new_file, pa.ipc.new_stream])
 @pytest.mark.parametrize("seed", range(40))
 def test_plain_numbers_of_an_arrow_file_are_what_arrow_reads(
-    seed: int, new: Any, tmp_path: Path, resources: Resources
+    seed: int, new: Any, compression: Any, tmp_path: Path, resources: Resources, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(batches, "PIECE_BYTES", 1000)
     random = np.random.default_rng(seed)
     pool = _PLAIN if seed % 4 == 0 else _PLAIN[:1] if seed % 4 == 1 else _PLAIN + _OTHERS
     types = [pool[i] for i in random.integers(len(pool), size=random.integers(1, 30))]
     table = table_of(types, int(random.integers(0, 40)), random)
-    with new(str(tmp_path / "t.arrow"), table.schema) as writer:
+    options = pa.ipc.IpcWriteOptions(compression=compression)
+    with new(str(tmp_path / "t.arrow"), table.schema, options=options) as writer:
         writer.write_table(table, max_chunksize=int(random.integers(1, 50)))
     columns = random.integers(len(types), size=12)
     with open_table(tmp_path / "t.arrow", resources=resources) as found:
         assert isinstance(found, ArrowSource) and found._plain is not None
         np.testing.assert_array_equal(found._plain.has, [one in _PLAIN for one in types])
+        if found._plain.has.all():
+            monkeypatch.setattr(found, "table", None)
         values = found.values(columns)
     expected = encode(table.select(columns.tolist()))
     assert values.dtype == expected.dtype
     np.testing.assert_array_equal(values, expected)
+
+
+@pytest.mark.parametrize("compression", ["lz4", "zstd"])
+def test_damage_in_compressed_numbers_of_an_arrow_file_is_found_or_harmless(
+    compression: str, tmp_path: Path, resources: Resources
+) -> None:
+    values = np.repeat(np.random.default_rng(0).integers(0, 9, 16), 5)
+    table = pa.table({"a": pa.array(values, mask=values == 3), "b": values * 0.1, "c": np.zeros(80)})
+    whole = io.BytesIO()
+    with pa.ipc.new_file(whole, table.schema, options=pa.ipc.IpcWriteOptions(compression=compression)) as writer:
+        writer.write_table(table)
+    content, refused = whole.getvalue(), 0
+    start = content.index(b"\x04\x22\x4d\x18" if compression == "lz4" else b"\x28\xb5\x2f\xfd") - 8
+    for position in range(start, len(content) - 300):
+        for flip in (0x01, 0xFF):
+            changed = bytearray(content)
+            changed[position] ^= flip
+            (tmp_path / "t.arrow").write_bytes(changed)
+            try:
+                with open_table(tmp_path / "t.arrow", resources=resources) as found:
+                    assert found.values(np.arange(3)).shape == (3, 80)
+            except DataError:
+                refused += 1
+    assert refused > 100
 
 
 def test_the_largest_integers_are_rounded_as_arrow_does(tmp_path: Path, resources: Resources) -> None:

@@ -29,8 +29,8 @@ class ArrowSource(TableSource):
     """An Arrow file or stream.
 
     Uncompressed batches are used where they lie in the mapped file, and pages that were read are given back
-    now and then; numbers without Arrow, which looks at whatever else there is. Compressed batches would
-    have to be decompressed whole, so there each block decodes its own columns alone.
+    now and then; numbers without Arrow, which looks at whatever else there is. Of compressed batches each block
+    decompresses its own columns alone.
     """
 
     def __init__(self, file: BinaryIO, label: str, *, stream: bool) -> None:
@@ -46,13 +46,13 @@ class ArrowSource(TableSource):
             self._table: pa.Table | None = None
             heads, bodies = self._survey()
             self.n_samples = sum(head.n_rows for head in heads)
-            self._compressed = any(head.compressed for head in heads)
-            if self._compressed:
-                self.grain_bytes = 16 << 20  # each call looks at the whole schema
+            self._compressed = any(head.codec is not None for head in heads)
             self._plain = None
-            if bodies is not None and not self._compressed:
+            if bodies is not None:
                 self._plain = PlainNumbers(self._buffer, heads, bodies, self._arrow_types)
             if self._plain is None or not self._plain.has.all():
+                if self._compressed:
+                    self.grain_bytes = 16 << 20  # each call of Arrow's looks at the whole schema
                 self._whole()  # damage in other columns is to be found now
         except (pa.ArrowException, OSError, ValueError, IndexError, struct.error) as error:
             raise self._damaged(error) from error
@@ -119,7 +119,10 @@ class ArrowSource(TableSource):
         if self._plain is None or not (plain := self._plain.has[columns]).any():
             return encode(self.table(columns), arrow_types)
         encoded = np.empty((len(columns), self.n_samples), dtype=float_type(arrow_types))
-        self._plain.values(columns[plain], encoded, np.flatnonzero(plain))
+        try:
+            self._plain.values(columns[plain], encoded, np.flatnonzero(plain))
+        except ValueError:  # Arrow says which is damaged
+            return encode(self.table(columns), arrow_types)
         if not plain.all():
             rest = columns[~plain]
             encoded[~plain] = encode(self.table(rest), members(self._arrow_types, rest))
