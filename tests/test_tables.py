@@ -255,8 +255,8 @@ def test_decimals_are_the_same_in_every_format(tmp_path: Path) -> None:
 
 
 _PLAIN = [pa.float32(), pa.float64(), pa.int8(), pa.int32(), pa.int64(),
-          pa.int16(), pa.uint8(), pa.uint16(), pa.uint32()]  # fmt: skip
-_OTHERS = [pa.uint64(), pa.float16(), pa.bool_(), pa.null(),
+          pa.int16(), pa.uint8(), pa.uint16(), pa.uint32(), pa.bool_()]  # fmt: skip
+_OTHERS = [pa.uint64(), pa.float16(), pa.null(),
            pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int8(), pa.string()),
            pa.date32(), pa.timestamp("us"), pa.decimal128(20, 2)]  # fmt: skip
 
@@ -271,7 +271,7 @@ def table_of(types: list[pa.DataType], n: int, random: np.random.Generator) -> p
         if pa.types.is_null(arrow_type):
             columns.append(pa.nulls(n))
         elif pa.types.is_boolean(arrow_type):
-            columns.append(pa.array([None if cell is None else cell > 50 for cell in cells]))
+            columns.append(pa.array([None if cell is None else cell > 50 for cell in cells], arrow_type))
         elif pa.types.is_integer(arrow_type):
             least, most = (getattr(np.iinfo(str(arrow_type)), end) for end in ("min", "max"))
             some = [least, least + 1, least // 2, most // 2, most // 2 + 1, most - 1, most]

@@ -12,22 +12,35 @@ import pyarrow as pa
 import pyarrow.types as pt
 from numpy.typing import NDArray
 
-from miscreen.kernels.gather import FLOAT32, FLOAT64, INT8, INT16, INT32, INT64, UINT8, UINT16, UINT32, gather_numbers
+from miscreen.kernels.gather import (
+    BOOLEAN,
+    FLOAT32,
+    FLOAT64,
+    INT8,
+    INT16,
+    INT32,
+    INT64,
+    UINT8,
+    UINT16,
+    UINT32,
+    gather_numbers,
+)
 from miscreen.tables.encoding import type_ids
 from miscreen.tables.flatbuffers import follow, table_field
 from miscreen.tables.packed import PIECE_BYTES, Unpacker, unpack_lz4, unpack_zstd
 
 _RECORD_BATCH = 3  # MessageHeader in Arrow's format/Message.fbs
-_PLAIN = {  # for `gather_numbers`, and the bytes of each number
-    pa.float32().id: (FLOAT32, 4),
-    pa.float64().id: (FLOAT64, 8),
-    pa.int8().id: (INT8, 1),
-    pa.int16().id: (INT16, 2),
-    pa.int32().id: (INT32, 4),
-    pa.int64().id: (INT64, 8),
-    pa.uint8().id: (UINT8, 1),
-    pa.uint16().id: (UINT16, 2),
-    pa.uint32().id: (UINT32, 4),
+_PLAIN = {  # for `gather_numbers`, and the bits of each number
+    pa.float32().id: (FLOAT32, 32),
+    pa.float64().id: (FLOAT64, 64),
+    pa.int8().id: (INT8, 8),
+    pa.int16().id: (INT16, 16),
+    pa.int32().id: (INT32, 32),
+    pa.int64().id: (INT64, 64),
+    pa.uint8().id: (UINT8, 8),
+    pa.uint16().id: (UINT16, 16),
+    pa.uint32().id: (UINT32, 32),
+    pa.bool_().id: (BOOLEAN, 1),
 }
 _LZ4, _ZSTD = 0, 1  # CompressionType in Message.fbs
 _UNPACKERS: dict[int, Unpacker] = {_LZ4: unpack_lz4, _ZSTD: unpack_zstd}  # of the buffers of a batch, each by itself
@@ -103,10 +116,10 @@ def _numbers(metadata: memoryview, table: int, field: int, each: int) -> NDArray
 
 
 class PlainNumbers:
-    """Columns of numbers, in the batches of a mapped file, taken from where they lie, unpacked where they are packed.
+    """Columns of numbers and truth values, in the batches of a mapped file, taken from where they lie.
 
     Arrow would make an object of each column, which takes longer than to read 1,000 values of it, and begin anew with
-    what it unpacks by for each buffer.
+    what it unpacks by for each buffer that is packed.
 
     Parameters
     ----------
@@ -141,7 +154,7 @@ class PlainNumbers:
         self.has = np.zeros(len(types), dtype=np.bool_)
         n_buffers = np.empty(len(types), dtype=np.int64)
         views = np.zeros(len(types), dtype=np.bool_)
-        item_bytes = np.ones(len(types), dtype=np.int64)
+        item_bits = np.ones(len(types), dtype=np.int64)
         for key in np.unique(ids).tolist():
             here = ids == key
             one = types[int(np.argmax(here))]
@@ -150,9 +163,9 @@ class PlainNumbers:
             views |= here & any(is_view(one) for is_view in _VIEWS)
             n_buffers[here] = 0 if pt.is_null(one) else 3 if any(is_text(one) for is_text in _TEXT) else 2
             if key in _PLAIN:
-                self._items[here], item_bytes[here] = _PLAIN[key]
+                self._items[here], item_bits[here] = _PLAIN[key]
         plain = self._items >= 0
-        self._item_bytes = item_bytes
+        self._item_bits = item_bits
         self._codecs = [head.codec for head in heads]
         self._packed = any(codec is not None for codec in self._codecs)
         shape = len(heads), len(types)
@@ -177,7 +190,7 @@ class PlainNumbers:
             bitmaps = np.where(nulls[:, np.newaxis] != 0, head.buffers[first], 0)
             needed = needed_bits = np.zeros(len(first), dtype=np.int64)
             if head.codec is None:
-                needed, needed_bits = _needed(head.n_rows, item_bytes[plain], nulls != 0)
+                needed, needed_bits = _needed(head.n_rows, item_bits[plain], nulls != 0)
             else:  # what they need is known when they are unpacked
                 self._lengths[b, plain] = np.stack([values[:, 1], bitmaps[:, 1]], axis=1)
             if np.any(rows != head.n_rows) or not (
@@ -216,7 +229,7 @@ class PlainNumbers:
         has_bits = np.flatnonzero(bits >= 0)
         lengths = np.concatenate([self._lengths[b, columns, 0], self._lengths[b, columns[has_bits], 1]])
         addresses = np.concatenate([places, bits[has_bits] >> 3])
-        needed, needed_bits = _needed(n_rows, self._item_bytes[columns], bits >= 0)
+        needed, needed_bits = _needed(n_rows, self._item_bits[columns], bits >= 0)
         needed = np.concatenate([needed, needed_bits[has_bits]])
         if np.any(lengths < _SIZE_BYTES):
             raise ValueError("a buffer lacks its size")
@@ -238,10 +251,10 @@ class PlainNumbers:
 
 
 def _needed(
-    n_rows: int, item_bytes: NDArray[np.int64], has_bits: NDArray[np.bool_]
+    n_rows: int, item_bits: NDArray[np.int64], has_bits: NDArray[np.bool_]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """How many bytes the numbers of each column take, and its bitmap."""
-    return n_rows * item_bytes, has_bits * -(-n_rows // 8)
+    return -(-n_rows * item_bits // 8), has_bits * -(-n_rows // 8)
 
 
 def _inside(buffers: NDArray[np.int64], needed: NDArray[np.int64], size: int) -> bool:
