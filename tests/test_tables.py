@@ -803,6 +803,20 @@ def test_a_category_that_is_not_a_number_is_missing(resources: Resources) -> Non
         np.testing.assert_array_equal(table.values(np.array([0])), [[0, math.nan, 1, math.nan]])
 
 
+@pytest.mark.parametrize(
+    "labels",
+    [["a", "b", "c"], ["a", "b", "a"], ["a", None, "b"], ["a", None, None], ["a", "b", "c", "d", "e", "f", "g"]],
+)
+def test_categories_are_numbered_as_the_text_they_stand_for(labels: list[Any], resources: Resources) -> None:
+    codes = pa.array([2, 0, None, 2, 1])
+    whole = pa.chunked_array([pa.DictionaryArray.from_arrays(codes, pa.array(labels))])
+    cut = pa.chunked_array([whole.chunk(0)[:2], pa.DictionaryArray.from_arrays(codes[2:], pa.array(labels))])
+    text = pa.array([None if code is None else labels[code] for code in codes.to_pylist()], pa.string())
+    with open_table(pa.table({"whole": whole, "cut": cut, "text": text}), resources=resources) as table:
+        values = table.values(np.arange(3))
+    np.testing.assert_array_equal(values, values[[2, 2, 2]])
+
+
 def test_stacked_text_and_categories_are_one_column(tmp_path: Path, resources: Resources) -> None:
     texts = pa.array(["a", "b"]), pa.array(["b", "c"]).dictionary_encode()
     for number, text in enumerate(texts):

@@ -263,7 +263,11 @@ def _labels(column: pa.ChunkedArray, arrow_type: pa.DataType) -> pa.Array:
         elif column.num_chunks == 1:
             return column.chunk(0)
         return column.cast(pa.large_string()).combine_chunks()
-    coded = column.unify_dictionaries().combine_chunks()
+    if column.num_chunks > 1:
+        if any(chunk.dictionary.null_count for chunk in column.chunks):  # Arrow unifies none that have nulls
+            column = pa.chunked_array([chunk.dictionary_decode().dictionary_encode() for chunk in column.chunks])
+        column = column.unify_dictionaries()
+    coded = column.combine_chunks()
     labels = coded.dictionary
     if _is_extension(labels.type):  # such as the intervals of pandas.cut, which Arrow cannot compare
         return coded.indices
