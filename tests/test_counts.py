@@ -17,7 +17,7 @@ from miscreen.estimators import mixed
 from miscreen.estimators.mixed import mixed_errors, mixed_mi
 from miscreen.estimators.plugin import plugin_doubts, plugin_errors, plugin_scores
 from miscreen.kernels.counts import binned_pairs, joint_counts, level_codes, miller_madow, plugin_mi
-from miscreen.kernels.survey import survey
+from miscreen.kernels.survey import count_levels, survey
 from miscreen.model import Batch, Floats, Kind, Target
 
 
@@ -315,3 +315,18 @@ def test_errors_of_plugin_estimates_of_a_batch_are_those_of_the_jackknife(missin
         y, least = codes[missing:], (len(np.unique(x)) - 1) * 2 / (2 * n)
         others = np.array([mutual_info_score(np.delete(x, i), np.delete(y, i)) for i in range(n)])
         assert error**2 == pytest.approx(max(least / n, (n - 1) / n * np.sum((others - others.mean()) ** 2)), rel=1e-9)
+
+
+@pytest.mark.parametrize("spread", [1.0, 0.1, 31.0, 32.0, 33.0, 256.0])
+@pytest.mark.parametrize("base", [0.0, -31.0, 0.5, 1e-20, 2.0**53, -(2.0**60), 1e300])
+def test_levels_are_counted_up_to_one_more_than_are_asked_for(base, spread):
+    random = np.random.default_rng(int(spread))
+    steps = random.integers(-2, 3, (40, 130)) * random.integers(1, 20, (40, 1))
+    values = base + spread * steps
+    values[::2][random.random((20, 130)) < 0.3] = np.nan
+    values[3], values[4, 1:], values[5, :129], values[6, 128] = np.nan, np.nan, 1e-20, np.inf
+    expected = [len(np.unique(row[~np.isnan(row)])) for row in values]
+    for most in (1, 4, 20):
+        found = np.empty(len(values), dtype=np.int64)
+        count_levels(values, most, found)
+        assert found.tolist() == [min(levels, most + 1) for levels in expected]

@@ -23,6 +23,7 @@ from miscreen.resources import Resources
 from miscreen.tables import open_table
 from miscreen.tables.columns import is_named
 from miscreen.tables.delimited import DelimitedSource, ReadOptions
+from miscreen.tables.loading import Loader
 
 MEMORY = 64 << 20
 
@@ -387,6 +388,19 @@ def test_codes_are_numbered_by_first_appearance(tmp_path):
         with read(text, tmp_path, block_bytes=block_bytes) as table:
             codes = table.values(np.array([0]))[0]
         np.testing.assert_array_equal(codes, [0, 0, np.nan, 1, 2, 0, 3])
+
+
+@pytest.mark.parametrize("quoted", [False, True])
+def test_labels_cost_little_once_they_are_known(quoted, tmp_path, monkeypatch):
+    labels = np.random.default_rng(3).choice(["AA", "a b", "TT"], (500, 40))
+    shown = np.char.add(np.char.add('"', labels), '"') if quoted else labels
+    text = "\n".join([",".join(f"x{i}" for i in range(40)), *map(",".join, shown), ""])
+    looked_at, content = [], Loader._content
+    monkeypatch.setattr(Loader, "_content", lambda *args: looked_at.append(args) or content(*args))
+    with read(text, tmp_path) as table:
+        found = table.table(np.arange(40)).to_pydict()
+    assert found == {f"x{i}": labels[:, i].tolist() for i in range(40)}
+    assert len(looked_at) < 1000  # of 20,000 cells
 
 
 def test_text_that_appears_late_is_found(tmp_path):

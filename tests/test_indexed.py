@@ -24,6 +24,15 @@ ODD = [
     "true",
     "2020-01-01",
     '"3"',
+    '"x"',
+    '"a,b"',
+    '"a\nb"',
+    '"a""b"',
+    '""',
+    '"',
+    'a"b"',
+    '"x"\r',
+    '"x" ',
     "é",
     "a b",
     "\r",
@@ -136,6 +145,19 @@ def test_wide_tables_are_indexed(end, small_parts, tmp_path):
         assert table._whole is None
         assert [ColumnType(t).label for t in table.types[:4]] == ["text", "boolean", "integer", "float"]
         assert table.held_bytes < 70 * 132 * 8
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_names_and_labels_in_quotes_do_not_keep_a_table_from_being_indexed(end, small_parts, tmp_path):
+    values = np.random.default_rng(2).normal(size=(70, 129))
+    labels = [[f'"{i}"' for i in range(70)], ['"a b"', '""', "NA"] * 23 + ['"NA"']]
+    header, rows = table_text(values, labels, end).split(end, 1)
+    path = write(tmp_path, ",".join(f'"{name}"' for name in header.split(",")) + end + rows)  # as R writes it
+    with opened(path, once=True, captured=["l0"]) as table:
+        assert isinstance(table, IndexedSource)
+        assert table._whole is None
+    how = {"captured": ["l0"], "threads": 2}
+    assert everything(path, range(131), once=True, **how) == everything(path, range(131), once=False, **how)
 
 
 def test_neither_memory_nor_scratch_space_holds_the_table(small_parts, tmp_path):

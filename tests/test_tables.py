@@ -13,6 +13,7 @@ import math
 import os
 import pickle
 import struct
+import subprocess
 import sys
 import threading
 import time
@@ -33,7 +34,7 @@ from miscreen.errors import DataError, InputError
 from miscreen.model import ColumnType, FeatureBlock
 from miscreen.pipeline import run_blocks
 from miscreen.resources import Resources, plan_blocks
-from miscreen.tables import encoding, open_table
+from miscreen.tables import batches, encoding, open_table
 from miscreen.tables.arrow import ArrowSource
 from miscreen.tables.batches import batch_head
 from miscreen.tables.columns import NameIndex, expand_patterns, is_named, name_matcher
@@ -163,6 +164,35 @@ def test_dataframes_agree_with_files(typed_table: pa.Table, tmp_path: Path, reso
             np.testing.assert_array_equal(table.values(everything), expected)
 
 
+def test_numbers_of_pandas_are_taken_many_columns_at_once(
+    resources: Resources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = np.random.default_rng(5).standard_normal((20, 600))
+    values[values > 1.5] = np.nan
+    frame = pd.DataFrame(values, columns=[f"x{i}" for i in range(600)])
+    frame.insert(0, "flag", frame["x0"] > 0)
+    frame.insert(300, "count", np.arange(20, dtype=np.int16))
+    expected = pa.Table.from_pandas(frame, preserve_index=False)
+
+    def one_by_one(*_: Any) -> Any:
+        raise AssertionError("a column was asked for by itself")
+
+    monkeypatch.setattr(pd.DataFrame, "__getitem__", one_by_one)
+    with open_table(frame, resources=resources) as table:
+        assert table.table(np.arange(602)).equals(expected)
+
+
+def test_a_frame_of_polars_is_read_without_pandas() -> None:
+    code = (
+        "import sys, polars, miscreen\n"
+        "frame = polars.DataFrame({'x': range(100), 'y': [i * i % 7 for i in range(100)]})\n"
+        "miscreen.rank(frame, 'y', 'pearson')\n"
+        "print('pandas' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
 def test_columns_come_in_the_order_asked_for(typed_table: pa.Table, tmp_path: Path, resources: Resources) -> None:
     wanted = np.array([26, 0, 11, 8, 11, 25, 3])
     for name, write in WRITERS.items():
@@ -225,8 +255,8 @@ def test_decimals_are_the_same_in_every_format(tmp_path: Path) -> None:
 
 
 _PLAIN = [pa.float32(), pa.float64(), pa.int8(), pa.int32(), pa.int64(),
-          pa.int16(), pa.uint8(), pa.uint16(), pa.uint32()]  # fmt: skip
-_OTHERS = [pa.uint64(), pa.float16(), pa.bool_(), pa.null(),
+          pa.int16(), pa.uint8(), pa.uint16(), pa.uint32(), pa.bool_()]  # fmt: skip
+_OTHERS = [pa.uint64(), pa.float16(), pa.null(),
            pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int8(), pa.string()),
            pa.date32(), pa.timestamp("us"), pa.decimal128(20, 2)]  # fmt: skip
 
@@ -241,7 +271,7 @@ def table_of(types: list[pa.DataType], n: int, random: np.random.Generator) -> p
         if pa.types.is_null(arrow_type):
             columns.append(pa.nulls(n))
         elif pa.types.is_boolean(arrow_type):
-            columns.append(pa.array([None if cell is None else cell > 50 for cell in cells]))
+            columns.append(pa.array([None if cell is None else cell > 50 for cell in cells], arrow_type))
         elif pa.types.is_integer(arrow_type):
             least, most = (getattr(np.iinfo(str(arrow_type)), end) for end in ("min", "max"))
             some = [least, least + 1, least // 2, most // 2, most // 2 + 1, most - 1, most]
@@ -259,22 +289,54 @@ def table_of(types: list[pa.DataType], n: int, random: np.random.Generator) -> p
     return pa.table(columns, names=[f"c{i}" for i in range(len(types))])
 
 
+@pytest.mark.parametrize("compression", [None, "lz4", "zstd"])
+@pytest.mark.parametrize("new", [pa.ipc.new_file, pa.ipc.new_stream])
 @pytest.mark.parametrize("seed", range(40))
-def test_plain_numbers_of_an_arrow_file_are_what_arrow_reads(seed: int, tmp_path: Path, resources: Resources) -> None:
+def test_plain_numbers_of_an_arrow_file_are_what_arrow_reads(
+    seed: int, new: Any, compression: Any, tmp_path: Path, resources: Resources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "PIECE_BYTES", 1000)
     random = np.random.default_rng(seed)
     pool = _PLAIN if seed % 4 == 0 else _PLAIN[:1] if seed % 4 == 1 else _PLAIN + _OTHERS
     types = [pool[i] for i in random.integers(len(pool), size=random.integers(1, 30))]
     table = table_of(types, int(random.integers(0, 40)), random)
-    with pa.ipc.new_file(tmp_path / "t.arrow", table.schema) as writer:
+    options = pa.ipc.IpcWriteOptions(compression=compression)
+    with new(str(tmp_path / "t.arrow"), table.schema, options=options) as writer:
         writer.write_table(table, max_chunksize=int(random.integers(1, 50)))
     columns = random.integers(len(types), size=12)
     with open_table(tmp_path / "t.arrow", resources=resources) as found:
         assert isinstance(found, ArrowSource) and found._plain is not None
         np.testing.assert_array_equal(found._plain.has, [one in _PLAIN for one in types])
+        if found._plain.has.all():
+            monkeypatch.setattr(found, "table", None)
         values = found.values(columns)
     expected = encode(table.select(columns.tolist()))
     assert values.dtype == expected.dtype
     np.testing.assert_array_equal(values, expected)
+
+
+@pytest.mark.parametrize("compression", ["lz4", "zstd"])
+def test_damage_in_compressed_numbers_of_an_arrow_file_is_found_or_harmless(
+    compression: str, tmp_path: Path, resources: Resources
+) -> None:
+    values = np.repeat(np.random.default_rng(0).integers(0, 9, 16), 5)
+    table = pa.table({"a": pa.array(values, mask=values == 3), "b": values * 0.1, "c": np.zeros(80)})
+    whole = io.BytesIO()
+    with pa.ipc.new_file(whole, table.schema, options=pa.ipc.IpcWriteOptions(compression=compression)) as writer:
+        writer.write_table(table)
+    content, refused = whole.getvalue(), 0
+    start = content.index(b"\x04\x22\x4d\x18" if compression == "lz4" else b"\x28\xb5\x2f\xfd") - 8
+    for position in range(start, len(content) - 300):
+        for flip in (0x01, 0xFF):
+            changed = bytearray(content)
+            changed[position] ^= flip
+            (tmp_path / "t.arrow").write_bytes(changed)
+            try:
+                with open_table(tmp_path / "t.arrow", resources=resources) as found:
+                    assert found.values(np.arange(3)).shape == (3, 80)
+            except DataError:
+                refused += 1
+    assert refused > 100
 
 
 def test_the_largest_integers_are_rounded_as_arrow_does(tmp_path: Path, resources: Resources) -> None:
@@ -739,6 +801,20 @@ def test_a_category_that_is_not_a_number_is_missing(resources: Resources) -> Non
     categories = pa.DictionaryArray.from_arrays(pa.array([0, 1, 2, 1]), pa.array([0.5, math.nan, 2.0]))
     with open_table(pa.table({"g": categories}), resources=resources) as table:
         np.testing.assert_array_equal(table.values(np.array([0])), [[0, math.nan, 1, math.nan]])
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [["a", "b", "c"], ["a", "b", "a"], ["a", None, "b"], ["a", None, None], ["a", "b", "c", "d", "e", "f", "g"]],
+)
+def test_categories_are_numbered_as_the_text_they_stand_for(labels: list[Any], resources: Resources) -> None:
+    codes = pa.array([2, 0, None, 2, 1])
+    whole = pa.chunked_array([pa.DictionaryArray.from_arrays(codes, pa.array(labels))])
+    cut = pa.chunked_array([whole.chunk(0)[:2], pa.DictionaryArray.from_arrays(codes[2:], pa.array(labels))])
+    text = pa.array([None if code is None else labels[code] for code in codes.to_pylist()], pa.string())
+    with open_table(pa.table({"whole": whole, "cut": cut, "text": text}), resources=resources) as table:
+        values = table.values(np.arange(3))
+    np.testing.assert_array_equal(values, values[[2, 2, 2]])
 
 
 def test_stacked_text_and_categories_are_one_column(tmp_path: Path, resources: Resources) -> None:

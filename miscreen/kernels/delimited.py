@@ -316,6 +316,10 @@ def _read_word(text: int, p: int, end: int, quote: int, nulls: int, known: int) 
     quoted = byte_at(p) == quote
     first = p + quoted
     last = end - quoted
+    if known != 0:  # among which is nothing that means missing
+        code = _code(first, last, quoted, quote, known)
+        if code >= 0:
+            return np.float64(code), NOT_A_NUMBER
     while first < last and (byte_at(first) == _SPACE or byte_at(first) == _TAB):
         first += 1
     while first < last and (byte_at(last - 1) == _SPACE or byte_at(last - 1) == _TAB):
@@ -323,11 +327,7 @@ def _read_word(text: int, p: int, end: int, quote: int, nulls: int, known: int) 
     word = _word(first, last)
     if word != word or _is_null(first, last, nulls):
         return np.nan, NOT_A_NUMBER
-    if known != 0:
-        code = _code(p + quoted, end - quoted, quoted, quote, known)
-        if code >= 0:
-            return np.float64(code), NOT_A_NUMBER
-    elif word != 0.0:
+    if known == 0 and word != 0.0:
         return word, FRACTION
     box = BOX | (np.uint64(p - text) << _U_LENGTH_BITS) | np.uint64(end - p)
     return np.uint64(box).view(np.float64), HAS_BOXED

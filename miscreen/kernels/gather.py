@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from miscreen.kernels._jit import byte_at, half_word_at, inner, kernel, word_at
 
-FLOAT32, FLOAT64, INT8, INT16, INT32, INT64, UINT8, UINT16, UINT32 = range(9)  # kinds of numbers
+FLOAT32, FLOAT64, INT8, INT16, INT32, INT64, UINT8, UINT16, UINT32, BOOLEAN = range(10)  # kinds of numbers
 
 _TILE_COLUMNS = 16  # whose ends stay in the first-level cache
 
@@ -42,7 +42,7 @@ def gather(
 
 @inner
 def _fill(part: NDArray[Any], address: int, item: int) -> None:
-    """Write numbers at an address. O(values), in vectors."""
+    """Write numbers at an address, or truth values, of which a byte has eight. O(values), in vectors."""
     if item == FLOAT32:
         for i in range(len(part)):
             part[i] = np.uint32(half_word_at(address + 4 * i)).view(np.float32)
@@ -58,6 +58,9 @@ def _fill(part: NDArray[Any], address: int, item: int) -> None:
     elif item == UINT32:
         for i in range(len(part)):
             part[i] = half_word_at(address + 4 * i)
+    elif item == BOOLEAN:
+        for i in range(len(part)):
+            part[i] = byte_at(address + (i >> 3)) >> (i & 7) & 1
     elif item == INT16 or item == UINT16:
         whole = 0 if item == UINT16 else 0x10000
         for i in range(len(part)):

@@ -5,14 +5,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from miscreen.kernels._jit import copy_bytes, inner, kernel
+from miscreen.kernels._jit import inner, kernel
+from miscreen.kernels.matches import put, repeat
 from miscreen.kernels.varint import varint
 
 
 @inner
 def _unpack(raw: NDArray[np.uint8], at: int, stop: int, out: NDArray[np.uint8]) -> bool:
     """Unpack bytes `at` to `stop` to fill `out`; False when they are unsound."""
-    base = raw.ctypes.data
+    base, into = raw.ctypes.data, out.ctypes.data
     size, after = varint(base + at, base + stop, 32)
     if after < 0 or size != len(out):
         return False
@@ -36,7 +37,7 @@ def _unpack(raw: NDArray[np.uint8], at: int, stop: int, out: NDArray[np.uint8]) 
                 length = number + 1
             if length > stop - at or length > size - done:
                 return False
-            copy_bytes(out.ctypes.data + done, base + at, length)
+            put(into + done, base + at, length, size - done, base + stop)
             at += length
         else:
             if kind == 1:
@@ -44,8 +45,7 @@ def _unpack(raw: NDArray[np.uint8], at: int, stop: int, out: NDArray[np.uint8]) 
                 number |= (tag >> 5) << 8
             if number == 0 or number > done or length > size - done:
                 return False
-            for i in range(length):  # what is copied may reach into itself
-                out[done + i] = out[done + i - number]
+            repeat(into + done, number, length, size - done)
         done += length
     return done == size
 

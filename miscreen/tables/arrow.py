@@ -29,8 +29,8 @@ class ArrowSource(TableSource):
     """An Arrow file or stream.
 
     Uncompressed batches are used where they lie in the mapped file, and pages that were read are given back
-    now and then; the numbers of a file without Arrow, which looks at whatever else there is. Compressed batches would
-    have to be decompressed whole, so there each block decodes its own columns alone.
+    now and then; numbers without Arrow, which looks at whatever else there is. Of compressed batches each block
+    decompresses its own columns alone.
     """
 
     def __init__(self, file: BinaryIO, label: str, *, stream: bool) -> None:
@@ -46,13 +46,13 @@ class ArrowSource(TableSource):
             self._table: pa.Table | None = None
             heads, bodies = self._survey()
             self.n_samples = sum(head.n_rows for head in heads)
-            self._compressed = any(head.compressed for head in heads)
-            if self._compressed:
-                self.grain_bytes = 16 << 20  # each call looks at the whole schema
+            self._compressed = any(head.codec is not None for head in heads)
             self._plain = None
-            if bodies is not None and not self._compressed:
+            if bodies is not None:
                 self._plain = PlainNumbers(self._buffer, heads, bodies, self._arrow_types)
             if self._plain is None or not self._plain.has.all():
+                if self._compressed:
+                    self.grain_bytes = 16 << 20  # each call of Arrow's looks at the whole schema
                 self._whole()  # damage in other columns is to be found now
         except (pa.ArrowException, OSError, ValueError, IndexError, struct.error) as error:
             raise self._damaged(error) from error
@@ -72,15 +72,27 @@ class ArrowSource(TableSource):
                 yield reader.get_batch(i)
 
     def _survey(self) -> tuple[list[BatchHead], NDArray[np.int64] | None]:
-        """What the metadata of each batch says, and where the bodies of a little-endian file lie."""
-        if self._stream:
-            messages = (memoryview(one.metadata) for one in pa.ipc.MessageReader.open_stream(self._buffer))
-            return [head for head in map(batch_head, messages) if head is not None], None
+        """What the metadata of each batch says, and where the bodies of little-endian ones lie."""
+        heads, bodies, big_endian = self._in_stream() if self._stream else self._in_file()
+        return heads, None if big_endian else np.array(bodies, dtype=np.int64).reshape(-1, 2)
+
+    def _in_stream(self) -> tuple[list[BatchHead], list[tuple[int, int]], bool]:
+        heads, bodies, big_endian = [], [], False
+        for message in pa.ipc.MessageReader.open_stream(self._buffer):
+            metadata = memoryview(message.metadata)
+            if message.type == "schema":
+                big_endian = _is_big_endian(metadata, follow(metadata, struct.unpack_from("<I", metadata)[0], 2))
+            head = batch_head(metadata)
+            if head is not None:
+                heads.append(head)
+                bodies.append((message.body.address - self._buffer.address, message.body.size))
+        return heads, bodies, big_endian
+
+    def _in_file(self) -> tuple[list[BatchHead], list[tuple[int, int]], bool]:
         view = memoryview(self._map)
         end = len(view) - _FILE_SUFFIX
         footer = view[end - struct.unpack_from("<i", view, end)[0] : end]
         root = struct.unpack_from("<I", footer, 0)[0]
-        big_endian = table_field(footer, follow(footer, root, 1), 0)
         blocks = follow(footer, root, 3)
         count = struct.unpack_from("<I", footer, blocks)[0]
         heads, bodies = [], []
@@ -91,9 +103,7 @@ class ArrowSource(TableSource):
                 raise ValueError("a batch is not where the footer says")
             heads.append(head)
             bodies.append((offset + length, size))
-        if big_endian is not None and struct.unpack_from("<h", footer, big_endian)[0]:
-            return heads, None
-        return heads, np.array(bodies, dtype=np.int64).reshape(-1, 2)
+        return heads, bodies, _is_big_endian(footer, follow(footer, root, 1))
 
     def values(self, columns: NDArray[np.intp]) -> NDArray[Any]:
         """See `TableSource.values`."""
@@ -109,7 +119,10 @@ class ArrowSource(TableSource):
         if self._plain is None or not (plain := self._plain.has[columns]).any():
             return encode(self.table(columns), arrow_types)
         encoded = np.empty((len(columns), self.n_samples), dtype=float_type(arrow_types))
-        self._plain.values(columns[plain], encoded, np.flatnonzero(plain))
+        try:
+            self._plain.values(columns[plain], encoded, np.flatnonzero(plain))
+        except ValueError:  # Arrow says which is damaged
+            return encode(self.table(columns), arrow_types)
         if not plain.all():
             rest = columns[~plain]
             encoded[~plain] = encode(self.table(rest), members(self._arrow_types, rest))
@@ -158,6 +171,11 @@ class ArrowSource(TableSource):
                 f"{self.label} cannot be mapped: the address space of the process is too small", "Raise ulimit -v"
             )
         return damaged(self.label, "Arrow data", error)
+
+
+def _is_big_endian(view: memoryview, schema: int) -> bool:
+    place = table_field(view, schema, 0)
+    return place is not None and struct.unpack_from("<h", view, place)[0] != 0
 
 
 def open_arrow_file(opening: Opening) -> ArrowSource:

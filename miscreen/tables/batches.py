@@ -12,22 +12,41 @@ import pyarrow as pa
 import pyarrow.types as pt
 from numpy.typing import NDArray
 
-from miscreen.kernels.gather import FLOAT32, FLOAT64, INT8, INT16, INT32, INT64, UINT8, UINT16, UINT32, gather_numbers
+from miscreen.kernels.gather import (
+    BOOLEAN,
+    FLOAT32,
+    FLOAT64,
+    INT8,
+    INT16,
+    INT32,
+    INT64,
+    UINT8,
+    UINT16,
+    UINT32,
+    gather_numbers,
+)
 from miscreen.tables.encoding import type_ids
 from miscreen.tables.flatbuffers import follow, table_field
+from miscreen.tables.packed import PIECE_BYTES, Unpacker, unpack_lz4, unpack_zstd
 
 _RECORD_BATCH = 3  # MessageHeader in Arrow's format/Message.fbs
-_PLAIN = {  # for `gather_numbers`, and the bytes of each number
-    pa.float32().id: (FLOAT32, 4),
-    pa.float64().id: (FLOAT64, 8),
-    pa.int8().id: (INT8, 1),
-    pa.int16().id: (INT16, 2),
-    pa.int32().id: (INT32, 4),
-    pa.int64().id: (INT64, 8),
-    pa.uint8().id: (UINT8, 1),
-    pa.uint16().id: (UINT16, 2),
-    pa.uint32().id: (UINT32, 4),
+_PLAIN = {  # for `gather_numbers`, and the bits of each number
+    pa.float32().id: (FLOAT32, 32),
+    pa.float64().id: (FLOAT64, 64),
+    pa.int8().id: (INT8, 8),
+    pa.int16().id: (INT16, 16),
+    pa.int32().id: (INT32, 32),
+    pa.int64().id: (INT64, 64),
+    pa.uint8().id: (UINT8, 8),
+    pa.uint16().id: (UINT16, 16),
+    pa.uint32().id: (UINT32, 32),
+    pa.bool_().id: (BOOLEAN, 1),
 }
+_LZ4, _ZSTD = 0, 1  # CompressionType in Message.fbs
+_UNPACKERS: dict[int, Unpacker] = {_LZ4: unpack_lz4, _ZSTD: unpack_zstd}  # of the buffers of a batch, each by itself
+_SIZE_BYTES = 8  # in front of each, for what it is unpacked to
+_NOT_PACKED = -1
+_SPARE_BYTES = 1024  # that a buffer may have beyond what its values need
 _TEXT = (pt.is_string, pt.is_large_string, pt.is_binary, pt.is_large_binary)
 _VIEWS = (pt.is_string_view, pt.is_binary_view)
 
@@ -39,7 +58,8 @@ class BatchHead:
     Attributes
     ----------
     n_rows : int
-    compressed : bool
+    codec : int, optional
+        How the body is compressed, of `_UNPACKERS`; None where it is not.
     nodes : int64 array, shape (n, 2)
         Rows and nulls of every column, those inside of columns included.
     buffers : int64 array, shape (n, 2)
@@ -49,7 +69,7 @@ class BatchHead:
     """
 
     n_rows: int
-    compressed: bool
+    codec: int | None
     nodes: NDArray[np.int64]
     buffers: NDArray[np.int64]
     further: NDArray[np.int64]
@@ -72,9 +92,14 @@ def batch_head(metadata: memoryview) -> BatchHead | None:
     n_rows = 0 if length is None else struct.unpack_from("<q", metadata, length)[0]
     if n_rows < 0:
         raise ValueError(f"a batch says that it has {n_rows} rows")
+    codec = None
+    if table_field(metadata, batch, 3) is not None:
+        compression = follow(metadata, batch, 3)
+        place = table_field(metadata, compression, 0)
+        codec = _LZ4 if place is None else metadata[place]
     return BatchHead(
         n_rows=n_rows,
-        compressed=table_field(metadata, batch, 3) is not None,
+        codec=codec,
         nodes=_numbers(metadata, batch, 1, 2).reshape(-1, 2),
         buffers=_numbers(metadata, batch, 2, 2).reshape(-1, 2),
         further=_numbers(metadata, batch, 4, 1),
@@ -91,16 +116,16 @@ def _numbers(metadata: memoryview, table: int, field: int, each: int) -> NDArray
 
 
 class PlainNumbers:
-    """Columns of numbers, in the batches of a mapped file, taken from where they lie.
+    """Columns of numbers and truth values, in the batches of a mapped file, taken from where they lie.
 
-    Arrow would make an object of each column, which takes longer than to read 1,000 values of it.
+    Arrow would make an object of each column, which takes longer than to read 1,000 values of it, and begin anew with
+    what it unpacks by for each buffer that is packed.
 
     Parameters
     ----------
     file : buffer
         A whole file, little-endian.
     heads : sequence of BatchHead
-        None of them compressed.
     bodies : int64 array, shape (n_batches, 2)
         Where in the file each body begins, and its bytes.
     types : sequence of pyarrow.DataType
@@ -129,7 +154,7 @@ class PlainNumbers:
         self.has = np.zeros(len(types), dtype=np.bool_)
         n_buffers = np.empty(len(types), dtype=np.int64)
         views = np.zeros(len(types), dtype=np.bool_)
-        item_bytes = np.ones(len(types), dtype=np.int64)
+        item_bits = np.ones(len(types), dtype=np.int64)
         for key in np.unique(ids).tolist():
             here = ids == key
             one = types[int(np.argmax(here))]
@@ -138,9 +163,13 @@ class PlainNumbers:
             views |= here & any(is_view(one) for is_view in _VIEWS)
             n_buffers[here] = 0 if pt.is_null(one) else 3 if any(is_text(one) for is_text in _TEXT) else 2
             if key in _PLAIN:
-                self._items[here], item_bytes[here] = _PLAIN[key]
+                self._items[here], item_bits[here] = _PLAIN[key]
         plain = self._items >= 0
+        self._item_bits = item_bits
+        self._codecs = [head.codec for head in heads]
+        self._packed = any(codec is not None for codec in self._codecs)
         shape = len(heads), len(types)
+        self._lengths = np.zeros((*shape, 2) if self._packed else (0, 0, 2), dtype=np.int64)
         self._places = np.zeros(shape, dtype=np.int64)
         self._bits = np.full(shape, -1, dtype=np.int64)
         for b, (head, (start, size)) in enumerate(zip(heads, bodies.tolist(), strict=True)):
@@ -150,14 +179,22 @@ class PlainNumbers:
             count[views] += head.further
             if len(head.nodes) != len(types) or count.sum() != len(head.buffers):
                 return
-            if plain.any() and head.n_rows > size:  # of a byte each at least; so that no product is too large
+            if head.codec is not None and head.codec not in _UNPACKERS:
+                return
+            if (
+                plain.any() and head.n_rows > size and head.codec is None
+            ):  # of a byte each at least; so that no product is too large
                 raise ValueError("a column reaches beyond its batch")
             first = np.cumsum(count)[plain] - 2
             (rows, nulls), values = head.nodes[plain].T, head.buffers[first + 1]
-            needed = head.n_rows * item_bytes[plain]
             bitmaps = np.where(nulls[:, np.newaxis] != 0, head.buffers[first], 0)
+            needed = needed_bits = np.zeros(len(first), dtype=np.int64)
+            if head.codec is None:
+                needed, needed_bits = _needed(head.n_rows, item_bits[plain], nulls != 0)
+            else:  # what they need is known when they are unpacked
+                self._lengths[b, plain] = np.stack([values[:, 1], bitmaps[:, 1]], axis=1)
             if np.any(rows != head.n_rows) or not (
-                _inside(values, needed, size) and _inside(bitmaps, (nulls != 0) * -(-head.n_rows // 8), size)
+                _inside(values, needed, size) and _inside(bitmaps, needed_bits, size)
             ):
                 raise ValueError("a column reaches beyond its batch")
             self._places[b, plain] = address + start + values[:, 0]
@@ -165,9 +202,59 @@ class PlainNumbers:
         self.has = plain
 
     def values(self, columns: NDArray[np.intp], out: NDArray[Any], rows: NDArray[np.intp]) -> None:
-        """Write columns to rows of a float32 or float64 array, NaN where missing. O(values)."""
-        places, bits = np.take(self._places, columns, axis=1), np.take(self._bits, columns, axis=1)
-        gather_numbers(self._items[columns], places, bits, self._heights, rows, out)
+        """Write columns to rows of a float32 or float64 array, NaN where missing. O(values).
+
+        Raises
+        ------
+        ValueError
+            When one cannot be unpacked.
+        """
+        step = max(1, PIECE_BYTES // max(1, 8 * out.shape[1])) if self._packed else max(1, len(columns))
+        for first in range(0, len(columns), step):
+            some = columns[first : first + step]
+            places, bits = np.take(self._places, some, axis=1), np.take(self._bits, some, axis=1)
+            held = [
+                self._unpack(codec, int(n_rows), some, b, places[b], bits[b])
+                for b, (codec, n_rows) in enumerate(zip(self._codecs, self._heights, strict=True))
+                if codec is not None and n_rows
+            ]
+            gather_numbers(self._items[some], places, bits, self._heights, rows[first : first + step], out)
+            del held
+
+    def _unpack(
+        self, codec: int, n_rows: int, columns: NDArray[np.intp], b: int,
+        places: NDArray[np.int64], bits: NDArray[np.int64],
+    ) -> Any:  # fmt: skip
+        """Unpack columns of a batch: makes places and bits those of what is unpacked, and returns what holds it."""
+        has_bits = np.flatnonzero(bits >= 0)
+        lengths = np.concatenate([self._lengths[b, columns, 0], self._lengths[b, columns[has_bits], 1]])
+        addresses = np.concatenate([places, bits[has_bits] >> 3])
+        needed, needed_bits = _needed(n_rows, self._item_bits[columns], bits >= 0)
+        needed = np.concatenate([needed, needed_bits[has_bits]])
+        if np.any(lengths < _SIZE_BYTES):
+            raise ValueError("a buffer lacks its size")
+        starts = addresses - self._bytes.ctypes.data
+        sizes = self._bytes[starts[:, np.newaxis] + np.arange(_SIZE_BYTES)].view("<i8")[:, 0]
+        addresses += _SIZE_BYTES
+        lengths -= _SIZE_BYTES
+        packed = sizes != _NOT_PACKED
+        sizes = np.where(packed, sizes, lengths)
+        if np.any(sizes < needed) or np.any(sizes[packed] > 2 * needed[packed] + _SPARE_BYTES):
+            raise ValueError("a buffer is not of the size of its values")
+        held = None
+        if packed.any():
+            spans = np.stack([starts + _SIZE_BYTES, lengths, sizes], axis=1)[packed]
+            addresses[packed], held = _UNPACKERS[codec](self._bytes, spans)
+        places[:] = addresses[: len(columns)]
+        bits[has_bits] = 8 * addresses[len(columns) :]
+        return held
+
+
+def _needed(
+    n_rows: int, item_bits: NDArray[np.int64], has_bits: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """How many bytes the numbers of each column take, and its bitmap."""
+    return -(-n_rows * item_bits // 8), has_bits * -(-n_rows // 8)
 
 
 def _inside(buffers: NDArray[np.int64], needed: NDArray[np.int64], size: int) -> bool:

@@ -256,14 +256,18 @@ def _decimals(column: pa.ChunkedArray, arrow_type: pa.DataType) -> NDArray[np.fl
 
 
 def _labels(column: pa.ChunkedArray, arrow_type: pa.DataType) -> pa.Array:
-    """Text as one plain array; views and dictionaries are not supported by every Arrow function."""
+    """Text as one plain array, or what stands for it: not every Arrow function supports views and dictionaries."""
     if not pt.is_dictionary(arrow_type):
         if pt.is_string_view(arrow_type):
             column = pa.chunked_array([_without_stray_views(chunk) for chunk in column.chunks], arrow_type)
         elif column.num_chunks == 1:
             return column.chunk(0)
         return column.cast(pa.large_string()).combine_chunks()
-    coded = column.unify_dictionaries().combine_chunks()
+    if column.num_chunks > 1:
+        if any(chunk.dictionary.null_count for chunk in column.chunks):  # Arrow unifies none that have nulls
+            column = pa.chunked_array([chunk.dictionary_decode().dictionary_encode() for chunk in column.chunks])
+        column = column.unify_dictionaries()
+    coded = column.combine_chunks()
     labels = coded.dictionary
     if _is_extension(labels.type):  # such as the intervals of pandas.cut, which Arrow cannot compare
         return coded.indices
@@ -271,6 +275,8 @@ def _labels(column: pa.ChunkedArray, arrow_type: pa.DataType) -> pa.Array:
         labels = pc.replace_with_mask(labels, pc.fill_null(pc.is_nan(labels), False), pa.scalar(None, labels.type))
     if pt.is_string_view(labels.type):
         labels = _without_stray_views(labels).cast(pa.large_string())
+    if len(labels) <= len(coded) and not labels.null_count and len(labels.unique()) == len(labels):
+        return coded.indices  # which are as good as what they stand for, and numbered in a third of the time
     return labels.take(coded.indices)
 
 

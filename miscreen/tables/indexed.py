@@ -77,11 +77,13 @@ class Index:
         parts = -(-n_columns // every)
 
         def look(text: Text, offset: int) -> _Places | None:
-            if text.has_quotes(records.quote):
-                return None
             content = text.bytes()
             starts = np.empty(len(text) // n_columns + 1, dtype=np.int64)
             starts = starts[: kernels.row_starts(content, records.delimiter, records.quote, False, starts)]
+            if text.has_quotes(records.quote) and not text.has_simple_quotes(
+                records.quote, records.delimiter, MOST_TEXT * len(starts)
+            ):
+                return None
             places = np.empty((len(starts), parts + 1), dtype=np.uint32)
             ragged = kernels.index_cells(content, starts, records.delimiter, n_columns, every, places)
             return (starts + offset, places) if ragged < 0 else None

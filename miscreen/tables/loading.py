@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,6 +21,7 @@ from miscreen.tables.records import Records, Text, not_utf8
 from miscreen.tables.store import ColumnStore
 
 _SHOWN = 40  # characters of a cell that is complained of
+_ROWS_TO_LEARN_FROM = 64
 
 
 @dataclass(frozen=True)
@@ -107,9 +109,12 @@ class Loader:
             self._absorb(self._parse(task, self._labels, self._known))
         flying: deque[tuple[int, Future[_Parsed]]] = deque()
         taken = 0
+        texts = records.rest()
+        if self.codes and (text := next(texts, None)) is not None:
+            texts = itertools.chain([self._learn(records, text)], texts)
         with ThreadPoolExecutor(threads) as pool:
             try:
-                for task in self._tasks(records, records.rest()):
+                for task in self._tasks(records, texts):
                     size = len(task.text.buffer) + 8 * task.most_rows * (len(self._names) + 1)
                     while flying and (len(flying) > threads or taken + size > memory_bytes):
                         done, future = flying.popleft()
@@ -124,6 +129,20 @@ class Loader:
             except BaseException:
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
+
+    def _learn(self, records: Records, text: Text) -> Text:
+        """Parse some rows, each time twice as many, before the others: labels that are known cost little."""
+        n_rows = 1
+        while n_rows < _ROWS_TO_LEARN_FROM:
+            starts = np.empty(n_rows + 1, dtype=np.int64)
+            quotes = text.has_quotes(self._quote)
+            if kernels.row_starts(text.bytes(), self._delimiter, self._quote, quotes, starts) <= n_rows:
+                break
+            cut = text.start + int(starts[n_rows])
+            for task in self._tasks(records, [Text(text.buffer, text.start, cut)]):
+                self._absorb(self._parse(task, self._labels, self._known))
+            text, n_rows = Text(text.buffer, cut, text.stop), 2 * n_rows
+        return text
 
     def _tasks(self, records: Records, texts: Iterable[Text]) -> Iterator[_Task]:
         for text in texts:

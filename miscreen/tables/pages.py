@@ -6,23 +6,19 @@ chunks of a piece of columns are read, unpacked and decoded together.
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import zstandard
 from numpy.typing import NDArray
 
 from miscreen.tables.footer import PHYSICAL, Footer
+from miscreen.tables.packed import PIECE_BYTES, Unpacker, unpack_snappy, unpack_zstd
 from miscreen.tables.spans import ReadAt, read_spans
 
 _UNPACKED, _SNAPPY, _ZSTD = 0, 1, 6  # CompressionCodec in parquet.thrift
-PIECE_BYTES = 1 << 20  # of values decoded at a time: packed and unpacked beside them in the second-level cache
 _CHUNK_BYTES = 32  # of a value, more than any sound chunk takes
 _SPARE_BYTES = 1 << 16
-
-_local = threading.local()
+_UNPACKERS: dict[int, Unpacker] = {_SNAPPY: unpack_snappy, _ZSTD: unpack_zstd}
 
 
 class PageReader:
@@ -113,34 +109,3 @@ class PageReader:
                 held.append(unpacked)
         decode(raw, pages, bodies, kinds, nullable, out, taken)
         return taken
-
-
-def _unpack_zstd(raw: NDArray[np.uint8], spans: NDArray[np.int64]) -> tuple[Any, Any]:
-    """Unpack what is at positions spans[:, 0], of spans[:, 1] bytes, to spans[:, 2] bytes each.
-
-    Returns the address of each, and what holds them.
-    """
-    unpacker = getattr(_local, "unpacker", None)
-    if unpacker is None:
-        unpacker = _local.unpacker = zstandard.ZstdDecompressor()
-    frames = zstandard.BufferWithSegments(raw.data, spans[:, :2].astype("<u8").tobytes())
-    sizes = spans[:, 2].astype("<u8").tobytes()
-    try:
-        unpacked: Any = unpacker.multi_decompress_to_buffer(frames, decompressed_sizes=sizes, threads=0)
-    except zstandard.ZstdError as error:
-        raise ValueError(str(error)) from error
-    return [pa.py_buffer(body).address for body in unpacked], unpacked
-
-
-def _unpack_snappy(raw: NDArray[np.uint8], spans: NDArray[np.int64]) -> tuple[Any, Any]:
-    """See `_unpack_zstd`."""
-    from miscreen.kernels.snappy import unpack_snappy
-
-    ends = np.cumsum(spans[:, 2])
-    out = np.empty(int(ends[-1]), dtype=np.uint8)
-    if unpack_snappy(raw, spans[:, 0].copy(), spans[:, 0] + spans[:, 1], ends, out) < len(spans):
-        raise ValueError("a page is damaged")
-    return out.ctypes.data + ends - spans[:, 2], out
-
-
-_UNPACKERS = {_SNAPPY: _unpack_snappy, _ZSTD: _unpack_zstd}

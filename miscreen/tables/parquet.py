@@ -19,7 +19,8 @@ from miscreen.tables.encoding import check_names, encode
 from miscreen.tables.files import damaged
 from miscreen.tables.footer import Footer
 from miscreen.tables.formats import Opening
-from miscreen.tables.pages import PIECE_BYTES, PageReader
+from miscreen.tables.packed import PIECE_BYTES
+from miscreen.tables.pages import PageReader
 from miscreen.tables.source import TableSource
 
 _PIECE_COLUMNS = 2048  # decoded in one call: hides the call, and Arrow's footer for them takes 6 MB

@@ -20,6 +20,7 @@ from miscreen.resources import format_bytes
 DELIMITERS = b",\t;|"  # in order of preference when several are equally frequent
 _UTF8_BOM = b"\xef\xbb\xbf"
 _PROBE = 4096
+_LF = ord("\n")
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,26 @@ class Text:
     def has_quotes(self, quote: int) -> bool:
         """Whether there is any quote."""
         return quote != NO_QUOTE and self.buffer.find(quote, self.start, self.stop) >= 0
+
+    def has_simple_quotes(self, quote: int, delimiter: int, most: int) -> bool:
+        """Whether at most so many cells are quoted, and none has a delimiter, a line end or a quote of its own.
+
+        Then quotes need not be heeded to take rows apart.
+        """
+        buffer, last = self.buffer, self.start
+        for _ in range(most):
+            opened = buffer.find(quote, last, self.stop)
+            if opened < 0:
+                return True
+            closed = buffer.find(quote, opened + 1, self.stop)
+            if closed < 0 or (opened > self.start and buffer[opened - 1] not in (delimiter, _LF)):
+                return False
+            last = closed + 1
+            if buffer[last] not in (delimiter, _LF) and buffer[last : last + 2] != b"\r\n":
+                return False
+            if buffer.find(delimiter, opened, closed) >= 0 or buffer.find(_LF, opened, closed) >= 0:
+                return False
+        return buffer.find(quote, last, self.stop) < 0
 
     def lines_before(self, position: int) -> int:
         """Line feeds before a position."""
