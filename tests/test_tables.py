@@ -412,6 +412,15 @@ def test_text_views_that_lead_astray_where_values_are_missing_are_not_followed(o
     np.testing.assert_array_equal(encode(pa.table({"text": damaged})), expected)
 
 
+def test_truth_values_alone_take_a_bit_each(tmp_path: Path, resources: Resources) -> None:
+    truths = np.arange(1000) % 3 == 0
+    table = pa.table({"a": truths, "b": ~truths})
+    with pa.ipc.new_file(tmp_path / "t.arrow", table.schema) as writer:
+        writer.write_table(table)
+    with open_table(tmp_path / "t.arrow", resources=resources) as found:
+        np.testing.assert_array_equal(found.values(np.arange(2)), [truths, ~truths])
+
+
 def test_batches_of_fewer_rows_than_none_are_refused(tmp_path: Path, resources: Resources) -> None:
     for column in (np.arange(96.0), [f"{i}" for i in range(96)]):
         table, whole = pa.table({"a": column}), io.BytesIO()

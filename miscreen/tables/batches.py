@@ -181,9 +181,7 @@ class PlainNumbers:
                 return
             if head.codec is not None and head.codec not in _UNPACKERS:
                 return
-            if (
-                plain.any() and head.n_rows > size and head.codec is None
-            ):  # of a byte each at least; so that no product is too large
+            if plain.any() and head.codec is None and head.n_rows > 8 * size:  # so that no product is too large
                 raise ValueError("a column reaches beyond its batch")
             first = np.cumsum(count)[plain] - 2
             (rows, nulls), values = head.nodes[plain].T, head.buffers[first + 1]
