@@ -107,11 +107,15 @@ def look_at_columns() -> None:
 
 
 def permute(*, p_values: bool = True) -> None:
-    """What p-values need, of a method that deals out values itself and one that does not; one column depends."""
+    """What p-values need, of methods that deal out values themselves and of one that does not; one column depends."""
     import miscreen
 
-    for method in ("spearman", "kde"):
-        miscreen.rank(small_table(), "number", method, features=["double", "group"], p_values=p_values, threads=1)
+    for method, target in (
+        ("spearman", "number"),
+        ("spearman", "label"),
+        *((m, "number") for m in ("kde", "bin", "ksg")),
+    ):
+        miscreen.rank(small_table(), target, method, features=["double", "group"], p_values=p_values, threads=1)
 
 
 def small_sources(directory: Path) -> Iterator[Any]:

@@ -7,9 +7,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from miscreen.kernels.bin_rules import n_log_n
+from miscreen.kernels.bin_rules import FIXED, n_log_n
+from miscreen.kernels.bins import ADJUSTED, arranged_bins
 from miscreen.kernels.counts import cell_terms, count_terms, level_mi, level_pairs
-from miscreen.model import Batch, Floats, Scores, Target
+from miscreen.model import Batch, Dealing, Floats, Scores, Target
 
 PLUG_IN = "plug-in"
 
@@ -55,6 +56,18 @@ def plugin_scores(target: Target, batch: Batch) -> Scores:
     mi = np.empty(len(batch.values))
     level_mi(batch.values, batch.order, target.codes, target.n_levels, terms_of_cells(len(target.values)), mi)
     return Scores(mi, PLUG_IN)
+
+
+def arranged_plugin(
+    target: Target, dealing: Dealing, most: int, first: int, orders: NDArray[np.int64], observed: float, enough: int
+) -> Floats:
+    """`plugin_scores` of arrangements of a discrete feature: see `Estimator._in_one_pass`."""
+    n, template, mi = len(target.values), dealing.template, np.empty(most)
+    count = arranged_bins(
+        template.values[0], template.order[0], target.values, target.order, True, True, 0, FIXED, False, ADJUSTED,
+        n_log_n(n), terms_of_cells(n), *dealing.arrays, first, orders, observed, enough, mi,
+    )  # fmt: skip
+    return mi[:count]
 
 
 def plugin_doubts(target: Target, batch: Batch) -> Floats:

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from miscreen.kernels._jit import inner, kernel
+from miscreen.kernels.classes import classes_to_deal, deal_classes
 from miscreen.kernels.counts import level_codes
 from miscreen.kernels.margins import GAO, ROSS, has_extent, is_tied, leap, rescale, weigh
 from miscreen.kernels.ranks import present_count
@@ -144,3 +145,31 @@ def class_feature_mi(values, order, target, target_order, k, scale, psi, mi, met
         for i in range(min(n, len(local))):
             terms[f, sample[i]] = local[i]
         method[f] = GAO if mixed else ROSS
+
+
+@kernel
+def arranged_class_mi(
+    values, order, target, target_order, features_are_classes, k, scale, psi, samples, starts, dealt, key, first,
+    orders, observed, enough, mi,
+):  # fmt: skip
+    """Mutual information, in nats, of arrangements of a feature, as `class_target_mi` or `class_feature_mi` have it.
+
+    values, order: of the feature, float64 with NaN = missing and its argsort; target, target_order: likewise; samples,
+    starts, dealt, key: as `deal_out` takes them; mi: float64 (n_arrangements,); orders, observed, enough: as
+    `arranged_correlations` takes them. Returns how many there are. O(n) each besides counting.
+    """
+    ascending, n_classes, work = classes_to_deal(
+        values, order, target, target_order, features_are_classes, samples, starts, dealt
+    )
+    mixed = is_tied(ascending)
+    rescale(ascending, scale)
+    classes, no_terms = np.empty(len(ascending), np.int64), np.empty(0)
+    count = reached = 0
+    for r in range(len(mi)):
+        deal_classes(r, samples, starts, dealt, key, first, orders, features_are_classes, work, classes)
+        mi[r] = class_neighbor_mi(ascending, classes, n_classes, k, mixed, psi, no_terms)
+        count += 1
+        reached += mi[r] >= observed
+        if reached >= enough:
+            break
+    return count
