@@ -62,10 +62,10 @@ def arranged_plugin(
     target: Target, dealing: Dealing, most: int, first: int, orders: NDArray[np.int64], observed: float, enough: int
 ) -> Floats:
     """`plugin_scores` of arrangements of a discrete feature: see `Estimator._in_one_pass`."""
-    n, template, mi = len(target.values), dealing.template, np.empty(most)
+    template, mi, unused = dealing.template, np.empty(most), np.empty(0)
     count = arranged_bins(
         template.values[0], template.order[0], target.values, target.order, True, True, 0, FIXED, False, ADJUSTED,
-        n_log_n(n), terms_of_cells(n), *dealing.arrays, first, orders, observed, enough, mi,
+        unused, terms_of_cells(len(target.values)), *dealing.arrays, first, orders, observed, enough, mi,
     )  # fmt: skip
     return mi[:count]
 
