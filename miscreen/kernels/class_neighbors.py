@@ -9,18 +9,18 @@ import numpy as np
 from miscreen.kernels._jit import inner, kernel
 from miscreen.kernels.classes import classes_to_deal, deal_classes
 from miscreen.kernels.counts import level_codes
-from miscreen.kernels.margins import GAO, ROSS, has_extent, is_tied, leap, rescale, weigh
+from miscreen.kernels.margins import GAO, ROSS, count_within, has_extent, index_margin, is_tied, rescale, weigh
 from miscreen.kernels.ranks import present_count
 
 
 @inner
-def class_neighbor_mi(ascending, classes, n_classes, k, mixed, psi, terms):
+def class_neighbor_mi(ascending, margin, classes, n_classes, k, mixed, psi, terms):
     """Mutual information, in nats, of an ascending column and the class of each sample: Ross's, or Gao's.
 
-    classes: int64, below n_classes; samples alone in their class are left out. Writes into terms, unless it is empty,
-    what each place adds to n times the result, up to a constant. O(n) besides counting.
-    Scratch about 50 n bytes. NaN when no class has two samples, either side is constant, distances overflow, or
-    n <= k.
+    margin: `index_margin` of the column; classes: int64, below n_classes; samples alone in their class are left out.
+    Writes into terms, unless it is empty, what each place adds to n times the result, up to a constant. O(n) besides
+    counting. Scratch about 60 n bytes, and 16 n of the margin. NaN when no class has two samples, either side is
+    constant, distances overflow, or n <= k.
     """
     if len(ascending) <= k or not has_extent(ascending, 1.0):
         return np.nan
@@ -38,6 +38,7 @@ def class_neighbor_mi(ascending, classes, n_classes, k, mixed, psi, terms):
     together = np.empty(n)  # ascending, those alone left out
     kept = np.empty(n, np.int64)  # their places in `ascending`
     place_of = np.empty(n, np.int64)  # places in `together`, class after class
+    own = np.empty(n)  # what is there
     filled = first_of[:n_classes].copy()
     place = 0
     for i in range(len(classes)):
@@ -46,8 +47,11 @@ def class_neighbor_mi(ascending, classes, n_classes, k, mixed, psi, terms):
             together[place] = ascending[i]
             kept[place] = i
             place_of[filled[c]] = place
+            own[filled[c]] = ascending[i]
             filled[c] += 1
             place += 1
+    if n < len(ascending):
+        margin = index_margin(together)
     margins = np.zeros(n + 1, np.int64)
     nearest = np.zeros(n + 1, np.int64)
     own_class = np.zeros(n + 1, np.int64)
@@ -59,33 +63,28 @@ def class_neighbor_mi(ascending, classes, n_classes, k, mixed, psi, terms):
         k_class = min(k, last - first - 1)
         low = first  # the k nearest are k + 1 consecutive samples of the class, which move up with i
         run, run_end = first, first
+        within = count = 0
+        before, radius_before = np.nan, np.nan
         for i in range(first, last):
-            x = together[place_of[i]]
-            while low + k_class < i or (
-                low + k_class + 1 < last and together[place_of[low + k_class + 1]] - x < x - together[place_of[low]]
-            ):
+            x = own[i]
+            while low + k_class < i or (low + k_class + 1 < last and own[low + k_class + 1] - x < x - own[low]):
                 low += 1
-            within = k_class
-            radius = max(x - together[place_of[low]], together[place_of[low + k_class]] - x)
-            if radius == 0.0:
-                if i >= run_end:
-                    run = run_end = i
-                    while run_end < last and together[place_of[run_end]] == x:
-                        run_end += 1
-                within = run_end - run
-                radius = np.nextafter(0.0, np.inf)  # closer than this is at distance 0
+            radius = max(x - own[low], own[low + k_class] - x)
+            if x != before or radius != radius_before:  # else ties have the same about them
+                before, radius_before = x, radius
+                within = k_class
+                if radius == 0.0:
+                    if i >= run_end:
+                        run = run_end = i
+                        while run_end < last and own[run_end] == x:
+                            run_end += 1
+                    within = run_end - run
+                    radius = np.nextafter(0.0, np.inf)  # closer than this is at distance 0
+                count = count_within(margin, place_of[i], 1.0, radius, radius) + 1
             nearest[within] += 1
-            # From its neighbours in the class, the edges of the ball are near.
-            left, right = place_of[low], place_of[low + k_class]
-            while x - together[left] >= radius and left < place_of[i]:
-                left += 1
-            while together[right] - x >= radius and right > place_of[i]:
-                right -= 1
-            left = leap(together, left, -1, 1, x, 1.0, radius)
-            right = leap(together, right, 1, 1, x, 1.0, radius)
-            margins[right - left + 1] += 1
+            margins[count] += 1
             if len(terms):
-                terms[kept[place_of[i]]] = psi[within] - psi[last - first] - psi[right - left + 1]
+                terms[kept[place_of[i]]] = psi[within] - psi[last - first] - psi[count]
     sums = weigh(nearest, psi) - weigh(own_class, psi) - weigh(margins, psi)
     return (math.log(n) if mixed else psi[n]) + sums / n
 
@@ -109,7 +108,7 @@ def class_target_mi(values, order, target_codes, n_classes, k, scale, psi, mi, m
         mixed = is_tied(ascending)
         rescale(ascending, scale)
         local[:] = np.nan
-        mi[f] = class_neighbor_mi(ascending, classes, n_classes, k, mixed, psi, local)
+        mi[f] = class_neighbor_mi(ascending, index_margin(ascending), classes, n_classes, k, mixed, psi, local)
         for i in range(min(n, len(local))):
             terms[f, order[f, i]] = local[i]
         method[f] = GAO if mixed else ROSS
@@ -141,7 +140,8 @@ def class_feature_mi(values, order, target, target_order, k, scale, psi, mi, met
         mixed = is_tied(ascending[:n])
         rescale(ascending[:n], scale)
         local[:] = np.nan
-        mi[f] = class_neighbor_mi(ascending[:n], classes[:n], n_classes, k, mixed, psi, local)
+        margin = index_margin(ascending[:n])
+        mi[f] = class_neighbor_mi(ascending[:n], margin, classes[:n], n_classes, k, mixed, psi, local)
         for i in range(min(n, len(local))):
             terms[f, sample[i]] = local[i]
         method[f] = GAO if mixed else ROSS
@@ -163,11 +163,12 @@ def arranged_class_mi(
     )
     mixed = is_tied(ascending)
     rescale(ascending, scale)
+    margin = index_margin(ascending)
     classes, no_terms = np.empty(len(ascending), np.int64), np.empty(0)
     count = reached = 0
     for r in range(len(mi)):
         deal_classes(r, samples, starts, dealt, key, first, orders, features_are_classes, work, classes)
-        mi[r] = class_neighbor_mi(ascending, classes, n_classes, k, mixed, psi, no_terms)
+        mi[r] = class_neighbor_mi(ascending, margin, classes, n_classes, k, mixed, psi, no_terms)
         count += 1
         reached += mi[r] >= observed
         if reached >= enough:
