@@ -142,7 +142,8 @@ class Permuter:
             ascending = np.sort(values[rows]) + 0.0  # which makes -0 and 0 the same
             template[rows] = ascending
             starts = np.flatnonzero(_begins(ascending))
-            counts = np.diff(starts, append=len(rows))
+            counts = np.empty(len(starts), dtype=np.intp)
+            counts[:-1], counts[-1] = starts[1:] - starts[:-1], len(rows) - starts[-1]
             runs.append((ascending[starts], counts))
             of_feature += _log_ways(counts)
             of_target += _log_ways(np.bincount(self._levels[rows]))
