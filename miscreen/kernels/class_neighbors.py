@@ -9,18 +9,18 @@ import numpy as np
 from miscreen.kernels._jit import inner, kernel
 from miscreen.kernels.classes import classes_to_deal, deal_classes
 from miscreen.kernels.counts import level_codes
-from miscreen.kernels.margins import GAO, ROSS, count_within, has_extent, index_margin, is_tied, rescale, weigh
+from miscreen.kernels.margins import GAO, ROSS, has_extent, is_tied, leap, rescale, weigh
 from miscreen.kernels.ranks import present_count
 
 
 @inner
-def class_neighbor_mi(ascending, margin, classes, n_classes, k, mixed, psi, terms):
+def class_neighbor_mi(ascending, classes, n_classes, k, mixed, psi, terms):
     """Mutual information, in nats, of an ascending column and the class of each sample: Ross's, or Gao's.
 
-    margin: `index_margin` of the column; classes: int64, below n_classes; samples alone in their class are left out.
-    Writes into terms, unless it is empty, what each place adds to n times the result, up to a constant. O(n) besides
-    counting. Scratch about 60 n bytes, and 16 n of the margin. NaN when no class has two samples, either side is
-    constant, distances overflow, or n <= k.
+    classes: int64, below n_classes; samples alone in their class are left out. Writes into terms, unless it is empty,
+    what each place adds to n times the result, up to a constant. O(n) besides counting.
+    Scratch about 60 n bytes. NaN when no class has two samples, either side is constant, distances overflow, or
+    n <= k.
     """
     if len(ascending) <= k or not has_extent(ascending, 1.0):
         return np.nan
@@ -50,8 +50,6 @@ def class_neighbor_mi(ascending, margin, classes, n_classes, k, mixed, psi, term
             own[filled[c]] = ascending[i]
             filled[c] += 1
             place += 1
-    if n < len(ascending):
-        margin = index_margin(together)
     margins = np.zeros(n + 1, np.int64)
     nearest = np.zeros(n + 1, np.int64)
     own_class = np.zeros(n + 1, np.int64)
@@ -80,7 +78,15 @@ def class_neighbor_mi(ascending, margin, classes, n_classes, k, mixed, psi, term
                             run_end += 1
                     within = run_end - run
                     radius = np.nextafter(0.0, np.inf)  # closer than this is at distance 0
-                count = count_within(margin, place_of[i], 1.0, radius, radius) + 1
+                # From its neighbours in the class, the edges of the ball are near.
+                left, right = place_of[low], place_of[low + k_class]
+                while x - together[left] >= radius and left < place_of[i]:
+                    left += 1
+                while together[right] - x >= radius and right > place_of[i]:
+                    right -= 1
+                left = leap(together, left, -1, 1, x, 1.0, radius)
+                right = leap(together, right, 1, 1, x, 1.0, radius)
+                count = right - left + 1
             nearest[within] += 1
             margins[count] += 1
             if len(terms):
@@ -108,7 +114,7 @@ def class_target_mi(values, order, target_codes, n_classes, k, scale, psi, mi, m
         mixed = is_tied(ascending)
         rescale(ascending, scale)
         local[:] = np.nan
-        mi[f] = class_neighbor_mi(ascending, index_margin(ascending), classes, n_classes, k, mixed, psi, local)
+        mi[f] = class_neighbor_mi(ascending, classes, n_classes, k, mixed, psi, local)
         for i in range(min(n, len(local))):
             terms[f, order[f, i]] = local[i]
         method[f] = GAO if mixed else ROSS
@@ -140,8 +146,7 @@ def class_feature_mi(values, order, target, target_order, k, scale, psi, mi, met
         mixed = is_tied(ascending[:n])
         rescale(ascending[:n], scale)
         local[:] = np.nan
-        margin = index_margin(ascending[:n])
-        mi[f] = class_neighbor_mi(ascending[:n], margin, classes[:n], n_classes, k, mixed, psi, local)
+        mi[f] = class_neighbor_mi(ascending[:n], classes[:n], n_classes, k, mixed, psi, local)
         for i in range(min(n, len(local))):
             terms[f, sample[i]] = local[i]
         method[f] = GAO if mixed else ROSS
@@ -163,12 +168,11 @@ def arranged_class_mi(
     )
     mixed = is_tied(ascending)
     rescale(ascending, scale)
-    margin = index_margin(ascending)
     classes, no_terms = np.empty(len(ascending), np.int64), np.empty(0)
     count = reached = 0
     for r in range(len(mi)):
         deal_classes(r, samples, starts, dealt, key, first, orders, features_are_classes, work, classes)
-        mi[r] = class_neighbor_mi(ascending, margin, classes, n_classes, k, mixed, psi, no_terms)
+        mi[r] = class_neighbor_mi(ascending, classes, n_classes, k, mixed, psi, no_terms)
         count += 1
         reached += mi[r] >= observed
         if reached >= enough:

@@ -309,26 +309,10 @@ def _subtract(rows, count, rest):
 @inner
 def _add_rows(table, places, samples, total):
     """Add the functions of some samples, whose places in the table are given by sample, to a row, one by one. O(n)."""
-    a, b, c, d, e, f, g = total[0], total[1], total[2], total[3], total[4], total[5], total[6]
-    h, i, j, k, m, n, o = total[7], total[8], total[9], total[10], total[11], total[12], total[13]
     for sample in samples:
-        row = table[np.uint64(places[np.uint64(sample)])]
-        a += row[0]
-        b += row[1]
-        c += row[2]
-        d += row[3]
-        e += row[4]
-        f += row[5]
-        g += row[6]
-        h += row[7]
-        i += row[8]
-        j += row[9]
-        k += row[10]
-        m += row[11]
-        n += row[12]
-        o += row[13]
-    total[0], total[1], total[2], total[3], total[4], total[5], total[6] = a, b, c, d, e, f, g
-    total[7], total[8], total[9], total[10], total[11], total[12], total[13] = h, i, j, k, m, n, o
+        row = table[places[sample]]
+        for j in range(_WIDTH):
+            total[j] += row[j]
 
 
 @inner
