@@ -49,7 +49,7 @@ def warmup(quiet: Quiet = False) -> None:
         )
     if not quiet:
         say("note", "compiling kernels: about half a minute, unless it has been done before")
-    Running(quiet=True).prepare_kernels([*ESTIMATORS, "files", "select"])
+    Running(quiet=True).prepare_kernels([*ESTIMATORS, "files", "p-values", "select"])
 
     import miscreen
 
