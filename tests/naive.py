@@ -343,6 +343,37 @@ def correlation_ratio(values, classes):
 # ---- significance ------------------------------------------------------------------------------------------
 
 
+def deal_out(samples, starts, dealt, key, number):
+    """A random order: Fisher & Yates, by Lemire's whole numbers (2019) of the words of SplitMix64 (Steele 2014)."""
+    words = 2**64
+
+    def mixed(state):
+        word = (state ^ state >> 30) * 0xBF58476D1CE4E5B9 % words
+        word = (word ^ word >> 27) * 0x94D049BB133111EB % words
+        return word ^ word >> 31
+
+    order = list(samples)
+    state = mixed((key[0] + number * 0x9E3779B97F4A7C15) % words)
+    for start, end, count in zip(starts, starts[1:], dealt, strict=False):
+        for i in range(start, start + count):
+            while True:
+                state = (state + (key[1] | 1)) % words
+                product = (mixed(state) >> 32) * (end - i)
+                if product % 2**32 >= 2**32 % (end - i):
+                    break
+            other = i + (product >> 32)
+            order[i], order[other] = order[other], order[i]
+    return order
+
+
+def laid_out(values, samples, order):
+    """A column of which each sample in an order has what another of the samples had."""
+    rows = [math.nan] * len(values)
+    for sample, to in zip(samples, order, strict=True):
+        rows[to] = values[sample]
+    return rows
+
+
 def permutation_p(values, statistic, draws, rng, strata=None):
     """Share of random rearrangements, of the values that are there, whose statistic reaches that of the values."""
     values = list(values)

@@ -15,12 +15,13 @@ from pairs import batch_of, target_of
 
 import miscreen
 from miscreen.errors import InputError
-from miscreen.estimators import estimator_class
+from miscreen.estimators import auto, estimator_class
 from miscreen.estimators.auto import Auto, AutoOptions
 from miscreen.estimators.correlation import Copula, Pearson
 from miscreen.estimators.estimator import NoOptions
 from miscreen.estimators.kde import Kde, KdeOptions
 from miscreen.estimators.ksg import Ksg, KsgOptions
+from miscreen.inference.permutation import Permuter
 from miscreen.kernels.margins import ascending_scores
 from miscreen.kernels.ranks import normal_score_table
 from miscreen.model import Batch, Kind, Target
@@ -463,3 +464,18 @@ def test_columns_that_lack_other_numbers_of_samples_are_scored_as_each_alone(met
     estimator = chosen(target, chosen.make_options({}))
     together = estimator.statistic(batch_of(features))
     np.testing.assert_array_equal(together, [estimator.statistic(batch_of(x))[0] for x in features])
+
+
+def test_ranks_of_as_many_samples_are_described_once_for_all_arrangements(monkeypatch: pytest.MonkeyPatch) -> None:
+    described: list[int] = []
+    table = auto.function_table
+    monkeypatch.setattr(auto, "function_table", lambda n: described.append(n) or table(n))
+    rng = np.random.default_rng(15)
+    estimator = Auto(target_of(rng.standard_normal(50), CONTINUOUS), AutoOptions())
+    for missing in (7, 0, 7):
+        values = np.where(np.arange(50) < missing, np.nan, rng.integers(0, 3, 50))
+        permuter = Permuter(target_of(rng.standard_normal(50), CONTINUOUS), estimator.margin_free, 0, None)
+        dealing = permuter.pattern(values, DISCRETE, False).dealing
+        orders = dealing.orders(np.arange(3))
+        assert estimator.drawn(dealing, range(3), np.inf, 4).tolist() == estimator.arranged(dealing, orders).tolist()
+    assert described == [50, 43]

@@ -589,6 +589,19 @@ def test_warmup_needs_a_place_to_keep_kernels(monkeypatch: pytest.MonkeyPatch, c
     assert "hint: Set MISCREEN_CACHE_DIR" in err
 
 
+def test_warmup_lets_idle_processors_compile_all_that_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def prepare(running: Running, users: list[str]) -> None:
+        asked.extend(users)
+        raise DataError("enough")
+
+    monkeypatch.setattr(Running, "prepare_kernels", prepare)
+    assert call("warmup") == 1
+    users = [word for line in _ahead.NEEDED.read_text().splitlines() for word in line.split("\t")[0].split()]
+    assert {user.strip("?").partition("+")[0] for user in users} == set(asked)
+
+
 def test_idle_processors_help_to_compile(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
     monkeypatch.setattr(Running, "prepare_kernels", PREPARE_KERNELS)

@@ -12,8 +12,10 @@ from cases import SHAPES
 
 import miscreen
 from miscreen.errors import InputError
-from miscreen.estimators.plugin import plugin_errors, plugin_scores
-from miscreen.model import Batch, Kind, Target, codes_by_appearance
+from miscreen.estimators import plugin
+from miscreen.estimators.plugin import plugin_errors, plugin_scores, row_variances
+from miscreen.inference.intervals import Intervals
+from miscreen.model import Batch, Kind, Scores, Target, codes_by_appearance
 
 CHOSEN = (
     "gaussian, r = -0.6", "quadratic", "narrow band", "three uneven classes", "class feature", "zeros by class",
@@ -164,6 +166,36 @@ def table() -> np.ndarray:
     values[:, 2:4] += values[:, 8:]
     values[:20, 3] = np.nan
     return values
+
+
+def test_rows_with_gaps_have_the_variance_of_what_is_there_to_the_last_bit() -> None:
+    rng = np.random.default_rng(0)
+    for n in (3, 40, 700):
+        terms = rng.standard_normal((60, n)) + 5.0
+        terms[20:][rng.random((40, n)) < rng.uniform(0.0, 0.1, (40, 1))] = np.nan
+        terms[0], terms[1, 1:] = np.nan, np.nan
+        rows = [row[~np.isnan(row)] for row in terms]
+        expected = [row.var(ddof=1) if len(row) > 1 else np.nan for row in rows]
+        np.testing.assert_array_equal(row_variances(terms, ~np.isnan(terms)), expected)
+        np.testing.assert_array_equal(row_variances(terms[2:9], np.ones((7, n), dtype=bool)), expected[2:9])
+
+
+def test_tables_of_counts_are_estimated_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The middle of an interval says how far its ends move, too."""
+    counted: list[int] = []
+    level_mi = plugin.level_mi
+
+    def noted(values: np.ndarray, *others: object) -> None:
+        counted.append(len(values))
+        level_mi(values, *others)
+
+    monkeypatch.setattr(plugin, "level_mi", noted)
+    rng = np.random.default_rng(0)
+    target = Target("y", rng.integers(0, 3, 90).astype(float), Kind.DISCRETE, False, np.arange(90))
+    batch = Batch(rng.integers(0, 3, (4, 90)).astype(float), Kind.DISCRETE, np.zeros(4, dtype=bool))
+    low, high = Intervals(target, 0.95).around(batch, list("abcd"), Scores(np.zeros(4), "plug-in"))
+    assert (low < high).all()
+    assert counted == [4, 4], "with the jackknife and without"
 
 
 @pytest.mark.parametrize("bootstrap", [None, 30])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 
+import naive
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -53,6 +54,16 @@ def test_an_arrangement_is_that_of_its_number_and_key() -> None:
     other = np.empty_like(whole)
     deal(np.arange(30), np.array([0, 30]), np.array([30]), KEY + np.uint64(2), np.arange(20), other)
     assert not np.any(np.all(other == whole, axis=1))
+
+
+@pytest.mark.parametrize(
+    ("starts", "counts"), [([0, 1], [1]), ([0, 63, 64, 300], [63, 0, 230]), ([0, 300_000], [300_000])]
+)
+def test_orders_are_those_of_the_slow_reference(starts: list[int], counts: list[int]) -> None:
+    """Among 300,000 samples some words are thrown away."""
+    samples = list(range(starts[-1]))[::-1]
+    order = dealt(samples, starts, counts, np.array([5]))[0]
+    assert order.tolist() == naive.deal_out(samples, starts, counts, KEY.tolist(), 5)
 
 
 def test_values_go_to_the_samples_of_an_order() -> None:

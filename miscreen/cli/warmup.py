@@ -49,7 +49,7 @@ def warmup(quiet: Quiet = False) -> None:
         )
     if not quiet:
         say("note", "compiling kernels: about half a minute, unless it has been done before")
-    Running(quiet=True).prepare_kernels([*ESTIMATORS, "files", "select"])
+    Running(quiet=True).prepare_kernels([*ESTIMATORS, "files", "p-values", "select"])
 
     import miscreen
 
@@ -109,11 +109,15 @@ def look_at_columns() -> None:
 
 
 def permute(*, p_values: bool = True) -> None:
-    """What p-values need, of a method that deals out values itself and one that does not; one column depends."""
+    """What p-values need, of methods that deal out values themselves and of one that does not; one column depends."""
     import miscreen
 
-    for method in ("spearman", "kde"):
-        miscreen.rank(small_table(), "number", method, features=["double", "group"], p_values=p_values, threads=1)
+    for method, target in (
+        ("spearman", "number"),
+        ("spearman", "label"),
+        *((m, "number") for m in ("kde", "bin", "ksg")),
+    ):
+        miscreen.rank(small_table(), target, method, features=["double", "group"], p_values=p_values, threads=1)
 
 
 def small_sources(directory: Path) -> Iterator[Any]:

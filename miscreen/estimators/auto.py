@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -29,6 +29,7 @@ CLASS_NEIGHBORS = 10  # of a continuous column within a class
 FEW_NEIGHBORS = 5  # in small classes, and where there is more to be lost by bias than by variance:
 SMALL, STRONG = 16, 0.25  # samples of a class on average, or fewer; nats, or more
 SAMPLES_PER_CELL = 5  # of every bin and class, on average, at least
+_FEWEST_RANKS, _RANKS_BYTES = 2, 16 << 20  # kept, for so many numbers of samples at least
 _NONE = np.empty(0, dtype=np.int64)
 _NOT_DEALT = _NONE, _NONE, _NONE, np.empty(0, dtype=np.uint64), 0, _NONE.reshape(0, 0), np.inf, 0
 
@@ -66,6 +67,19 @@ def class_priors() -> Floats:
     found: Floats = 0.1 / np.arange(1.0, FUNCTIONS + 1) ** 3
     found[:2] = 0.45, 0.11
     return found
+
+
+def _margin(values: Floats, order: NDArray[np.intp], table: Floats) -> tuple[NDArray[np.int64], Floats]:
+    """Places in the table and moments of a margin with an order."""
+    places, moments = np.empty(len(values), np.int64), np.empty((2, MOMENTS, table.shape[1]))
+    score_functions(values, order, table, places, moments)
+    return places, moments
+
+
+def _ranks(n: int) -> tuple[Floats, Floats]:
+    """The functions of the ranks of n samples, and the moments of those without ties."""
+    table = function_table(n)
+    return table, _margin(np.arange(float(n)), np.arange(n), table)[1]
 
 
 def _weights(variance: Floats) -> Floats:
@@ -157,9 +171,10 @@ class Auto(Estimator):
         self._target = target
         self._options = options
         self._labels = target.kind == Kind.DISCRETE and target.nominal
-        self._table = function_table(n)
-        self._target_margin = self._margin(target.values, target.order)
-        self._rank_moments = self._margin(np.arange(float(n)), np.arange(n))[1]
+        # Arrangements of columns with missing values are scored in many calls, and others lack as many.
+        self._ranks = lru_cache(max(_FEWEST_RANKS, _RANKS_BYTES // (256 * max(1, n))))(_ranks)
+        table = self._ranks(n)[0]
+        self._target_margin = _margin(target.values, target.order, table)
         self._priors = priors()
         self._class_priors = class_priors()
         self._effect = _weights(np.array(VARIANCE))
@@ -186,11 +201,6 @@ class Auto(Estimator):
         """Made when first needed, since it describes the target anew."""
         return Ksg(self._target, KsgOptions(k=FEW_NEIGHBORS, scale="rank"), TIED)
 
-    def _margin(self, values: Floats, order: NDArray[np.intp]) -> tuple[NDArray[np.int64], Floats]:
-        places, moments = np.empty(len(values), np.int64), np.empty((2, MOMENTS, self._table.shape[1]))
-        score_functions(values, order, self._table, places, moments)
-        return places, moments
-
     def statistic(self, batch: Batch) -> Floats:
         return self._evidence(batch)[0]
 
@@ -212,7 +222,8 @@ class Auto(Estimator):
         Returns how many there are.
         """
         target, share, class_share = self._target, *SHARES
-        margins = self._table, *self._target_margin, self._rank_moments
+        table, rank_moments = self._ranks(len(dealing[0]) or len(target.values))
+        margins = table, *self._target_margin, rank_moments
         count: int
         if labels:
             count = label_evidence(

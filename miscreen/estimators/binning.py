@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from miscreen.errors import InputError, check_choice
 from miscreen.estimators.estimator import Estimator, settle_number
 from miscreen.estimators.plugin import PLUG_IN, plugin_scores, terms_of_cells
 from miscreen.kernels import bin_rules
-from miscreen.kernels.bins import ADJUSTED, MILLER_MADOW, NONE, binned_mi, margin_cells
-from miscreen.model import Batch, Kind, Scores, Target
+from miscreen.kernels.bins import ADJUSTED, MILLER_MADOW, NONE, arranged_bins, binned_mi, margin_cells
+from miscreen.model import Batch, Dealing, Floats, Kind, Scores, Target
 
 RULES = {
     "cube-root": bin_rules.CUBE_ROOT,
@@ -152,3 +153,15 @@ class Binning(Estimator):
         )  # fmt: skip
         method = PLUG_IN if discrete and target.kind == Kind.DISCRETE else "bin"
         return Scores(mi, method, as_untied=as_untied)
+
+    def _in_one_pass(
+        self, dealing: Dealing, most: int, first: int, orders: NDArray[np.int64], observed: float, enough: int
+    ) -> Floats:
+        template, target, mi = dealing.template, self._target, np.empty(most)
+        discrete, target_discrete = template.kind == Kind.DISCRETE, target.kind == Kind.DISCRETE
+        count = arranged_bins(
+            template.values[0], template.order[0], target.values, target.order, discrete, target_discrete, self._fixed,
+            self._rule, self._by_width, self._correction, self._table, self._terms, *dealing.arrays, first, orders,
+            observed, enough, mi,
+        )  # fmt: skip
+        return mi[:count]

@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from miscreen.estimators.estimator import Estimator, NoOptions
-from miscreen.estimators.plugin import PLUG_IN, plugin_scores
+from miscreen.estimators.plugin import PLUG_IN, arranged_plugin, plugin_scores
 from miscreen.kernels.moments import (
     RANKS,
     SCORES,
     VALUES,
     arranged_correlations,
+    arranged_ratios,
     center,
     label_correlations,
     rank_correlations,
@@ -83,11 +84,23 @@ class _Correlation(Estimator):
     def _in_one_pass(
         self, dealing: Dealing, most: int, first: int, orders: NDArray[np.int64], observed: float, enough: int
     ) -> Floats | None:
-        if dealing.template.nominal[0] or self._target.nominal:
-            return None
         target, template = self._target, dealing.template
+        labels, target_labels = bool(template.nominal[0]), target.nominal
         table = np.empty(0) if self._stage == VALUES else self._table
         mi = np.empty(most)
+        if labels or target_labels:
+            n = len(dealing.samples)
+            many = labels and n - np.count_nonzero(template.repeats[0, :n]) > 2
+            target_many = target_labels and np.count_nonzero(np.bincount(target.codes[dealing.samples])) > 2
+            if many and target_many:
+                return arranged_plugin(target, dealing, most, first, orders, observed, enough)
+            if many == labels and target_many == target_labels:
+                count = arranged_ratios(
+                    template.values[0], template.order[0], target.values, target.order, labels, table, self._stage,
+                    *dealing.arrays, first, orders, observed, enough, mi,
+                )  # fmt: skip
+                return mi[:count]
+            return None  # two labels are numbers
         count = arranged_correlations(
             template.values[0], template.order[0], target.values, target.order, table, self._stage,
             *dealing.arrays, first, orders, observed, enough, mi,

@@ -6,16 +6,17 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from miscreen.errors import InputError, check_choice
 from miscreen.estimators.estimator import Estimator, settle_number
 from miscreen.estimators.isj import isj_bandwidth, isj_bandwidths
-from miscreen.estimators.plugin import plugin_scores
-from miscreen.kernels.density import KERNELS, class_kde
+from miscreen.estimators.plugin import arranged_plugin, plugin_scores
+from miscreen.kernels.density import KERNELS, arranged_class_kde, class_kde
 from miscreen.kernels.joint_density import joint_kde, margin, margin_by_sample
 from miscreen.kernels.margins import ascending_scores
 from miscreen.kernels.ranks import normal_score_table
-from miscreen.model import Batch, Floats, Kind, Scores, Target
+from miscreen.model import Batch, Dealing, Floats, Kind, Scores, Target
 
 BANDWIDTHS = ("silverman", "scott", "isj")
 SCALES = ("rank", "raw")
@@ -116,6 +117,7 @@ class Kde(Estimator):
         self._shape = KERNELS.index(options.kernel)
         given = options.bandwidth
         self._given = np.nan if isinstance(given, str) else given
+        self._factor = _FACTORS[given] if isinstance(given, str) else 1.0
         if target.kind == Kind.CONTINUOUS:
             n = len(target.values)
             laying = (options.bandwidth_multiplier, self._shape, options.grid)
@@ -164,16 +166,33 @@ class Kde(Estimator):
             )  # fmt: skip
         else:
             method = "kde per class"
-            factor = _FACTORS[options.bandwidth] if isinstance(options.bandwidth, str) else 1.0
             codes = target.codes if target.kind == Kind.DISCRETE else np.empty(0, np.int64)
             class_kde(
                 batch.values, batch.order, target.values, target.order, codes, batch.kind == Kind.DISCRETE,
-                self._table, bandwidths[:, 0].copy(), factor, options.bandwidth_multiplier, self._shape,
+                self._table, bandwidths[:, 0].copy(), self._factor, options.bandwidth_multiplier, self._shape,
                 POINTS_PER_GRID * options.grid, mi,
             )  # fmt: skip
         if options.bandwidth != "isj":
             return Scores(mi, method)
         return Scores(mi, [f"{method} (silverman)" if np.isnan(b).any() else method for b in bandwidths])
+
+    def _in_one_pass(
+        self, dealing: Dealing, most: int, first: int, orders: NDArray[np.int64], observed: float, enough: int
+    ) -> Floats | None:
+        target, template, options = self._target, dealing.template, self._options
+        args = first, orders, observed, enough
+        if template.kind == target.kind:
+            return arranged_plugin(target, dealing, most, *args) if target.kind == Kind.DISCRETE else None
+        bandwidth = self._given
+        if options.bandwidth == "isj":  # of the margin that has an order, whose values stay what they are
+            bandwidth = float(isj_bandwidths(template, target, on_ranks=len(self._table) > 0)[0, 0])
+        mi = np.empty(most)
+        count = arranged_class_kde(
+            template.values[0], template.order[0], target.values, target.order, template.kind == Kind.DISCRETE,
+            self._table, bandwidth, self._factor, options.bandwidth_multiplier, self._shape,
+            POINTS_PER_GRID * options.grid, *dealing.arrays, *args, mi,
+        )  # fmt: skip
+        return mi[:count]
 
     def _bandwidth(self, ascending: Floats) -> float:
         return isj_bandwidth(ascending) if self._options.bandwidth == "isj" else self._given

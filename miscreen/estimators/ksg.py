@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from miscreen.errors import check_choice
 from miscreen.estimators.estimator import Estimator, settle_number
-from miscreen.estimators.plugin import plugin_scores
-from miscreen.kernels.class_neighbors import class_feature_mi, class_target_mi
+from miscreen.estimators.plugin import arranged_plugin, plugin_scores
+from miscreen.kernels.class_neighbors import arranged_class_mi, class_feature_mi, class_target_mi
 from miscreen.kernels.digamma import digamma_table
 from miscreen.kernels.margins import COMBINED, GAO, KSG, RANK, RAW, ROSS, STANDARD, rescale
 from miscreen.kernels.neighbors import FEWER, neighbor_mi
 from miscreen.kernels.ranks import normal_score_table, spread_ties
-from miscreen.model import Batch, Floats, Kind, Scores, Target
+from miscreen.model import Batch, Dealing, Floats, Kind, Scores, Target
 
 SCALES = {"raw": RAW, "standard": STANDARD, "rank": RANK}
 METHODS = {KSG: "ksg", ROSS: "ross", GAO: "gao", COMBINED: "combined"}
@@ -162,6 +162,22 @@ class Ksg(Estimator):
             return plugin_scores(self._target, batch)
         mi, _, method = self._found(batch, np.empty((len(batch.values), 0)))
         return Scores(mi, method)
+
+    def _in_one_pass(
+        self, dealing: Dealing, most: int, first: int, orders: NDArray[np.int64], observed: float, enough: int
+    ) -> Floats | None:
+        target, template = self._target, dealing.template
+        args = first, orders, observed, enough
+        if template.kind == target.kind == Kind.DISCRETE:
+            return arranged_plugin(target, dealing, most, *args)
+        if template.kind == target.kind or self._untied:
+            return None
+        mi = np.empty(most)
+        count = arranged_class_mi(
+            template.values[0], template.order[0], target.values, target.order, template.kind == Kind.DISCRETE,
+            self._k, self._scale, self._psi, *dealing.arrays, *args, mi,
+        )  # fmt: skip
+        return mi[:count]
 
     def combine(self, batch: Batch, series: Floats) -> Scores:
         """Estimate the information of two continuous columns, given another estimate that errs less where it is weak.

@@ -13,7 +13,7 @@ from scipy.special import stdtrit
 
 from miscreen.estimators.ksg import SHARED, TIED, Ksg, KsgOptions
 from miscreen.estimators.mixed import mixed_errors, mixed_mi
-from miscreen.estimators.plugin import plugin_doubts, plugin_errors
+from miscreen.estimators.plugin import plugin_doubts, plugin_errors, row_variances
 from miscreen.inference.permutation import generator
 from miscreen.model import Batch, Floats, Kind, Scores, Target, samples_per_class
 from miscreen.pipeline import check_wanted
@@ -137,7 +137,7 @@ class Intervals:
         doubt = np.zeros(len(names))
         if part.kind == self._target.kind == Kind.DISCRETE:
             center, drift = near.score(part).mi, np.zeros(len(names))
-            doubt = plugin_doubts(self._target, part)
+            doubt = plugin_doubts(self._target, part, center)
             error = plugin_errors(self._target, part)
         else:
             if neighbors == PLANE:
@@ -186,11 +186,9 @@ class Intervals:
 
 def _standard_errors(terms: Floats) -> Floats:
     """Of the means of independent terms, row by row; NaN where there are none."""
-    if not np.isnan(terms).any():  # in a tenth of the time
-        errors: Floats = terms.std(axis=1, ddof=1) / math.sqrt(terms.shape[1])
-        return errors
-    rows = (row[~np.isnan(row)] for row in terms)
-    return np.array([row.std(ddof=1) / math.sqrt(len(row)) if len(row) > 1 else np.nan for row in rows])
+    present = ~np.isnan(terms)
+    errors: Floats = np.sqrt(row_variances(terms, present)) / np.sqrt(np.maximum(1, present.sum(axis=1)))
+    return errors
 
 
 def _of_correlations(r: Floats, n: NDArray[np.intp], of_ranks: bool, quantile: float) -> tuple[Floats, Floats]:

@@ -123,31 +123,44 @@ class Permuter:
         """The pattern of one feature: float64 values, shape (n_present,), NaN where missing. O(n log n)."""
         present = ~np.isnan(values)
         if self.shares:
-            own = self._levels[present]
-            values, kept = np.full(len(values), np.nan), values[present]
+            kept = np.sort(values[present])
+            own = np.bincount(self._levels[present], minlength=len(self._counts))
+            values = np.full(len(values), np.nan)
             # Any samples that are tied alike will do, or as next to no others are.
-            if self._hardly_tied and (len(own) == len(present) or hardly_tied(len(own), len(np.unique(own)))):
-                present = self._spread < len(own)
+            if self._hardly_tied and hardly_tied(len(kept), np.count_nonzero(own)):
+                present = self._spread < len(kept)
             else:
-                present = self._place < np.bincount(own, minlength=self._levels.max() + 1)[self._levels]
-            codes = np.unique(kept, return_inverse=True)[1]
-            values[present] = np.arange(len(kept)) if hardly_tied(len(kept), codes.max() + 1) else codes
+                present = self._place < own[self._levels]
+            codes = np.cumsum(_begins(kept)) - 1
+            values[present] = np.arange(len(kept)) if hardly_tied(len(kept), codes[-1] + 1) else codes
         groups = [rows[present[rows]] for rows in self._strata]
         groups = [rows for rows in groups if len(rows)]
         template = np.full(len(values), np.nan)
+        of_feature = of_target = 0.0  # logarithms of the number of orders
+        runs = []
         for rows in groups:
-            template[rows] = np.sort(values[rows]) + 0.0  # which makes -0 and 0 the same
+            ascending = np.sort(values[rows]) + 0.0  # which makes -0 and 0 the same
+            template[rows] = ascending
+            starts = np.flatnonzero(_begins(ascending))
+            counts = np.empty(len(starts), dtype=np.intp)
+            counts[:-1], counts[-1] = starts[1:] - starts[:-1], len(rows) - starts[-1]
+            runs.append((ascending[starts], counts))
+            of_feature += _log_ways(counts)
+            of_target += _log_ways(np.bincount(self._levels[rows]))
         digest = hashlib.sha256(b"%b%d%d%b" % (self._salt, kind, nominal, template.tobytes())).digest()
-        ways = min(sum(_log_ways(of[rows]) for rows in groups) for of in (template, self._levels))
-        levels, counts = np.unique(template[present], return_counts=True)
+        ways = min(of_feature, of_target)
+        levels, counts = runs[0] if len(runs) == 1 else np.unique(template[present], return_counts=True)
         modes = levels[counts == counts.max()]
         commonest = modes[len(modes) // 2]  # not an outlier
-        samples = np.concatenate([rows[np.argsort(template[rows] == commonest, kind="stable")] for rows in groups])
+        common = [template[rows] == commonest for rows in groups]
+        samples = np.concatenate(
+            [part for rows, of in zip(groups, common, strict=True) for part in (rows[~of], rows[of])]
+        )
         dealing = Dealing(
             Batch(template[np.newaxis], kind, np.array([nominal])),
             samples,
             np.cumsum([0, *map(len, groups)]),
-            np.array([np.count_nonzero(template[rows] != commonest) for rows in groups]),
+            np.array([len(of) - np.count_nonzero(of) for of in common]),
             np.frombuffer(digest, dtype="<u8", count=2).astype(np.uint64),
         )
         return Pattern(dealing, digest, ways, self._by_rank, self._levels, self._remote)
@@ -164,7 +177,13 @@ def remoteness(values: Floats, nominal: bool, by_rank: bool) -> Floats:
     return found
 
 
-def _log_ways(values: NDArray[np.generic]) -> float:
-    """Logarithm of the number of different orders of values, some of which are equal."""
-    counts = np.unique(values, return_counts=True)[1]
-    return math.lgamma(len(values) + 1) - sum(math.lgamma(c + 1) for c in counts[counts > 1].tolist())
+def _begins(ascending: Floats) -> NDArray[np.bool_]:
+    """Where a value differs from the one before."""
+    begins = np.ones(len(ascending), dtype=np.bool_)
+    np.not_equal(ascending[1:], ascending[:-1], out=begins[1:])
+    return begins
+
+
+def _log_ways(counts: NDArray[np.intp]) -> float:
+    """Logarithm of the number of different orders of values, of which so many are equal."""
+    return math.lgamma(counts.sum() + 1) - sum(math.lgamma(c + 1) for c in counts[counts > 1].tolist())

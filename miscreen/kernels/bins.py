@@ -8,8 +8,10 @@ import numpy as np
 
 from miscreen.kernels._jit import inner, kernel
 from miscreen.kernels.bin_rules import BY_COUNT, CUBE_ROOT, FIXED, MAX_BINS, RICE, bin_count, cube_root_bins
+from miscreen.kernels.classes import by_sample, cells_to_deal, lay_out_levels, number_by_appearance, take_back_levels
 from miscreen.kernels.counts import joint_counts, level_codes, miller_madow, plugin_mi, unbiased_mi
 from miscreen.kernels.ranks import compact, compact_target
+from miscreen.kernels.shuffling import arrangement
 from miscreen.kernels.sorting import ascending_order, extremes
 
 NONE, MILLER_MADOW, ADJUSTED = range(3)  # corrections of the bias
@@ -226,6 +228,13 @@ def _least_expected(counts):
     return float(least) * least_column / n
 
 
+@inner
+def _biased_mi(counts, discrete, correction, table):
+    """Plug-in of a table of counts, of two discrete columns or not, and what Miller & Madow add to it. O(kx ky)."""
+    mi = plugin_mi(counts) if discrete else _counted_mi(counts, table)
+    return mi + (miller_madow(counts) if correction != NONE else 0.0)
+
+
 @kernel
 def margin_cells(values, order, discrete, bins, rule, by_width, table, cells):
     """Bin a margin without missing values (float64): write its cells (int64) and return how many bins there are.
@@ -325,6 +334,71 @@ def binned_mi(
             counts = joint_counts(cells[:n], y_cells, x_bins, y_bins)
         if correction == ADJUSTED and _least_expected(counts) < _SPARSE:
             mi[f] = unbiased_mi(counts, terms, margins, mean)
-            continue
-        mi[f] = plugin_mi(counts) if discrete and target_discrete else _counted_mi(counts, table)
-        mi[f] += miller_madow(counts) if correction != NONE else 0.0
+        else:
+            mi[f] = _biased_mi(counts, discrete and target_discrete, correction, table)
+
+
+@kernel
+def arranged_bins(
+    values, order, target, target_order, discrete, target_discrete, bins, rule, by_width, correction, table, terms,
+    samples, starts, dealt, key, first, orders, observed, enough, mi,
+):  # fmt: skip
+    """Mutual information, in nats, of arrangements of a feature, as `binned_mi` has it; ADJUSTED of two discrete
+    columns is always `unbiased_mi`.
+
+    values, order: of the feature, float64 with NaN = missing and its argsort; target, target_order: likewise; samples,
+    starts, dealt, key: as `deal_out` takes them; mi: float64 (n_arrangements,); orders, observed, enough: as
+    `arranged_correlations` takes them. Returns how many there are. Bins stay what they are, so that values are put into
+    them once, and what is dealt out is counted: O(n + cells) each.
+    """
+    full, n = len(target), len(samples)
+    kept, kept_order, cells = np.empty(full), np.empty(full, np.intp), np.empty(full, np.int64)
+    compact_target(values, target, target_order, kept, kept_order)
+    y_bins = margin_cells(kept[:n], kept_order[:n], target_discrete, bins, rule, by_width, table, cells[:n])
+    y_cells = by_sample(values, cells)
+    compact(values, order, kept, kept_order)
+    x_bins = margin_cells(kept[:n], kept_order[:n], discrete, bins, rule, by_width, table, cells[:n])
+    x_cells = by_sample(values, cells)
+    if x_bins == 0 or y_bins == 0:
+        for r in range(len(mi)):
+            mi[r] = np.nan
+        return len(mi)
+    dealt_cells, commonest = cells_to_deal(samples, starts, dealt, x_cells)
+    totals = np.zeros(y_bins, np.int64)
+    for sample in samples:
+        totals[y_cells[sample]] += 1
+    counts, numbered = np.empty((x_bins, y_bins), np.int64), np.empty((x_bins, y_bins), np.int64)
+    numbers, dealt_order = np.empty(x_bins, np.int64), np.empty(n, np.int64)
+    margins, mean = np.full(x_bins + y_bins + 2, -1), np.empty(1, np.int64)
+    unbiased = correction == ADJUSTED and discrete and target_discrete
+    count = reached = 0
+    for r in range(len(mi)):
+        arrangement(r, samples, starts, dealt, key, first, orders, dealt_order)
+        counts[:] = 0
+        for g in range(len(dealt)):
+            for i in range(starts[g], starts[g] + dealt[g]):
+                counts[np.uint64(dealt_cells[i]), np.uint64(y_cells[np.uint64(dealt_order[i])])] += 1
+        for b in range(y_bins):
+            left = totals[b]
+            for a in range(x_bins):
+                left -= counts[a, b]
+            counts[commonest, b] += left
+        if r == 0 and correction == ADJUSTED:  # as the margins stay what they are, of all or none
+            unbiased |= _least_expected(counts) < _SPARSE
+        if unbiased:
+            mi[r] = unbiased_mi(counts, terms, margins, mean)
+        elif discrete:  # rows in the order in which sums of one table are rounded alike
+            lay_out_levels(dealt_order, starts, dealt, dealt_cells, x_cells)
+            number_by_appearance(x_cells, numbers)
+            take_back_levels(dealt_order, starts, dealt, commonest, x_cells)
+            for a in range(x_bins):
+                for b in range(y_bins):
+                    numbered[numbers[a], b] = counts[a, b]
+            mi[r] = _biased_mi(numbered, target_discrete, correction, table)
+        else:
+            mi[r] = _biased_mi(counts, False, correction, table)
+        count += 1
+        reached += mi[r] >= observed
+        if reached >= enough:
+            break
+    return count

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from miscreen.kernels._jit import inner, kernel
+from miscreen.kernels.classes import classes_to_deal, deal_classes
 from miscreen.kernels.counts import level_codes
 from miscreen.kernels.logarithm import xlogx
 from miscreen.kernels.margins import score_ranks
@@ -185,3 +186,32 @@ def class_kde(
                 table = full_table if n == full else normal_score_table(n)
             score_ranks(ascending, table)
         mi[f] = class_density_mi(ascending, classes, n_classes, bandwidths[f], factor, multiplier, shape, points)
+
+
+@kernel
+def arranged_class_kde(
+    values, order, target, target_order, features_are_classes, full_table, bandwidth, factor, multiplier, shape, points,
+    samples, starts, dealt, key, first, orders, observed, enough, mi,
+):  # fmt: skip
+    """Mutual information, in nats, of arrangements of a feature, as `class_kde` has it; bandwidth: of all of them.
+
+    values, order: of the feature, float64 with NaN = missing and its argsort; target, target_order: likewise; samples,
+    starts, dealt, key: as `deal_out` takes them; mi: float64 (n_arrangements,); orders, observed, enough: as
+    `arranged_correlations` takes them. Returns how many there are. O(n + classes points^2) each.
+    """
+    ascending, n_classes, work = classes_to_deal(
+        values, order, target, target_order, features_are_classes, samples, starts, dealt
+    )
+    n = len(ascending)
+    if len(full_table) > 0:
+        score_ranks(ascending, full_table if len(full_table) == 2 * n - 1 else normal_score_table(n))
+    classes = np.empty(n, np.int64)
+    count = reached = 0
+    for r in range(len(mi)):
+        deal_classes(r, samples, starts, dealt, key, first, orders, features_are_classes, work, classes)
+        mi[r] = class_density_mi(ascending, classes, n_classes, bandwidth, factor, multiplier, shape, points)
+        count += 1
+        reached += mi[r] >= observed
+        if reached >= enough:
+            break
+    return count

@@ -13,6 +13,7 @@ import math
 import numpy as np
 
 from miscreen.kernels._jit import add_tile, bits_of, copy_bytes, float_of, inlined, inner, kernel
+from miscreen.kernels.classes import by_sample
 from miscreen.kernels.counts import level_codes
 from miscreen.kernels.ranks import by_presence, compact, compact_target, normal_quantile, untied
 from miscreen.kernels.shuffling import arrangement
@@ -215,7 +216,7 @@ def _ordered_margin(values, order, table, untied_moments, places, moments):
 @inner
 def _solve(factor, products):
     """Forward substitution along the first axis, in place; rows of functions that were dropped become 0."""
-    for j in range(FUNCTIONS):
+    for j in range(len(products)):
         if factor[j, j] == 0.0:
             for k in range(products.shape[1]):
                 products[j, k] = 0.0
@@ -286,12 +287,15 @@ def _mix(first, second, share):
 
 
 @inner
-def _of_one_function(factor):
-    """Whether a margin with an order has but one function, as have two levels or a few samples beside a value."""
-    for j in range(1, FUNCTIONS):
+def _functions_used(factor):
+    """How many functions a margin with an order has, with those before the last that were dropped. O(FUNCTIONS).
+
+    One of two levels, or of a few samples beside a value.
+    """
+    for j in range(FUNCTIONS - 1, 0, -1):
         if factor[j, j] > 0.0:
-            return False
-    return True
+            return j + 1
+    return 1
 
 
 @inner
@@ -303,60 +307,69 @@ def _subtract(rows, count, rest):
 
 
 @inner
+def _add_rows(table, places, samples, total):
+    """Add the functions of some samples, whose places in the table are given by sample, to a row, one by one. O(n)."""
+    for sample in samples:
+        row = table[places[sample]]
+        for j in range(_WIDTH):
+            total[j] += row[j]
+
+
+@inner
 def _ordered_pair(
-    n, table, x_places, x_moments, y_places, y_moments, order, first, priors, class_priors, effect, effects, share,
+    n, table, x_along, x_moments, y_places, y_moments, order, first, priors, class_priors, effect, effects, share,
     class_share,
 ):  # fmt: skip
     """Evidence between two margins with an order, and an estimate of their mutual information. O(n FUNCTIONS^2).
 
-    Samples are taken in the order of x, along the table; those that follow the first so many are tied. The information
-    is half the sum of squared correlations of the first family, each times the probability that it is not 0 (chance).
+    Samples are taken in the order of x, along the table, where x_along has their places; those that follow the first so
+    many are tied. The information is half the sum of squared correlations of the first family, each times the
+    probability that it is not 0 (chance).
     """
     products, rest = np.zeros((_WIDTH, _WIDTH)), np.empty(_WIDTH)
     x_rows, y_rows = np.empty((_BLOCK, _WIDTH)), np.empty((_BLOCK, _WIDTH))
     for j in range(_WIDTH):
         rest[j] = n * y_moments[0, _MEANS, j]
-    count, before = 0, -1
-    for i in range(first):
-        sample = order[i]
-        row = table[y_places[sample]]
-        if x_places[sample] == before:  # tied samples have their functions in common
-            last = y_rows[count - 1]
-            for j in range(_WIDTH):
-                last[j] += row[j]
-            continue
+    count = start = 0
+    while start < first:
+        place, stop = x_along[start], start + 1
+        while stop < first and x_along[stop] == place:
+            stop += 1
         if count == _BLOCK:
             _add_products(x_rows, y_rows, count, products)
             _subtract(y_rows, count if first < n else 0, rest)
             count = 0
-        before = x_places[sample]
-        copy_bytes(x_rows[count].ctypes.data, table[before].ctypes.data, 8 * _WIDTH)
-        copy_bytes(y_rows[count].ctypes.data, row.ctypes.data, 8 * _WIDTH)
+        copy_bytes(x_rows[count].ctypes.data, table[place].ctypes.data, 8 * _WIDTH)
+        copy_bytes(y_rows[count].ctypes.data, table[y_places[order[start]]].ctypes.data, 8 * _WIDTH)
+        if stop - start > 1:  # tied samples have their functions in common
+            _add_rows(table, y_places, order[start + 1 : stop], y_rows[count])
         count += 1
+        start = stop
     _add_products(x_rows, y_rows, count, products)
     if first < n:
         _subtract(y_rows, count, rest)
-        copy_bytes(x_rows.ctypes.data, table[x_places[order[first]]].ctypes.data, 8 * _WIDTH)
+        copy_bytes(x_rows.ctypes.data, table[x_along[first]].ctypes.data, 8 * _WIDTH)
         copy_bytes(y_rows.ctypes.data, rest.ctypes.data, 8 * _WIDTH)
         _add_products(x_rows, y_rows, 1, products)
-    covariance, turned = np.empty((FUNCTIONS, FUNCTIONS)), np.empty((FUNCTIONS, FUNCTIONS))
     totals = np.zeros(2)
     information = 0.0
-    classes = _of_one_function(x_moments[_SCORES]) or _of_one_function(y_moments[_SCORES])
+    classes = _functions_used(x_moments[_SCORES]) == 1 or _functions_used(y_moments[_SCORES]) == 1
     for family in range(2):
         x, y = x_moments[family], y_moments[family]
-        for j in range(FUNCTIONS):
-            for k in range(FUNCTIONS):
+        n_x, n_y = _functions_used(x), _functions_used(y)
+        covariance, turned = np.empty((n_x, n_y)), np.empty((n_y, n_x))
+        for j in range(n_x):
+            for k in range(n_y):
                 a, b = _column(family, j), _column(family, k)
                 covariance[j, k] = products[a, b] / n - x[_MEANS, a] * y[_MEANS, b]
         _solve(x, covariance)
-        for j in range(FUNCTIONS):
-            for k in range(FUNCTIONS):
+        for j in range(n_x):
+            for k in range(n_y):
                 turned[k, j] = covariance[j, k]
         _solve(y, turned)
         product = 1.0  # of what several pairs make of the odds, since a logarithm takes long
-        for j in range(FUNCTIONS):
-            for k in range(FUNCTIONS):
+        for j in range(n_x):
+            for k in range(n_y):
                 if x[j, j] > 0.0 and y[k, k] > 0.0:
                     of_one = x[_LARGEST, j] * y[_LARGEST, k] / math.sqrt(n)
                     if of_one >= _MOST_OF_ONE and j + k > 0:
@@ -410,38 +423,41 @@ def _label_shapes(n, moments, codes, n_classes, sizes, shapes):
 
 @inner
 def _labelled_pair(
-    n, table, places, moments, codes, order, first, n_classes, sizes, shapes, sums, priors, effect, effects, share
-):
+    n, table, x_along, x_labelled, moments, of_target, order, first, n_classes, sizes, shapes, sums, priors, effect,
+    effects, share,
+):  # fmt: skip
     """Evidence between a margin with an order and one of classes, in few scores or in all cosines. O(n FUNCTIONS).
 
-    Samples are taken in this order; those that follow the first so many are tied. sums: scratch of float64
-    (>= n_classes, _WIDTH).
+    Samples are taken in this order, along which x has its classes if it is labelled, or places in the table, as the
+    target has by sample; those that follow the first so many are tied. sums: scratch of float64 (>= n_classes, _WIDTH).
     """
     for c in range(n_classes):
         for j in range(_WIDTH):
             sums[c, j] = 0.0
         sums[c, _COLUMNS] = sizes[c]  # of samples yet to come
     for i in range(first):
-        row, own = table[places[order[i]]], sums[codes[order[i]]]
+        along, across = x_along[i], of_target[order[i]]
+        row, own = (table[across], sums[along]) if x_labelled else (table[along], sums[across])
         for j in range(_COLUMNS):
             own[j] += row[j]
         own[_COLUMNS] -= 1.0
     if first < n:
-        row = table[places[order[first]]]
+        row = table[x_along[first]]
         for c in range(n_classes):
             for j in range(_COLUMNS):
                 sums[c, j] += sums[c, _COLUMNS] * row[j]
-    scaled, squares = np.empty((FUNCTIONS, n_classes)), np.empty(n_classes)
+    squares = np.empty(n_classes)
     totals = np.zeros(2)
     for family in range(2):
         own = moments[family]
+        scaled = np.empty((_functions_used(own), n_classes))
         for c in range(n_classes):
             root = math.sqrt(sizes[c] * n)
-            for j in range(FUNCTIONS):
+            for j in range(len(scaled)):
                 a = _column(family, j)
                 scaled[j, c] = (sums[c, a] - sizes[c] * own[_MEANS, a]) / root
         _solve(own, scaled)
-        for j in range(FUNCTIONS):
+        for j in range(len(scaled)):
             if own[j, j] > 0.0:
                 scale, skews, least, weights = shapes[family, j]
                 for c in range(n_classes):
@@ -463,13 +479,14 @@ def _labelled_pair(
 
 
 @inner
-def _classes_pair(n, x_codes, kx, y_codes, ky, prior, effect):
-    """Evidence between two margins of classes: Pearson's chi-squared, cell by cell. O(n + kx ky)."""
+def _classes_pair(n, x_along, kx, y_codes, ky, order, prior, effect):
+    """Evidence between two margins of classes, one of them along an order: Pearson's chi-squared. O(n + kx ky)."""
     counts, xs, ys = np.zeros((kx, ky)), np.zeros(kx), np.zeros(ky)
     for i in range(n):
-        counts[x_codes[i], y_codes[i]] += 1.0
-        xs[x_codes[i]] += 1.0
-        ys[y_codes[i]] += 1.0
+        a, b = x_along[i], y_codes[order[i]]
+        counts[a, b] += 1.0
+        xs[a] += 1.0
+        ys[b] += 1.0
     q = 0.0
     for a in range(kx):
         for b in range(ky):
@@ -509,7 +526,7 @@ def _describe(
     x, x_order = kept[0, :n], orders[0, :n]
     if n == 0 or x[x_order[0]] == x[x_order[n - 1]]:
         return held, ranks, ky, -1
-    if n != held and n == full:
+    if n != held and len(table) == 2 * n - 1:
         ranks = table
         copy_bytes(moments[2].ctypes.data, rank_moments.ctypes.data, 8 * rank_moments.size)
     elif n != held:
@@ -539,23 +556,21 @@ def _describe(
 
 
 @inner
-def _dealt_samples(values, samples, places, dealt_places, position):
-    """Prepare `_arrange`: where among the samples present each lies, and the place of each that is dealt out. O(n)."""
-    count = 0
-    for i in range(len(values)):
-        position[i] = count
-        count += not np.isnan(values[i])
-    for i in range(len(samples)):
-        dealt_places[i] = places[position[samples[i]]]
+def _lay_along(values, places, order, samples, along, of_target):
+    """Write what the margins of `_describe` have along an order, of the feature, and by sample, of the target. O(n).
 
-
-@inner
-def _arrange(r, samples, starts, dealt, key, first, orders, position, dealt_places, order, places):
-    """Write order and places of an arrangement, by `arrangement`. O(n)."""
-    arrangement(r, samples, starts, dealt, key, first, orders, order)
-    for i in range(len(samples)):
-        order[i] = position[order[i]]
-        places[order[i]] = dealt_places[i]
+    Of a feature that is dealt out along its samples, which are among all; without, among those that are present.
+    """
+    if len(samples) > 0:
+        of_feature, found = by_sample(values, places[0]), by_sample(values, places[1])
+        for i in range(len(samples)):
+            along[i] = of_feature[samples[i]]
+        for i in range(len(values)):
+            of_target[i] = found[i]
+        return
+    for i in range(len(order)):
+        along[i] = places[0, order[i]]
+        of_target[i] = places[1, i]
 
 
 @inner
@@ -573,8 +588,9 @@ def evidence(
 ):  # fmt: skip
     """Log of the Bayes factor, in nats, for dependence of each feature on the target, and of two orders the series.
 
-    values: float64 (n_features, n_samples), NaN = missing; order: its argsort; table: `function_table` of the samples;
-    target_places, target_moments, rank_moments: by `score_functions`, of the target and of untied ranks; priors:
+    values: float64 (n_features, n_samples), NaN = missing; order: its argsort; table: `function_table` of the samples,
+    or of those that most features have; target_places, target_moments, rank_moments: by `score_functions`, of the
+    target and of as many untied ranks as the table has; priors:
     float64 (FUNCTIONS, FUNCTIONS), of functions of two orders, and class_priors: float64 (FUNCTIONS,), of those beside
     classes or a single function; effect: float64 (2,), the weights v / (1 + v) and ln (1 + v) of their variance v, and
     effects: float64 (FUNCTIONS, 2), those of cosines beside classes when all are correlated; share, class_share: of the
@@ -589,10 +605,9 @@ def evidence(
     full = len(target)
     work = _workspace(full)
     _, in_order, places, moments = work
-    x_order = in_order[0]
+    x_order, along, of_target = in_order[0], np.empty(full, np.int64), np.empty(full, np.int64)
     dealing = len(samples) > 0
     turns = len(scores) if dealing else 1  # of each feature
-    dealt_places, position = np.empty(len(samples), np.int64), np.empty(full if dealing else 0, np.int64)
     first_tied = _first_tied(full, samples, dealt)
     ranks, held, ky = table, 0, 0
     count = reached = 0
@@ -606,13 +621,12 @@ def evidence(
                 scores[f + r] = series[f + r] = np.nan
             count += turns
             continue
-        if dealing:
-            _dealt_samples(values[f], samples, places[0], dealt_places, position)
+        _lay_along(values[f], places, x_order[:held], samples, along, of_target)
         for r in range(turns):
             if dealing:
-                _arrange(r, samples, starts, dealt, key, first, orders, position, dealt_places, x_order, places[0])
+                arrangement(r, samples, starts, dealt, key, first, orders, x_order)
             scores[f + r], series[f + r] = _ordered_pair(
-                held, ranks, places[0], moments[0], places[1], moments[1], x_order, min(held, first_tied), priors,
+                held, ranks, along, moments[0], of_target, moments[1], x_order, min(held, first_tied), priors,
                 class_priors, effect, effects, share, class_share,
             )  # fmt: skip
             count += 1
@@ -634,10 +648,9 @@ def label_evidence(
     full = len(target)
     work = _workspace(full)
     _, in_order, places, moments = work
-    x_order = in_order[0]
+    x_order, along, of_target = in_order[0], np.empty(full, np.int64), np.empty(full, np.int64)
     dealing = len(samples) > 0
     turns = len(scores) if dealing else 1  # of each feature
-    dealt_places, position = np.empty(len(samples), np.int64), np.empty(full if dealing else 0, np.int64)
     first_tied = _first_tied(full, samples, dealt)
     sizes, shapes, sums = np.empty(full), np.empty((2, FUNCTIONS, _SHAPES, 0)), np.empty((0, _WIDTH))
     ranks, held, ky = table, 0, 0
@@ -652,8 +665,7 @@ def label_evidence(
                 scores[f + r] = np.nan
             count += turns
             continue
-        if dealing:
-            _dealt_samples(values[f], samples, places[0], dealt_places, position)
+        _lay_along(values[f], places, x_order[:held], samples, along, of_target)
         a, b = (1, 0) if kx > 0 else (0, 1)  # which has an order, and which has classes, unless both have
         if kx == 0 or ky == 0:
             if max(kx, ky) > len(sums):
@@ -661,14 +673,15 @@ def label_evidence(
             _label_shapes(held, moments[a], places[b], max(kx, ky), sizes, shapes)
         for r in range(turns):
             if dealing:
-                _arrange(r, samples, starts, dealt, key, first, orders, position, dealt_places, x_order, places[0])
+                arrangement(r, samples, starts, dealt, key, first, orders, x_order)
             if kx > 0 and ky > 0:  # of one function both hypotheses are the same
                 prior = (1.0 - class_share) * class_priors[0] + class_share
-                scores[f + r] = _classes_pair(held, places[0], kx, places[1], ky, prior, effect)
+                scores[f + r] = _classes_pair(held, along, kx, of_target, ky, x_order, prior, effect)
             else:
                 scores[f + r] = _labelled_pair(
-                    held, ranks, places[a], moments[a], places[b], x_order, held if b == 0 else min(held, first_tied),
-                    max(kx, ky), sizes, shapes, sums, class_priors, effect, effects, class_share,
+                    held, ranks, along, b == 0, moments[a], of_target, x_order,
+                    held if b == 0 else min(held, first_tied), max(kx, ky), sizes, shapes, sums, class_priors, effect,
+                    effects, class_share,
                 )  # fmt: skip
             count += 1
             reached += scores[f + r] >= observed

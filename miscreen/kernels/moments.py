@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from miscreen.kernels._jit import inner, kernel
+from miscreen.kernels.classes import cells_to_deal, lay_out_levels, number_by_appearance, take_back_levels
 from miscreen.kernels.counts import level_codes
 from miscreen.kernels.digamma import digamma
 from miscreen.kernels.margins import any_repeats, ascending_scores, score_places
@@ -23,6 +24,7 @@ from miscreen.kernels.shuffling import arrangement
 VALUES, RANKS, SCORES = 0, 1, 2
 CORRELATION, RATIO, PLUG_IN = 0, 1, 2
 _STRIP = 512  # samples looked up together
+_EXACT = 200_000  # samples, below which sums of squares and products of ranks less their mean are exact
 _SMALLEST = 2.0**-511  # square root of the least number with all its digits
 
 
@@ -237,6 +239,21 @@ def _ordered_correlation(x, y, order):
     )
 
 
+@inner
+def _looked_up_product(x, y, order):
+    """Sum of products of x, in the order of the samples listed, and y, by sample, by four interleaved sums. O(n)."""
+    p0 = p1 = p2 = p3 = 0.0
+    whole = len(order) - len(order) % 4
+    for i in range(0, whole, 4):
+        p0 += x[i] * y[np.uint64(order[i])]
+        p1 += x[i + 1] * y[np.uint64(order[i + 1])]
+        p2 += x[i + 2] * y[np.uint64(order[i + 2])]
+        p3 += x[i + 3] * y[np.uint64(order[i + 3])]
+    for i in range(whole, len(order)):
+        p0 += x[i] * y[np.uint64(order[i])]
+    return (p0 + p1) + (p2 + p3)
+
+
 @kernel
 def rank_correlations(
     values, order, repeats, target, target_order, full_table, staged, stage, mi, correlations, linfoot
@@ -295,11 +312,30 @@ def arranged_correlations(
             scores[i] = x[samples[i]]
         present_order(values, target_order, y_order)
         stage_by_sample(target, y_order[:n], table, y)
+    exact = stage == RANKS and n < _EXACT
+    x_squares = y_squares = 0.0
+    if exact:  # whatever order they are added up in
+        rest = 0.0
+        for g in range(len(dealt)):
+            if starts[g] + dealt[g] < starts[g + 1]:
+                rest = scores[starts[g] + dealt[g]]
+        for i in range(n):
+            x_squares += scores[i] * scores[i]
+            y_squares += y[samples[i]] * y[samples[i]]
+            x[i] = scores[i] - rest  # so that those that are not dealt out add nothing, as all y add up to 0
     unused = np.empty((2, 1))
     count = reached = 0
     for r in range(len(mi)):
         arrangement(r, samples, starts, dealt, key, first, orders, dealt_order)
-        report(0, n, _ordered_correlation(scores, y, dealt_order), stage, mi[r:], unused[0], unused[1])
+        if exact:
+            product = 0.0
+            for g in range(len(dealt)):
+                start, stop = starts[g], starts[g] + dealt[g]
+                product += _looked_up_product(x[start:stop], y, dealt_order[start:stop])
+            r_value = quotient(x_squares, y_squares, product)
+        else:
+            r_value = _ordered_correlation(scores, y, dealt_order)
+        report(0, n, r_value, stage, mi[r:], unused[0], unused[1])
         count += 1
         reached += mi[r] >= observed
         if reached >= enough:
@@ -395,3 +431,66 @@ def label_correlations(
             r = _ordered_correlation(ascending_scores(x, x_order[:n], table), staged, x_order[:n])
         report(f, n, r, stage, mi, correlations, linfoot)
         method[f] = CORRELATION
+
+
+@kernel
+def arranged_ratios(
+    values, order, target, target_order, features_are_classes, full_table, stage, samples, starts, dealt, key, first,
+    orders, observed, enough, mi,
+):  # fmt: skip
+    """Gaussian mutual information of arrangements of a feature beside labels, or of labels, by the correlation ratio.
+
+    values, order, target, target_order, full_table, stage, samples, starts, dealt, key, first, orders, observed,
+    enough, mi: as `arranged_correlations` takes them. As `label_correlations` has it where either has three labels and
+    more and the other has none. Returns how many there are. O(n) each.
+    """
+    full, n = len(target), len(samples)
+    kept, kept_order, codes = np.empty(full), np.empty(full, np.intp), np.empty(full, np.int64)
+    staged, classes = np.empty(n), np.empty(n, np.int64)
+    table = full_table if stage == VALUES or len(full_table) == 2 * n - 1 else stage_table(n, stage)
+    if features_are_classes:
+        compact_target(values, target, target_order, kept, kept_order)
+    else:
+        compact(values, order, kept, kept_order)
+    if stage == VALUES:
+        for i in range(n):
+            staged[i] = kept[i]
+    else:
+        stage_by_sample(kept[:n], kept_order[:n], table, staged)
+    position = np.empty(full, np.int64)  # of each sample among those present
+    place = 0
+    for i in range(full):
+        position[i] = place
+        place += not np.isnan(values[i])
+    numbers, dealt_order, scores = np.empty(0, np.int64), np.empty(n, np.int64), np.empty(n)
+    if features_are_classes:
+        n_classes = level_codes(values, order, codes)
+        levels, commonest = cells_to_deal(samples, starts, dealt, codes)
+        numbers = np.empty(n_classes, np.int64)
+    else:
+        compact_target(values, target, target_order, kept, kept_order)
+        n_classes = level_codes(kept[:n], kept_order[:n], classes)
+        levels, commonest = codes, 0
+        for i in range(n):
+            scores[i] = staged[position[samples[i]]]
+    count = reached = 0
+    for r in range(len(mi)):
+        arrangement(r, samples, starts, dealt, key, first, orders, dealt_order)
+        if features_are_classes:
+            lay_out_levels(dealt_order, starts, dealt, levels, codes)
+            number_by_appearance(codes, numbers)
+            for i in range(full):
+                if codes[i] >= 0:
+                    classes[position[i]] = numbers[codes[i]]
+            take_back_levels(dealt_order, starts, dealt, commonest, codes)
+        else:
+            for i in range(n):
+                staged[position[dealt_order[i]]] = scores[i]
+        mi[r] = gaussian_mi(correlation_ratio(staged, classes, n_classes))
+        if stage == SCORES:
+            mi[r] -= gaussian_bias(n, n_classes)
+        count += 1
+        reached += mi[r] >= observed
+        if reached >= enough:
+            break
+    return count

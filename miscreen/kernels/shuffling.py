@@ -9,6 +9,7 @@ from miscreen.kernels._jit import inner, kernel
 
 _U1, _U32 = np.uint64(1), np.uint64(32)
 _LOW_HALF = np.uint64(2**32 - 1)
+_STRIP = 64  # numbers drawn together
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _FIRST_MIX, _SECOND_MIX = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 
@@ -47,13 +48,25 @@ def deal_out(samples, starts, dealt, key, number, order):
     for i in range(len(samples)):
         order[i] = samples[i]
     state, step = _mixed(key[0] + np.uint64(number) * _GOLDEN), key[1] | _U1
+    further = np.empty(_STRIP, np.uint64)
     for g in range(len(dealt)):
         left = np.uint64(starts[g + 1] - starts[g])
-        for i in range(starts[g], starts[g] + dealt[g]):
-            further, state = _below(left, state, step)
-            other = i + np.int64(further)
-            order[i], order[other] = order[other], order[i]
-            left -= _U1
+        for start in range(starts[g], starts[g] + dealt[g], _STRIP):
+            count = min(_STRIP, starts[g] + dealt[g] - start)
+            again = np.uint64(0)
+            for i in range(count):  # what `_below` does, in vectors
+                product = (_mixed(state + np.uint64(i + 1) * step) >> _U32) * (left - np.uint64(i))
+                again |= np.uint64(product & _LOW_HALF < left - np.uint64(i))
+                further[i] = product >> _U32
+            if again == 0:
+                state += np.uint64(count) * step
+            else:  # of these numbers one may be thrown away, which moves all that follow it
+                for i in range(count):
+                    further[i], state = _below(left - np.uint64(i), state, step)
+            for i in range(count):
+                one, other = np.uint64(start + i), np.uint64(start + i) + further[i]
+                order[one], order[other] = order[other], order[one]
+            left -= np.uint64(count)
 
 
 @inner
