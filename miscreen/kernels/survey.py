@@ -15,8 +15,7 @@ _M2 = np.uint64(0xC2B2AE3D27D4EB4F)
 _NAN = np.uint64(0x7FF8000000000000)
 _SHIFT = np.uint64(29)
 _LARGE, _SMALL = 2.0**300, 2.0**-300
-_NEAR = 32  # steps from the first level, up and down, for which a word has a bit each
-_STRIDE = 64  # values looked at before it is asked whether they are as near
+_NEAR = 32  # whole steps from the first level, up and down, for which a word has a bit each
 
 
 _START = (_M1, _M2, ~_M1, ~_M2)
@@ -140,28 +139,6 @@ def survey(
                 presence(values[one], n_present[one], constant[one])
 
 
-@inner
-def _count_near_levels(row: NDArray[np.float64]) -> int:
-    """Count the distinct values of a row, NaN aside, if all are less than 32 whole steps from the first; else -1."""
-    first = row[0]
-    for v in row:
-        if v == v:
-            first = v
-            break
-    found = np.uint64(0)
-    for start in range(0, len(row), _STRIDE):
-        others = 0
-        for v in row[start : start + _STRIDE]:
-            far = not abs(v - first) < _NEAR
-            step = 0 if far else np.int64(v - first)
-            fits = not far and first + step == v
-            found |= np.uint64(fits) << np.uint64(_NEAR + step)
-            others += v == v and not fits
-        if others > 0:
-            return -1
-    return ones(found)
-
-
 @kernel
 def count_levels(values: NDArray[np.float64], most: int, n_levels: NDArray[np.int64]) -> None:
     """Count the distinct values of each row of `values` (n_features, n), NaN aside, giving up at `most` + 1.
@@ -170,22 +147,21 @@ def count_levels(values: NDArray[np.float64], most: int, n_levels: NDArray[np.in
     """
     levels = np.empty(most + 1)
     for f in range(len(values)):
-        near = _count_near_levels(values[f])
-        if near >= 0:
-            n_levels[f] = min(near, most + 1)
-            continue
-        found = 0
+        first, found, near = np.nan, 0, np.uint64(0)
         for v in values[f]:
-            if v != v:
-                continue
-            known = False
+            if first != first:
+                first = v
+            if abs(v - first) < _NEAR:
+                step = np.int64(v - first)
+                if first + step == v:
+                    near |= np.uint64(1) << np.uint64(_NEAR + step)
+                    continue
+            known = v != v
             for j in range(found):
-                if levels[j] == v:
-                    known = True
-                    break
+                known |= levels[j] == v
             if not known:
                 levels[found] = v
                 found += 1
                 if found > most:
                     break
-        n_levels[f] = found
+        n_levels[f] = min(found + ones(near), most + 1)
