@@ -84,6 +84,7 @@ def install(watch: Stopwatch, method: str) -> None:
     for name in ("arrow", "memory", "parquet"):
         replace(module[name], "encode", "convert")
     replace(module["pages"].PageReader, "read", "convert")
+    replace(module["batches"].PlainNumbers, "values", "convert")
     replace(delimited, "parse_rows", "convert")
     for source in TableSource.__subclasses__():
         if "values" in vars(source) and not hasattr(source.values, "__wrapped__"):
