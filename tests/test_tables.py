@@ -39,7 +39,7 @@ from miscreen.tables.arrow import ArrowSource
 from miscreen.tables.batches import batch_head
 from miscreen.tables.columns import NameIndex, expand_patterns, is_named, name_matcher
 from miscreen.tables.encoding import column_type, encode, names_and_types
-from miscreen.tables.flatbuffers import follow
+from miscreen.tables.flatbuffers import follow, table_field
 from miscreen.tables.loading import Loader
 
 CODES = [0, 1, 0, np.nan, 2, 3, 4, 1, np.nan, 5, 0, 2]
@@ -337,6 +337,34 @@ def test_damage_in_compressed_numbers_of_an_arrow_file_is_found_or_harmless(
             except DataError:
                 refused += 1
     assert refused > 100
+
+
+@pytest.mark.parametrize("compression", ["lz4", "zstd"])
+@pytest.mark.parametrize("new", [pa.ipc.new_file, pa.ipc.new_stream])
+def test_compressed_numbers_of_arrow_0_17_are_what_arrow_reads(
+    new: Any, compression: str, tmp_path: Path, resources: Resources
+) -> None:
+    """It told of the codec in the metadata of each batch, not where there is a place for it now."""
+    table = pa.table({"a": np.random.default_rng(0).normal(size=100), "b": np.zeros(100)})
+    options = pa.ipc.IpcWriteOptions(compression=compression, metadata_version=pa.ipc.MetadataVersion.V4)
+    whole = io.BytesIO()
+    with new(whole, table.schema, options=options) as writer:
+        for batch in table.to_batches(max_chunksize=60):
+            writer.write_batch(batch, custom_metadata={"ARROW:experimental_compression": compression.upper()})
+    content = bytearray(whole.getvalue())
+    start = 0
+    while (start := content.find(b"\xff" * 4, start) + 4) >= 4:
+        metadata = memoryview(content)[start + 4 :]
+        if content[start : start + 4] == bytes(4):  # the end
+            continue
+        root = struct.unpack_from("<I", metadata)[0]
+        if metadata[table_field(metadata, root, 1) or 0] == 3:
+            record = follow(metadata, root, 2)
+            vtable = record - struct.unpack_from("<i", metadata, record)[0]
+            struct.pack_into("<H", metadata, vtable + 4 + 2 * 3, 0)
+    (tmp_path / "t.arrow").write_bytes(content)
+    with open_table(tmp_path / "t.arrow", resources=resources) as found:
+        np.testing.assert_array_equal(found.values(np.arange(2)), encode(table))
 
 
 def test_the_largest_integers_are_rounded_as_arrow_does(tmp_path: Path, resources: Resources) -> None:

@@ -43,6 +43,8 @@ _PLAIN = {  # for `gather_numbers`, and the bits of each number
     pa.bool_().id: (BOOLEAN, 1),
 }
 _LZ4, _ZSTD = 0, 1  # CompressionType in Message.fbs
+_UNKNOWN = -1
+_KEY_BEFORE = b"ARROW:experimental_compression"  # of the codec in a message's own metadata, as Arrow 0.17 wrote it
 _UNPACKERS: dict[int, Unpacker] = {_LZ4: unpack_lz4, _ZSTD: unpack_zstd}  # of the buffers of a batch, each by itself
 _SIZE_BYTES = 8  # in front of each, for what it is unpacked to
 _NOT_PACKED = -1
@@ -59,7 +61,7 @@ class BatchHead:
     ----------
     n_rows : int
     codec : int, optional
-        How the body is compressed, of `_UNPACKERS`; None where it is not.
+        How the body is compressed; None where it is not. Arrow knows those that `_UNPACKERS` lacks.
     nodes : int64 array, shape (n, 2)
         Rows and nulls of every column, those inside of columns included.
     buffers : int64 array, shape (n, 2)
@@ -97,6 +99,8 @@ def batch_head(metadata: memoryview) -> BatchHead | None:
         compression = follow(metadata, batch, 3)
         place = table_field(metadata, compression, 0)
         codec = _LZ4 if place is None else metadata[place]
+    elif table_field(metadata, root, 4) is not None and _KEY_BEFORE in bytes(metadata):
+        codec = _UNKNOWN
     return BatchHead(
         n_rows=n_rows,
         codec=codec,
