@@ -844,10 +844,15 @@ def test_a_category_that_is_not_a_number_is_missing(resources: Resources) -> Non
     "labels",
     [["a", "b", "c"], ["a", "b", "a"], ["a", None, "b"], ["a", None, None], ["a", "b", "c", "d", "e", "f", "g"]],
 )
-def test_categories_are_numbered_as_the_text_they_stand_for(labels: list[Any], resources: Resources) -> None:
-    codes = pa.array([2, 0, None, 2, 1])
-    whole = pa.chunked_array([pa.DictionaryArray.from_arrays(codes, pa.array(labels))])
-    cut = pa.chunked_array([whole.chunk(0)[:2], pa.DictionaryArray.from_arrays(codes[2:], pa.array(labels))])
+@pytest.mark.parametrize("arrow_type", [pa.string(), pa.string_view(), pa.json_(pa.string())])
+def test_categories_are_numbered_as_the_text_they_stand_for(
+    arrow_type: pa.DataType, labels: list[Any], resources: Resources
+) -> None:
+    codes, categories = pa.array([2, 0, None, 2, 1]), pa.array(labels, arrow_type)
+    whole = pa.chunked_array([pa.DictionaryArray.from_arrays(codes, categories)])
+    other = pa.array(list(reversed(labels)), arrow_type)
+    coded = [len(labels) - 1 - code if code is not None else None for code in codes[2:].to_pylist()]
+    cut = pa.chunked_array([whole.chunk(0)[:2], pa.DictionaryArray.from_arrays(pa.array(coded), other)])
     text = pa.array([None if code is None else labels[code] for code in codes.to_pylist()], pa.string())
     with open_table(pa.table({"whole": whole, "cut": cut, "text": text}), resources=resources) as table:
         values = table.values(np.arange(3))
