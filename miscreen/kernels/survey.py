@@ -143,7 +143,7 @@ def survey(
 @inner
 def _count_near_levels(row: NDArray[np.float64]) -> int:
     """Count the distinct values of a row, NaN aside, if all are less than 32 whole steps from the first; else -1."""
-    first = row[0]
+    first = np.nan
     for v in row:
         if v == v:
             first = v
