@@ -339,6 +339,27 @@ def test_damage_in_compressed_numbers_of_an_arrow_file_is_found_or_harmless(
     assert refused > 100
 
 
+@pytest.mark.parametrize("rows", [101, 1 << 40, 1 << 60, (1 << 63) - 1])
+@pytest.mark.parametrize("random", [True, False])  # too random to be packed, or not
+def test_no_room_is_made_for_more_rows_than_a_compressed_batch_has(
+    random: bool, rows: int, tmp_path: Path, resources: Resources
+) -> None:
+    numbers = np.random.default_rng(0).normal(size=100) if random else np.zeros(100)
+    whole = io.BytesIO()
+    table = pa.table({"a": numbers, "b": pa.array(numbers, mask=numbers > 1)})
+    with pa.ipc.new_stream(whole, table.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer:
+        writer.write_table(table)
+    content = whole.getvalue()
+    places = [i for i in range(0, len(content), 8) if content[i : i + 8] == (100).to_bytes(8, "little")]
+    assert len(places) == 3  # of the batch, and of each column
+    changed = bytearray(content)
+    for place in places:
+        changed[place : place + 8] = rows.to_bytes(8, "little")
+    (tmp_path / "t.arrow").write_bytes(changed)
+    with pytest.raises(DataError, match="a batch has fewer numbers than rows"):
+        open_table(tmp_path / "t.arrow", resources=resources)
+
+
 @pytest.mark.parametrize("compression", ["lz4", "zstd"])
 @pytest.mark.parametrize("new", [pa.ipc.new_file, pa.ipc.new_stream])
 def test_compressed_numbers_of_arrow_0_17_are_what_arrow_reads(

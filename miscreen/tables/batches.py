@@ -144,7 +144,7 @@ class PlainNumbers:
     Raises
     ------
     ValueError
-        When a column reaches beyond its batch.
+        When a column reaches beyond its batch, or has fewer numbers than that has rows.
     """
 
     def __init__(
@@ -199,6 +199,11 @@ class PlainNumbers:
                 _inside(values, needed, size) and _inside(bitmaps, needed_bits, size)
             ):
                 raise ValueError("a column reaches beyond its batch")
+            if head.codec is not None and head.n_rows and plain.any():  # before there is room made for so many
+                stated = int(self._stated_sizes(start + values[:1, 0])[0])
+                size = int(values[0, 1]) if stated == _NOT_PACKED else stated
+                if head.n_rows * int(item_bits[plain][0]) > 8 * size:
+                    raise ValueError("a batch has fewer numbers than rows")
             self._places[b, plain] = address + start + values[:, 0]
             self._bits[b, plain] = np.where(nulls != 0, 8 * (address + start + bitmaps[:, 0]), -1)
         self.has = plain
@@ -223,6 +228,10 @@ class PlainNumbers:
             gather_numbers(self._items[some], places, bits, self._heights, rows[first : first + step], out)
             del held
 
+    def _stated_sizes(self, starts: NDArray[np.int64]) -> NDArray[np.int64]:
+        """What buffers that begin there say that they are unpacked to."""
+        return self._bytes[starts[:, np.newaxis] + np.arange(_SIZE_BYTES)].view("<i8")[:, 0]
+
     def _unpack(
         self, codec: int, n_rows: int, columns: NDArray[np.intp], b: int,
         places: NDArray[np.int64], bits: NDArray[np.int64],
@@ -236,7 +245,7 @@ class PlainNumbers:
         if np.any(lengths < _SIZE_BYTES):
             raise ValueError("a buffer lacks its size")
         starts = addresses - self._bytes.ctypes.data
-        sizes = self._bytes[starts[:, np.newaxis] + np.arange(_SIZE_BYTES)].view("<i8")[:, 0]
+        sizes = self._stated_sizes(starts)
         addresses += _SIZE_BYTES
         lengths -= _SIZE_BYTES
         packed = sizes != _NOT_PACKED
