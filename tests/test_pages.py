@@ -216,6 +216,17 @@ def test_snappy_and_lz4(codec: str, unpack: Any, pieces: list[bytes | int], dama
         assert sound or given_bytes != packed
 
 
+@pytest.mark.parametrize("flag", [0, 0x04, 0x10])  # of no checksum, one of the whole and one of each block
+def test_lz4_with_checksums_is_left_to_arrow_which_verifies_them(flag: int) -> None:
+    frame = bytearray(pa.Codec("lz4").compress(bytes(1000), asbytes=True))
+    frame[4] |= flag
+    end = len(frame) - (4 if flag == 0x10 else 0)  # before or behind the mark of the end
+    frame[end:end] = b"sums" if flag else b""
+    raw, out = np.frombuffer(frame, dtype=np.uint8), np.ones(1000, dtype=np.uint8)
+    sound = unpack_lz4(raw, np.array([0]), np.array([len(raw)]), np.array([len(out)]), out)
+    assert sound == (flag == 0)
+
+
 def test_pages_beyond_the_end() -> None:
     content = write(pa.table({"a": np.arange(50.0)}), compression="zstd")
     start = len(content) - 8 - int.from_bytes(content[-8:-4], "little")

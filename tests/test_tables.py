@@ -39,7 +39,7 @@ from miscreen.tables.arrow import ArrowSource
 from miscreen.tables.batches import batch_head
 from miscreen.tables.columns import NameIndex, expand_patterns, is_named, name_matcher
 from miscreen.tables.encoding import column_type, encode, names_and_types
-from miscreen.tables.flatbuffers import follow
+from miscreen.tables.flatbuffers import follow, table_field
 from miscreen.tables.loading import Loader
 
 CODES = [0, 1, 0, np.nan, 2, 3, 4, 1, np.nan, 5, 0, 2]
@@ -337,6 +337,55 @@ def test_damage_in_compressed_numbers_of_an_arrow_file_is_found_or_harmless(
             except DataError:
                 refused += 1
     assert refused > 100
+
+
+@pytest.mark.parametrize("rows", [101, 1 << 40, 1 << 60, (1 << 63) - 1])
+@pytest.mark.parametrize("random", [True, False])  # too random to be packed, or not
+def test_no_room_is_made_for_more_rows_than_a_compressed_batch_has(
+    random: bool, rows: int, tmp_path: Path, resources: Resources
+) -> None:
+    numbers = np.random.default_rng(0).normal(size=100) if random else np.zeros(100)
+    whole = io.BytesIO()
+    table = pa.table({"a": numbers, "b": pa.array(numbers, mask=numbers > 1)})
+    with pa.ipc.new_stream(whole, table.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer:
+        writer.write_table(table)
+    content = whole.getvalue()
+    places = [i for i in range(0, len(content), 8) if content[i : i + 8] == (100).to_bytes(8, "little")]
+    assert len(places) == 3  # of the batch, and of each column
+    changed = bytearray(content)
+    for place in places:
+        changed[place : place + 8] = rows.to_bytes(8, "little")
+    (tmp_path / "t.arrow").write_bytes(changed)
+    with pytest.raises(DataError, match="a batch has fewer numbers than rows"):
+        open_table(tmp_path / "t.arrow", resources=resources)
+
+
+@pytest.mark.parametrize("compression", ["lz4", "zstd"])
+@pytest.mark.parametrize("new", [pa.ipc.new_file, pa.ipc.new_stream])
+def test_compressed_numbers_of_arrow_0_17_are_what_arrow_reads(
+    new: Any, compression: str, tmp_path: Path, resources: Resources
+) -> None:
+    """It told of the codec in the metadata of each batch, not where there is a place for it now."""
+    table = pa.table({"a": np.random.default_rng(0).normal(size=100), "b": np.zeros(100)})
+    options = pa.ipc.IpcWriteOptions(compression=compression, metadata_version=pa.ipc.MetadataVersion.V4)
+    whole = io.BytesIO()
+    with new(whole, table.schema, options=options) as writer:
+        for batch in table.to_batches(max_chunksize=60):
+            writer.write_batch(batch, custom_metadata={"ARROW:experimental_compression": compression.upper()})
+    content = bytearray(whole.getvalue())
+    start = 0
+    while (start := content.find(b"\xff" * 4, start) + 4) >= 4:
+        metadata = memoryview(content)[start + 4 :]
+        if content[start : start + 4] == bytes(4):  # the end
+            continue
+        root = struct.unpack_from("<I", metadata)[0]
+        if metadata[table_field(metadata, root, 1) or 0] == 3:
+            record = follow(metadata, root, 2)
+            vtable = record - struct.unpack_from("<i", metadata, record)[0]
+            struct.pack_into("<H", metadata, vtable + 4 + 2 * 3, 0)
+    (tmp_path / "t.arrow").write_bytes(content)
+    with open_table(tmp_path / "t.arrow", resources=resources) as found:
+        np.testing.assert_array_equal(found.values(np.arange(2)), encode(table))
 
 
 def test_the_largest_integers_are_rounded_as_arrow_does(tmp_path: Path, resources: Resources) -> None:
@@ -816,10 +865,15 @@ def test_a_category_that_is_not_a_number_is_missing(resources: Resources) -> Non
     "labels",
     [["a", "b", "c"], ["a", "b", "a"], ["a", None, "b"], ["a", None, None], ["a", "b", "c", "d", "e", "f", "g"]],
 )
-def test_categories_are_numbered_as_the_text_they_stand_for(labels: list[Any], resources: Resources) -> None:
-    codes = pa.array([2, 0, None, 2, 1])
-    whole = pa.chunked_array([pa.DictionaryArray.from_arrays(codes, pa.array(labels))])
-    cut = pa.chunked_array([whole.chunk(0)[:2], pa.DictionaryArray.from_arrays(codes[2:], pa.array(labels))])
+@pytest.mark.parametrize("arrow_type", [pa.string(), pa.string_view(), pa.json_(pa.string())])
+def test_categories_are_numbered_as_the_text_they_stand_for(
+    arrow_type: pa.DataType, labels: list[Any], resources: Resources
+) -> None:
+    codes, categories = pa.array([2, 0, None, 2, 1]), pa.array(labels, arrow_type)
+    whole = pa.chunked_array([pa.DictionaryArray.from_arrays(codes, categories)])
+    other = pa.array(list(reversed(labels)), arrow_type)
+    coded = [len(labels) - 1 - code if code is not None else None for code in codes[2:].to_pylist()]
+    cut = pa.chunked_array([whole.chunk(0)[:2], pa.DictionaryArray.from_arrays(pa.array(coded), other)])
     text = pa.array([None if code is None else labels[code] for code in codes.to_pylist()], pa.string())
     with open_table(pa.table({"whole": whole, "cut": cut, "text": text}), resources=resources) as table:
         values = table.values(np.arange(3))

@@ -10,7 +10,8 @@ from miscreen.kernels.matches import put, repeat
 
 _MAGIC = 0x184D2204
 _HEADER = 7  # bytes of a frame before its first block, at least
-_HAS_DICTIONARY, _HAS_SIZE, _HAS_BLOCK_CHECKSUMS = 1, 8, 16  # flags of a frame; the version is in the highest two
+_HAS_DICTIONARY, _HAS_CHECKSUM, _HAS_SIZE, _HAS_BLOCK_CHECKSUMS = 1, 4, 8, 16  # flags; the highest two are the version
+_LEFT_TO_OTHERS = _HAS_DICTIONARY | _HAS_CHECKSUM | _HAS_BLOCK_CHECKSUMS
 _LEAST_MATCH = 4
 
 
@@ -55,11 +56,11 @@ def _unpack_block(at: int, stop: int, out: NDArray[np.uint8], done: int) -> int:
 
 @inner
 def _unpack(at: int, stop: int, out: NDArray[np.uint8]) -> bool:
-    """Unpack the frame at addresses `at` to `stop` to fill `out`; False when it is unsound, or needs a dictionary."""
+    """Unpack the frame at addresses `at` to `stop` to fill `out`; False when it is unsound or left to others."""
     if stop - at < _HEADER or half_word_at(at) != _MAGIC:
         return False
     flags = byte_at(at + 4)
-    if flags >> 6 != 1 or flags & _HAS_DICTIONARY:
+    if flags >> 6 != 1 or flags & _LEFT_TO_OTHERS:
         return False
     at += _HEADER + (8 if flags & _HAS_SIZE else 0)
     done = 0
@@ -80,7 +81,7 @@ def _unpack(at: int, stop: int, out: NDArray[np.uint8]) -> bool:
                 return False
             copy_bytes(out.ctypes.data + done, at, size)
             done += size
-        at += size + (4 if flags & _HAS_BLOCK_CHECKSUMS else 0)
+        at += size
     return False
 
 
@@ -91,7 +92,7 @@ def unpack_lz4(
 ) -> int:  # fmt: skip
     """Unpack frames, bytes starts[i] to stops[i] of `raw`, to fill `out` up to ends[i], one after another.
 
-    Returns how many are sound before one that is not. Checksums are not verified. O(bytes).
+    Returns how many are sound before one that is not, or has a dictionary or checksums, for others to verify. O(bytes).
     """
     first, base = 0, raw.ctypes.data
     for i in range(len(starts)):

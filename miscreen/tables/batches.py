@@ -43,6 +43,8 @@ _PLAIN = {  # for `gather_numbers`, and the bits of each number
     pa.bool_().id: (BOOLEAN, 1),
 }
 _LZ4, _ZSTD = 0, 1  # CompressionType in Message.fbs
+_UNKNOWN = -1
+_KEY_BEFORE = b"ARROW:experimental_compression"  # of the codec in a message's own metadata, as Arrow 0.17 wrote it
 _UNPACKERS: dict[int, Unpacker] = {_LZ4: unpack_lz4, _ZSTD: unpack_zstd}  # of the buffers of a batch, each by itself
 _SIZE_BYTES = 8  # in front of each, for what it is unpacked to
 _NOT_PACKED = -1
@@ -59,7 +61,7 @@ class BatchHead:
     ----------
     n_rows : int
     codec : int, optional
-        How the body is compressed, of `_UNPACKERS`; None where it is not.
+        How the body is compressed; None where it is not. Arrow knows those that `_UNPACKERS` lacks.
     nodes : int64 array, shape (n, 2)
         Rows and nulls of every column, those inside of columns included.
     buffers : int64 array, shape (n, 2)
@@ -97,6 +99,8 @@ def batch_head(metadata: memoryview) -> BatchHead | None:
         compression = follow(metadata, batch, 3)
         place = table_field(metadata, compression, 0)
         codec = _LZ4 if place is None else metadata[place]
+    elif table_field(metadata, root, 4) is not None and _KEY_BEFORE in bytes(metadata):
+        codec = _UNKNOWN
     return BatchHead(
         n_rows=n_rows,
         codec=codec,
@@ -140,7 +144,7 @@ class PlainNumbers:
     Raises
     ------
     ValueError
-        When a column reaches beyond its batch.
+        When a column reaches beyond its batch, or has fewer numbers than that has rows.
     """
 
     def __init__(
@@ -195,6 +199,11 @@ class PlainNumbers:
                 _inside(values, needed, size) and _inside(bitmaps, needed_bits, size)
             ):
                 raise ValueError("a column reaches beyond its batch")
+            if head.codec is not None and head.n_rows and plain.any():  # before there is room made for so many
+                stated = int(self._stated_sizes(start + values[:1, 0])[0])
+                size = int(values[0, 1]) if stated == _NOT_PACKED else stated
+                if head.n_rows * int(item_bits[plain][0]) > 8 * size:
+                    raise ValueError("a batch has fewer numbers than rows")
             self._places[b, plain] = address + start + values[:, 0]
             self._bits[b, plain] = np.where(nulls != 0, 8 * (address + start + bitmaps[:, 0]), -1)
         self.has = plain
@@ -219,6 +228,10 @@ class PlainNumbers:
             gather_numbers(self._items[some], places, bits, self._heights, rows[first : first + step], out)
             del held
 
+    def _stated_sizes(self, starts: NDArray[np.int64]) -> NDArray[np.int64]:
+        """What buffers that begin there say that they are unpacked to."""
+        return self._bytes[starts[:, np.newaxis] + np.arange(_SIZE_BYTES)].view("<i8")[:, 0]
+
     def _unpack(
         self, codec: int, n_rows: int, columns: NDArray[np.intp], b: int,
         places: NDArray[np.int64], bits: NDArray[np.int64],
@@ -232,7 +245,7 @@ class PlainNumbers:
         if np.any(lengths < _SIZE_BYTES):
             raise ValueError("a buffer lacks its size")
         starts = addresses - self._bytes.ctypes.data
-        sizes = self._bytes[starts[:, np.newaxis] + np.arange(_SIZE_BYTES)].view("<i8")[:, 0]
+        sizes = self._stated_sizes(starts)
         addresses += _SIZE_BYTES
         lengths -= _SIZE_BYTES
         packed = sizes != _NOT_PACKED

@@ -263,21 +263,30 @@ def _labels(column: pa.ChunkedArray, arrow_type: pa.DataType) -> pa.Array:
         elif column.num_chunks == 1:
             return column.chunk(0)
         return column.cast(pa.large_string()).combine_chunks()
+    if pt.is_string_view(arrow_type.value_type) or _is_extension(arrow_type.value_type):
+        column = pa.chunked_array([_with_plain_labels(chunk) for chunk in column.chunks])
     if column.num_chunks > 1:
         if any(chunk.dictionary.null_count for chunk in column.chunks):  # Arrow unifies none that have nulls
             column = pa.chunked_array([chunk.dictionary_decode().dictionary_encode() for chunk in column.chunks])
         column = column.unify_dictionaries()
     coded = column.combine_chunks()
     labels = coded.dictionary
-    if _is_extension(labels.type):  # such as the intervals of pandas.cut, which Arrow cannot compare
-        return coded.indices
     if pt.is_floating(labels.type):
         labels = pc.replace_with_mask(labels, pc.fill_null(pc.is_nan(labels), False), pa.scalar(None, labels.type))
-    if pt.is_string_view(labels.type):
-        labels = _without_stray_views(labels).cast(pa.large_string())
     if len(labels) <= len(coded) and not labels.null_count and len(labels.unique()) == len(labels):
         return coded.indices  # which are as good as what they stand for, and numbered in a third of the time
     return labels.take(coded.indices)
+
+
+def _with_plain_labels(chunk: pa.DictionaryArray) -> pa.DictionaryArray:
+    """Categories as text: of views, or of a type that Arrow cannot compare, such as the intervals of pandas.cut."""
+    labels = chunk.dictionary
+    if _is_extension(labels.type):
+        texts = [None if label is None else repr(label) for label in labels.storage.to_pylist()]
+        plain = pa.array(texts, pa.large_string())
+    else:
+        plain = _without_stray_views(labels).cast(pa.large_string())
+    return pa.DictionaryArray.from_arrays(chunk.indices, plain)
 
 
 def _without_stray_views(chunk: pa.Array) -> pa.Array:
