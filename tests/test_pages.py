@@ -216,6 +216,15 @@ def test_snappy_and_lz4(codec: str, unpack: Any, pieces: list[bytes | int], dama
         assert sound or given_bytes != packed
 
 
+@pytest.mark.parametrize("behind", [0, 1, 4, 50])
+def test_lz4_ends_where_its_frame_does(behind: int) -> None:
+    """Arrow refuses two frames, and zeros that a damaged size of a block leads to are no end."""
+    frame = pa.Codec("lz4").compress(bytes(1000), asbytes=True) + bytes(behind)
+    raw, out = np.frombuffer(frame, dtype=np.uint8), np.ones(1000, dtype=np.uint8)
+    sound = unpack_lz4(raw, np.array([0]), np.array([len(raw)]), np.array([len(out)]), out)
+    assert sound == (behind == 0)
+
+
 @pytest.mark.parametrize("flag", [0, 0x04, 0x10])  # of no checksum, one of the whole and one of each block
 def test_lz4_with_checksums_is_left_to_arrow_which_verifies_them(flag: int) -> None:
     frame = bytearray(pa.Codec("lz4").compress(bytes(1000), asbytes=True))

@@ -67,7 +67,7 @@ def _unpack(at: int, stop: int, out: NDArray[np.uint8]) -> bool:
     while stop - at >= 4:
         head = int(np.int64(half_word_at(at)))
         if head == 0:
-            return done == len(out)
+            return done == len(out) and stop - at == 4  # a size that is damaged may lead to zeros before the end
         size = head & 0x7FFFFFFF
         at += 4
         if size > stop - at:
