@@ -183,13 +183,13 @@ def test_rows_with_gaps_have_the_variance_of_what_is_there_to_the_last_bit() -> 
 def test_tables_of_counts_are_estimated_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The middle of an interval says how far its ends move, too."""
     counted: list[int] = []
-    level_mi = plugin.level_mi
+    paired_mi = plugin.paired_mi
 
-    def noted(values: np.ndarray, *others: object) -> None:
-        counted.append(len(values))
-        level_mi(values, *others)
+    def noted(rows: np.ndarray, *others: object) -> None:
+        counted.append(len(rows))
+        paired_mi(rows, *others)
 
-    monkeypatch.setattr(plugin, "level_mi", noted)
+    monkeypatch.setattr(plugin, "paired_mi", noted)
     rng = np.random.default_rng(0)
     target = Target("y", rng.integers(0, 3, 90).astype(float), Kind.DISCRETE, False, np.arange(90))
     batch = Batch(rng.integers(0, 3, (4, 90)).astype(float), Kind.DISCRETE, np.zeros(4, dtype=bool))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from miscreen.kernels.bin_rules import FIXED, n_log_n
 from miscreen.kernels.bins import ADJUSTED, arranged_bins
-from miscreen.kernels.counts import cell_terms, count_terms, level_mi, level_pairs
+from miscreen.kernels.counts import cell_terms, count_terms, level_pairs, paired_mi
 from miscreen.model import Batch, Dealing, Floats, Scores, Target
 
 PLUG_IN = "plug-in"
@@ -54,7 +54,7 @@ def plugin_scores(target: Target, batch: Batch) -> Scores:
     array([ 0.698, -0.005])
     """
     mi = np.empty(len(batch.values))
-    level_mi(batch.values, batch.order, target.codes, target.n_levels, terms_of_cells(len(target.values)), mi)
+    paired_mi(*_pairs(target, batch), terms_of_cells(len(target.values)), mi)
     return Scores(mi, PLUG_IN)
 
 
@@ -106,9 +106,16 @@ def plugin_doubts(target: Target, batch: Batch, estimates: Floats) -> Floats:
     [0.1]
     """
     without = np.empty(len(batch.values))
-    level_mi(batch.values, batch.order, target.codes, target.n_levels, n_log_n(len(target.values)), without)
+    paired_mi(*_pairs(target, batch), n_log_n(len(target.values)), without)
     doubts: Floats = np.abs(estimates - without)
     return doubts
+
+
+def _pairs(target: Target, batch: Batch) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Levels of features and of the target beside each, by number: see `level_pairs`."""
+    levels, codes = np.empty((2, *batch.values.shape), dtype=np.int64)
+    level_pairs(batch.values, batch.order, target.codes, levels, codes)
+    return levels, codes
 
 
 @lru_cache(maxsize=1)
@@ -151,9 +158,7 @@ def plugin_errors(target: Target, batch: Batch) -> Floats:
     >>> plugin_errors(target, batch).round(4)  # sqrt(1 / 2) / 100
     array([0.0071])
     """
-    levels, codes = np.empty((2, *batch.values.shape), dtype=np.int64)
-    level_pairs(batch.values, batch.order, target.codes, levels, codes)
-    return errors_of_pairs(levels, codes)
+    return errors_of_pairs(*_pairs(target, batch))
 
 
 def errors_of_pairs(rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Floats:

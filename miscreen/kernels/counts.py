@@ -241,25 +241,6 @@ def unbiased_mi(counts, terms, margins, mean):
 
 
 @kernel
-def level_mi(values, order, target_codes, n_levels, terms, mi):
-    """Mutual information, in nats, of features of levels with a target of levels, by `unbiased_mi`.
-
-    values: float64 (n_features, n), NaN = missing; order: argsort, NaN last; target_codes: int64, below n_levels;
-    terms: `count_terms` of the samples. Writes mi, float64. O(n + kx ky) a feature, scratch 8 kx ky bytes. Neither
-    other names of the levels nor another order of the samples changes a bit.
-    """
-    n_samples = len(target_codes)
-    x_codes, y_codes = np.empty(n_samples, np.int64), np.empty(n_samples, np.int64)
-    margins, mean = np.full(2 * n_samples + 2, -1), np.empty(1, np.int64)
-    for f in range(len(values)):
-        kx = level_codes(values[f], order[f], x_codes)
-        for i in range(n_samples):
-            y_codes[i] = target_codes[i] if x_codes[i] >= 0 else -1
-        ky = renumber(y_codes, n_levels)
-        mi[f] = unbiased_mi(joint_counts(x_codes, y_codes, kx, ky), terms, margins, mean)
-
-
-@kernel
 def level_pairs(values, order, target_codes, levels, codes):
     """Number the levels of features and of the target beside each, in order of first appearance.
 
