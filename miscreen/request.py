@@ -122,9 +122,9 @@ class Request:
         """Those of the method; what is none may be a keyword of all methods, mistyped."""
         estimator = estimator_class(method)
         options = {field.name for field in fields(estimator.Options)}
-        keywords = [*inspect.signature(cls.make).parameters, *(field.name for field in fields(Inference))]
-        for name in given:
-            if name not in options and (near := difflib.get_close_matches(name, keywords, 1, 0.8)):
+        for name in (name for name in given if name not in options):
+            keywords = [*inspect.signature(cls.make).parameters, *(field.name for field in fields(Inference))]
+            if near := difflib.get_close_matches(name, keywords, 1, 0.8):
                 raise InputError(f"there is no keyword {name!r}", f"Did you mean {near[0]}?")
         return estimator.make_options(given)
 

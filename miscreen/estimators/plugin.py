@@ -41,7 +41,7 @@ def plugin_scores(target: Target, batch: Batch) -> Scores:
     What bias remains for dependent ones is upwards, by up to 0.1 nats, where cells have half a sample to four on
     average, and downwards where they have fewer. Estimates may be negative.
     O(n + Kx Ky + r sqrt n) a feature in time, r the pairs of levels with other numbers of samples, no more than Kx Ky;
-    8 Kx Ky + 16 n bytes of scratch.
+    8 Kx Ky bytes of scratch, and 16 n a feature.
 
     Examples
     --------

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from miscreen.kernels._jit import inner, kernel
-from miscreen.kernels.classes import cells_to_deal, lay_out_levels, number_by_appearance, take_back_levels
+from miscreen.kernels.classes import by_sample, cells_to_deal, lay_out_levels, number_by_appearance, take_back_levels
 from miscreen.kernels.counts import level_codes
 from miscreen.kernels.digamma import digamma
 from miscreen.kernels.margins import any_repeats, ascending_scores, score_places
@@ -457,11 +457,7 @@ def arranged_ratios(
             staged[i] = kept[i]
     else:
         stage_by_sample(kept[:n], kept_order[:n], table, staged)
-    position = np.empty(full, np.int64)  # of each sample among those present
-    place = 0
-    for i in range(full):
-        position[i] = place
-        place += not np.isnan(values[i])
+    position = by_sample(values, np.arange(n))  # of each sample among those present
     numbers, dealt_order, scores = np.empty(0, np.int64), np.empty(n, np.int64), np.empty(n)
     if features_are_classes:
         n_classes = level_codes(values, order, codes)

@@ -132,10 +132,9 @@ class Loader:
 
     def _learn(self, records: Records, text: Text) -> Text:
         """Parse some rows, each time twice as many, before the others: labels that are known cost little."""
-        n_rows = 1
+        n_rows, quotes = 1, text.has_quotes(self._quote)
         while n_rows < _ROWS_TO_LEARN_FROM:
             starts = np.empty(n_rows + 1, dtype=np.int64)
-            quotes = text.has_quotes(self._quote)
             if kernels.row_starts(text.bytes(), self._delimiter, self._quote, quotes, starts) <= n_rows:
                 break
             cut = text.start + int(starts[n_rows])
