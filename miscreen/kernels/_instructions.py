@@ -7,6 +7,7 @@ from typing import Any
 import numba
 from llvmlite import ir
 from numba.core import cgutils
+from numba.core.imputils import impl_ret_borrowed
 from numba.extending import intrinsic
 
 from miscreen.kernels._vectors import everywhere, read_eight
@@ -67,6 +68,17 @@ def trailing_zeros(typing_context: Any, word: Any) -> Any:
         return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
 
     return numba.int64(numba.uint64), count
+
+
+@intrinsic
+def unsigned(typing_context: Any, array: Any) -> Any:
+    """An int64 array as uint64, in the same memory."""
+    words = array.copy(dtype=numba.uint64)
+
+    def share(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return impl_ret_borrowed(context, builder, words, arguments[0])
+
+    return words(array), share
 
 
 @intrinsic

@@ -28,7 +28,7 @@ def n_log_n(n):
 def cube_root_bins(n):
     """The cube root of the number of samples, rounded, from 2 to 8; in whole numbers, so nothing is rounded. O(1)."""
     bins = _MOST
-    while bins > _FEWEST and (2 * bins - 1) ** 3 > 8 * n:
+    while bins > _FEWEST and (2 * bins - 1) * (2 * bins - 1) * (2 * bins - 1) > 8 * n:
         bins -= 1
     return bins
 
@@ -54,7 +54,8 @@ def _bin_width(ascending, rule):
         return 0.0
     skewness = 0.0
     for value in ascending:
-        skewness += ((value - mean) / deviation) ** 3
+        off = (value - mean) / deviation
+        skewness += off * (off * off)
     skewness /= n
     unit = math.sqrt(6.0 * (n - 2) / ((n + 1.0) * (n + 3.0)))
     return span / (1.0 + math.log2(n) + math.log2(1.0 + abs(skewness) / unit))
@@ -81,9 +82,12 @@ def _place_edges(n_bins, fine, u, below, upto, edges, places, counts):
         counts[j] = upto[at]
     if unsettled:
         for j in range(1, n_bins):
-            low, high = below[places[j]], below[places[j] + 1]
+            low, high = np.int64(below[places[j]]), np.int64(below[places[j] + 1])
             if high - low > 2:
-                counts[j] = upto[low + np.searchsorted(u[low:high], edges[j])]
+                while low < high:
+                    middle = (low + high) // 2
+                    low, high = (middle + 1, high) if u[middle] < edges[j] else (low, middle)
+                counts[j] = upto[low]
 
 
 @inner

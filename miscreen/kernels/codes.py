@@ -14,25 +14,30 @@ from miscreen.kernels.ranks import present_count
 def _pool_rare(codes, n_levels, most):
     """Keep the `most` - 1 most frequent levels and make one of the others, in place; return how many are left.
 
-    codes: int64, negative = missing. Of equally frequent levels the lower is kept. O(n + levels log levels).
+    codes: int64, negative = missing. Of equally frequent levels the lower is kept. O(n + levels most).
     """
     if n_levels <= most:
         return n_levels
     counts = np.zeros(n_levels, np.int64)
     for code in codes:
         if code >= 0:
-            counts[code] -= 1
-    new = np.full(n_levels, most - 1, np.int64)
-    for level in np.argsort(counts, kind="mergesort")[: most - 1]:
-        new[level] = -1
+            counts[code] += 1
+    for _ in range(most - 1):
+        commonest = 0
+        for level in range(n_levels):
+            if counts[level] > counts[commonest]:
+                commonest = level
+        counts[commonest] = -1
     kept = 0
     for level in range(n_levels):
-        if new[level] < 0:
-            new[level] = kept
+        if counts[level] < 0:
+            counts[level] = kept
             kept += 1
+        else:
+            counts[level] = most - 1
     for i in range(len(codes)):
         if codes[i] >= 0:
-            codes[i] = new[codes[i]]
+            codes[i] = counts[codes[i]]
     return most
 
 

@@ -12,6 +12,15 @@ _NEGLIGIBLE = 1e-18  # odds of a count, against the likeliest
 
 
 @inner
+def code_count(codes):
+    """One more than the largest of codes (integers, negative = missing): 0 where there is none. O(n)."""
+    count = 0
+    for code in codes:
+        count = max(count, code + 1)
+    return count
+
+
+@inner
 def renumber(codes, n_levels):
     """Renumber codes (int64, below n_levels, negative = missing) in order of first appearance, in place.
 
@@ -247,7 +256,7 @@ def level_pairs(values, order, target_codes, levels, codes):
     values: float64 (n_features, n), NaN = missing; order: argsort, NaN last; target_codes: int64. Writes levels and
     codes, int64 as values, -1 where missing. O(n) a feature.
     """
-    most = target_codes.max() + 1
+    most = code_count(target_codes)
     for f in range(len(values)):
         level_codes(values[f], order[f], levels[f])
         for i in range(len(target_codes)):
@@ -284,7 +293,7 @@ def binned_pairs(values, order, target_values, target_order, target_codes, most,
                 n += 1
             for i in range(n_samples):
                 labels[f, i] = -1 if np.isnan(values[f, i]) else target_codes[i]
-            n_classes = renumber(labels[f], target_codes.max() + 1)
+            n_classes = renumber(labels[f], code_count(target_codes))
         ordered = target_values if classes else values[f]
         groups = 0
         for i in range(n):
@@ -314,7 +323,7 @@ def paired_mi(rows, columns, terms, mi):
     """
     margins, mean = np.full(2 * rows.shape[1] + 2, -1), np.empty(1, np.int64)
     for f in range(len(rows)):
-        counts = joint_counts(rows[f], columns[f], rows[f].max() + 1, columns[f].max() + 1)
+        counts = joint_counts(rows[f], columns[f], code_count(rows[f]), code_count(columns[f]))
         mi[f] = unbiased_mi(counts, terms, margins, mean)
 
 
@@ -327,13 +336,14 @@ def cell_terms(rows, columns, of_count, terms, least):
     columns, NaN without samples. O(n + kx ky) a feature, scratch 8 kx ky bytes.
     """
     for f in range(len(rows)):
-        counts = joint_counts(rows[f], columns[f], rows[f].max() + 1, columns[f].max() + 1)
+        counts = joint_counts(rows[f], columns[f], code_count(rows[f]), code_count(columns[f]))
         of_rows, of_columns = np.zeros(counts.shape[0], np.int64), np.zeros(counts.shape[1], np.int64)
+        n = 0
         for a in range(counts.shape[0]):
             for b in range(counts.shape[1]):
                 of_rows[a] += counts[a, b]
                 of_columns[b] += counts[a, b]
-        n = of_rows.sum()
+                n += counts[a, b]
         least[f] = np.nan if n == 0 else (len(of_rows) - 1) * (len(of_columns) - 1) / (2 * n)
         for i in range(rows.shape[1]):
             a, b = rows[f, i], columns[f, i]

@@ -8,7 +8,7 @@ import numpy as np
 
 from miscreen.kernels._jit import inner, kernel
 from miscreen.kernels.classes import classes_to_deal, deal_classes
-from miscreen.kernels.counts import level_codes
+from miscreen.kernels.counts import code_count, level_codes
 from miscreen.kernels.logarithm import xlogx
 from miscreen.kernels.margins import score_ranks
 from miscreen.kernels.ranks import by_presence, normal_score_table, present_count
@@ -92,7 +92,8 @@ def class_density_mi(ascending, codes, n_classes, bandwidth, factor, multiplier,
         size = starts[c + 1] - starts[c]
         if size > 0:
             occupied += 1
-            squares += size * spread(grouped[starts[c] : starts[c + 1]]) ** 2
+            of_class = spread(grouped[starts[c] : starts[c + 1]])
+            squares += size * (of_class * of_class)
     if np.isnan(bandwidth):
         bandwidth = factor * math.sqrt(squares / n) * (n / occupied) ** (-1.0 / 5.0)
     width = multiplier * bandwidth
@@ -155,9 +156,7 @@ def class_kde(
     table = full_table
     codes = np.empty(full, np.int64)
     masked = np.empty(full)
-    n_levels = 0
-    for code in target_codes:
-        n_levels = max(n_levels, code + 1)
+    n_levels = code_count(target_codes)
     for f in by_presence(values, order):
         n = present_count(values[f], order[f])
         if features_are_classes:

@@ -11,6 +11,7 @@ import math
 import numpy as np
 
 from miscreen.kernels._jit import inner, kernel
+from miscreen.kernels.counts import code_count
 
 _LANES = 4  # tables counted side by side: a store to a counter delays the next load of the same one
 
@@ -50,7 +51,7 @@ def pair_information(codes, sizes, z, z_size, logs, unit, correct, mi):
     term; logs, unit: `scaled_logs`. Writes mi, float64 (n_features,), 0 without samples. O(n + cells) each.
     """
     width = z_size + 1
-    largest = (sizes.max() + 1) * width if len(sizes) else 0
+    largest = code_count(sizes) * width
     lanes, counts = np.empty(_LANES * largest, np.int32), np.empty(largest, np.int32)
     columns = np.empty(z_size, np.int64)
     for f in range(len(codes)):
@@ -85,7 +86,7 @@ def triple_information(codes, sizes, zy, z_size, y_size, logs, unit, out):
     with Miller's term. Writes out, float64 (3, n_features), 0 without samples. O(n + cells) each.
     """
     width = z_size * y_size + 1
-    largest = (sizes.max() + 1) * width if len(sizes) else 0
+    largest = code_count(sizes) * width
     lanes, counts = np.empty(_LANES * largest, np.int32), np.empty(largest, np.int32)
     of_zy = np.empty(z_size * y_size, np.int64)
     of_y = np.empty(y_size, np.int64)

@@ -120,8 +120,9 @@ def rescale(ascending, scale):
         mean /= n
         squares = rest = 0.0
         for i in range(n):
-            squares += (ascending[i] - mean) ** 2
-            rest += ascending[i] - mean
+            off = ascending[i] - mean
+            squares += off * off
+            rest += off
         squares -= rest * rest / n  # since the mean is rounded
         return 1.0 / math.sqrt(squares / n) if squares > 0.0 else 1.0
     if scale == RANK:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from miscreen.kernels._jit import bits_of, inner, kernel, pasted
+from miscreen.kernels._jit import bits_of, inner, kernel, unsigned
 from miscreen.kernels.ranks import present_count
 
 _SIGN = np.uint64(1 << 63)
@@ -35,14 +35,13 @@ def extremes(row):
     low = low1 = low2 = low3 = np.inf
     high = high1 = high2 = high3 = -np.inf
     whole = len(row) - len(row) % 4
-    for i in range(0, whole, 4):
-        a, b, c, d = row[i], row[i + 1], row[i + 2], row[i + 3]
-        low, high = a if a < low else low, a if a > high else high
-        low1, high1 = b if b < low1 else low1, b if b > high1 else high1
-        low2, high2 = c if c < low2 else low2, c if c > high2 else high2
-        low3, high3 = d if d < low3 else low3, d if d > high3 else high3
+    for i in range(0, whole, 4):  # of NaN and what went before, each of these gives what went before
+        low, high = min(low, row[i]), max(high, row[i])
+        low1, high1 = min(low1, row[i + 1]), max(high1, row[i + 1])
+        low2, high2 = min(low2, row[i + 2]), max(high2, row[i + 2])
+        low3, high3 = min(low3, row[i + 3]), max(high3, row[i + 3])
     for i in range(whole, len(row)):
-        low, high = row[i] if row[i] < low else low, row[i] if row[i] > high else high
+        low, high = min(low, row[i]), max(high, row[i])
     return min(min(low, low1), min(low2, low3)), max(max(high, high1), max(high2, high3))
 
 
@@ -98,7 +97,7 @@ def _settle(words, row, moves, repeats):
     return moves
 
 
-@pasted
+@inner
 def _order_by_place(row, spare, parts, lower, upper, order, repeats):
     """Write the stable ascending order of a row by where its values lie in their range, or give up: return False.
 
@@ -107,7 +106,7 @@ def _order_by_place(row, spare, parts, lower, upper, order, repeats):
     moved one by one, unless most values lie close together beside a range that is far wider. O(n + counters).
     """
     n = len(row)
-    words = order.view(np.uint64) if len(parts) > 1 else spare[n:]  # long columns are sorted where their order is left
+    words = unsigned(order) if len(parts) > 1 else spare[n:]  # long columns are sorted where their order is left
     made = spare if len(parts) > 1 else words
     low, high = extremes(row)
     scale = _LAST / (high - low) if high > low else 0.0
@@ -133,7 +132,7 @@ def _order_by_place(row, spare, parts, lower, upper, order, repeats):
         parts[0] = n
     crowding = 0.0  # moves there would be, even if the words of each part were spread evenly
     for count in parts:
-        crowding += float(count) ** 2 / (4.0 * len(lower) ** 2)
+        crowding += float(count) * float(count) / (4.0 * len(lower) * len(lower))
     if crowding > 4.0 * n:
         return False
     if part_bits > 0:
@@ -161,7 +160,7 @@ def _order_by_place(row, spare, parts, lower, upper, order, repeats):
     return True
 
 
-@pasted
+@inner
 def _order_by_bits(row, words, order):
     """Write the stable ascending order of a row by all bits of its values, eight at a time, lowest first. O(n).
 
@@ -226,7 +225,10 @@ def ascending_order(values):
     n = len(values)
     order = np.empty((1, n), np.intp)
     if n > _FEW:
-        argsort_rows(values.reshape(1, n), order, np.empty((1, n), np.bool_))
+        rows = np.empty((1, n))
+        for i in range(n):
+            rows[0, i] = values[i]
+        argsort_rows(rows, order, np.empty((1, n), np.bool_))
         return order[0]
     for i in range(n):
         j = i

@@ -37,12 +37,14 @@ def squared_deviations(values):
     mean = ((s0 + s1) + (s2 + s3)) / n
     s0 = s1 = s2 = s3 = 0.0
     for i in range(0, whole, 4):
-        s0 += (values[i] - mean) ** 2
-        s1 += (values[i + 1] - mean) ** 2
-        s2 += (values[i + 2] - mean) ** 2
-        s3 += (values[i + 3] - mean) ** 2
+        a, b, c, d = values[i] - mean, values[i + 1] - mean, values[i + 2] - mean, values[i + 3] - mean
+        s0 += a * a
+        s1 += b * b
+        s2 += c * c
+        s3 += d * d
     for i in range(whole, n):
-        s0 += (values[i] - mean) ** 2
+        a = values[i] - mean
+        s0 += a * a
     return mean, (s0 + s1) + (s2 + s3)
 
 
