@@ -15,7 +15,7 @@ from typing import Any
 import numba
 from llvmlite import binding as llvm
 from llvmlite import ir
-from numba.core import cgutils
+from numba.core import cgutils, postproc, transforms
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 from numba.core.compiler_lock import global_compiler_lock
@@ -26,6 +26,7 @@ from miscreen.kernels._machine import RUNTIME, Machine, array_type, slot_formats
 
 njit: Any = numba.njit  # whose annotations leave out what they can do, as do those of its types
 types: Any = numba.types
+PostProcessor: Any = postproc.PostProcessor
 _SLOT = ir.IntType(64)
 
 # How Numba counts the owners of an array, but inlined, and without locking the memory: no other thread sees what a
@@ -74,6 +75,7 @@ _NEEDLESS = {
     "nopython_rewrites",
     "with_lifting",
 }
+_process = PostProcessor.run
 _signatures: dict[tuple[Any, tuple[Any, ...]], Any] = {}
 
 
@@ -114,10 +116,11 @@ def _in_pieces() -> Iterator[Any]:
         codegen._library_class = _Piece
         context.get_executable = lambda *_: [].append  # Numba tells functions apart by what they are called through
         types.Function.get_call_type = _called
+        PostProcessor.run = _processed
         try:
             yield context
         finally:
-            codegen._library_class = library
+            codegen._library_class, PostProcessor.run = library, _process
             del context.get_executable, types.Function.get_call_type
             if collecting:
                 gc.enable()
@@ -132,6 +135,14 @@ def _called(function: Any, typing: Any, arguments: tuple[Any, ...], named: dict[
         found = types.BaseFunction.get_call_type(function, typing, arguments, named)
         _signatures[function, arguments] = found
     return found
+
+
+def _processed(processor: Any, emit_dels: bool = False, **named: Any) -> None:
+    """Find out where variables end, not after every other pass, but where that is written down, before lowering."""
+    if emit_dels:
+        _process(processor, emit_dels, **named)
+    else:
+        processor.func_ir.blocks = transforms.canonicalize_cfg(processor.func_ir.blocks)
 
 
 def dispatcher(function: Any, options: dict[str, Any]) -> Any:
