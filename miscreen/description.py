@@ -114,6 +114,8 @@ def describe(
     >>> found.n_samples, found.kinds
     (50, {'continuous': 50, 'discrete': 0})
     """
+    if not isinstance(target, str | None):
+        raise InputError(f"the target is {target!r}", "Give the name of one column")
     request = Request.make(
         names=names, exclude=exclude, discrete=discrete, max_levels=max_levels, read=read, threads=threads,
         memory=memory, scratch_dir=scratch_dir, on_progress=on_progress,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from miscreen.errors import DataError, InputError
+from miscreen.errors import DataError, InputError, whole_number
 from miscreen.kernels._ahead import expect
 from miscreen.model import Floats, Kind
 from miscreen.partition import Partition, rank_partitions
@@ -53,7 +53,7 @@ def rank(
     memory: int | str | None = None,
     scratch_dir: str | None = None,
     checkpoints: str | PathLike[str] | None = None,
-    dask: str | None = None,
+    dask: str | PathLike[str] | None = None,
     workers: int | None = None,
     on_progress: Progress | None = None,
     **options: Any,
@@ -115,7 +115,7 @@ def rank(
     checkpoints : path, optional
         Directory for what is finished, from which the same call goes on after it was ended; made when missing. The
         source must be a file. `miscreen.cluster.checkpoints.remove_checkpoints` clears it.
-    dask : str, optional
+    dask : str or path, optional
         Let the workers of Dask score: ``local``, ``slurm`` (through dask-jobqueue), the scheduler's address or its
         scheduler file. The source must be a Parquet or Arrow file that all workers see. ``local`` workers import the
         script that asks for them, which must do so under ``if __name__ == "__main__":``.
@@ -166,8 +166,10 @@ def rank(
         bootstrap=bootstrap, seed=seed, read=read, threads=threads,
         memory=memory, scratch_dir=scratch_dir, on_progress=on_progress, **options,
     )  # fmt: skip
-    if workers is not None and dask is None:
-        raise InputError("workers are those of dask", "Give dask as well, or threads")
+    if workers is not None:
+        workers = whole_number("workers", workers, 1)
+        if dask is None:
+            raise InputError("workers are those of dask", "Give dask as well, or threads")
     if checkpoints is not None or dask is not None:
         from miscreen.cluster.run import rank_in_partitions
 

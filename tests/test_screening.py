@@ -22,6 +22,7 @@ import miscreen
 from miscreen import pipeline, scoring
 from miscreen.errors import DataError, InputError, ResourceError
 from miscreen.estimators import ESTIMATORS, estimator_class
+from miscreen.evaluation.result import check_plot
 from miscreen.inference.options import Inference
 from miscreen.kernels import sorting, survey
 from miscreen.model import Batch, ColumnType, Scores, ScreenSpec
@@ -351,6 +352,24 @@ class TestBadRequests:
             miscreen.rank(mixed_frame(), **arguments)
         assert message in str(raised.value)
         assert hint in str(raised.value)
+
+    def test_values_of_wrong_types(self, tmp_path: Path) -> None:
+        path = tmp_path / "t.parquet"
+        mixed_frame().write_parquet(path)
+        for call, message in (
+            (lambda: miscreen.rank(path, "y", METHOD, checkpoints=5), "checkpoints must be a path, not 5"),
+            (lambda: miscreen.rank(path, "y", METHOD, dask=5), "'5' leads to no Dask cluster"),
+            (lambda: miscreen.rank(path, "y", METHOD, dask="local", workers="2"), "workers must be a whole number"),
+            (lambda: miscreen.rank(path, "y", METHOD, extra=None), "there is no extra column None"),
+            (lambda: miscreen.rank_shard(path, "y", "1/2", 5), "output must be a path, not 5"),
+            (lambda: miscreen.rank_shard(path, "y", 1, "r.parquet"), "1 is no shard"),
+            (lambda: miscreen.describe(path, ["y"]), "the target is ['y']"),
+            (lambda: miscreen.Steps.read(5), "path must be a path, not 5"),
+            (lambda: check_plot(5), "path must be a path, not 5"),
+        ):
+            with pytest.raises(InputError) as raised:
+                call()
+            assert message in str(raised.value)
 
     def test_no_rows(self) -> None:
         with pytest.raises(DataError, match="has no rows"):
