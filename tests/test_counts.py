@@ -14,8 +14,8 @@ from sklearn.metrics import mutual_info_score
 from sklearn.metrics.cluster import contingency_matrix, expected_mutual_information
 
 from miscreen.estimators import mixed
-from miscreen.estimators.mixed import mixed_errors, mixed_mi
-from miscreen.estimators.plugin import plugin_doubts, plugin_errors, plugin_scores
+from miscreen.estimators.mixed import mixed_mi, mixed_with_errors
+from miscreen.estimators.plugin import plugin_scores, plugin_with_errors
 from miscreen.kernels.counts import binned_pairs, joint_counts, level_codes, miller_madow, plugin_mi
 from miscreen.kernels.survey import count_levels, survey
 from miscreen.model import Batch, Floats, Kind, Target
@@ -219,7 +219,7 @@ def test_mixed_pairs_are_binned_and_corrected_by_leaving_each_sample_out(classes
         target, feature = Target("y", counts, Kind.CONTINUOUS, False, np.arange(n)), labels
     kind = Kind.CONTINUOUS if classes_of == "target" else Kind.DISCRETE
     batch = Batch(feature[np.newaxis], kind, np.zeros(1, dtype=bool))
-    mi, error = mixed_mi(target, batch), mixed_errors(target, batch)
+    mi, error = mixed_with_errors(target, batch)
     coarser = mixed_mi(target, batch, coarseness=2)
     most = max(2, min(math.ceil(6 * present.sum() ** (1 / 3)), present.sum() // 24))  # 6 a bin and class
     groups = len(np.unique(counts[present]))
@@ -234,7 +234,7 @@ def test_mixed_pairs_are_binned_and_corrected_by_leaving_each_sample_out(classes
     coded = Target("y", y, Kind.DISCRETE, True, np.arange(len(y)))
     cells = counts[present] if groups <= most else np.floor((x - 0.5) * most / len(x))
     binned = Batch(cells[np.newaxis], Kind.DISCRETE, np.zeros(1, dtype=bool))
-    assert error[0] == pytest.approx(plugin_errors(coded, binned)[0], rel=1e-12)
+    assert error[0] == pytest.approx(plugin_with_errors(coded, binned)[2][0], rel=1e-12)
 
 
 def test_errors_are_those_of_the_jackknife_and_doubts_what_it_changes() -> None:
@@ -247,12 +247,12 @@ def test_errors_are_those_of_the_jackknife_and_doubts_what_it_changes() -> None:
     n = len(x)
     others = np.array([mutual_info_score(np.delete(x, i), np.delete(y, i)) for i in range(n)])
     error = math.sqrt((n - 1) / n * np.sum((others - others.mean()) ** 2))
-    assert plugin_errors(target, batch)[0] == pytest.approx(error, rel=1e-10)
+    mi, doubts, errors = plugin_with_errors(target, batch)
+    assert mi[0] == plugin_scores(target, batch).mi[0]
+    assert errors[0] == pytest.approx(error, rel=1e-10)
     chance = expected_mutual_information(contingency_matrix(x, y), n)
     without = mutual_info_score(x, y) - chance
-    assert plugin_doubts(target, batch, plugin_scores(target, batch).mi)[0] == pytest.approx(
-        abs(naive.unbiased_mi(x, y) - without), rel=1e-9
-    )
+    assert doubts[0] == pytest.approx(abs(naive.unbiased_mi(x, y) - without), rel=1e-9)
 
 
 def test_mixed_pairs_of_one_value_have_no_information() -> None:
@@ -279,8 +279,8 @@ def test_mixed_pairs_of_a_batch_are_estimated_together_as_each_alone(
     target, batch = Target("y", alone, kinds[0], of_target, np.arange(n)), Batch(values, kinds[1], np.zeros(12, bool))
     calls = []
     monkeypatch.setattr(mixed, "binned_pairs", lambda *given: (calls.append(1), binned_pairs(*given))[1])
-    mi, errors = mixed_mi(target, batch, coarseness), mixed_errors(target, batch)
-    assert len(calls) == 2
+    mi, (finest, errors) = mixed_mi(target, batch, coarseness), mixed_with_errors(target, batch)
+    assert len(calls) == 2  # once for what is asked together
     for f, of_feature in enumerate(values):
         here = ~np.isnan(of_feature)
         ordered, classes = (of_feature, alone) if of_target else (alone, of_feature)
@@ -298,7 +298,7 @@ def test_mixed_pairs_of_a_batch_are_estimated_together_as_each_alone(
             cells[0, here] = group if group.max() < bins else (2 * stats.rankdata(x) - 1) * bins // (2 * len(x))
             binned.append(Batch(cells, Kind.DISCRETE, np.zeros(1, dtype=bool)))
         assert mi[f] == plugin_scores(coded, binned[0]).mi[0]
-        assert errors[f] == plugin_errors(coded, binned[1])[0]
+        assert (finest[f], errors[f]) == tuple(found[0] for found in plugin_with_errors(coded, binned[1])[::2])
 
 
 @pytest.mark.parametrize("missing", [0, 7])
@@ -310,7 +310,7 @@ def test_errors_of_plugin_estimates_of_a_batch_are_those_of_the_jackknife(missin
     values[2] = np.where(rng.random(n) < 0.6, codes, values[2]) + 0.0 * values[2]
     values[4, 1:] = np.nan
     target = Target("y", codes * 1.0, Kind.DISCRETE, True, np.arange(n))
-    found = plugin_errors(target, Batch(values, Kind.DISCRETE, np.zeros(5, dtype=bool)))
+    found = plugin_with_errors(target, Batch(values, Kind.DISCRETE, np.zeros(5, dtype=bool)))[2]
     assert np.isnan(found[4])
     n -= missing
     for x, error in zip(values[:4, missing:], found, strict=False):

@@ -13,7 +13,7 @@ from cases import SHAPES
 import miscreen
 from miscreen.errors import InputError
 from miscreen.estimators import plugin
-from miscreen.estimators.plugin import plugin_errors, plugin_scores, row_variances
+from miscreen.estimators.plugin import plugin_with_errors, row_variances
 from miscreen.inference.intervals import Intervals
 from miscreen.model import Batch, Kind, Scores, Target, codes_by_appearance
 
@@ -153,8 +153,9 @@ def test_errors_of_counts_are_those_of_many_samples() -> None:
             x[rng.random(300) < 0.1] = np.nan
             target = Target("y", codes_by_appearance(y).astype(float), Kind.DISCRETE, False, np.arange(300))
             batch = Batch(x[np.newaxis], Kind.DISCRETE, np.zeros(1, bool))
-            found.append(plugin_scores(target, batch).mi[0])
-            errors.append(plugin_errors(target, batch)[0])
+            mi, _, error = plugin_with_errors(target, batch)
+            found.append(mi[0])
+            errors.append(error[0])
         ratio = np.mean(errors) / np.std(found, ddof=1)
         assert -4 / math.sqrt(2 * 400) < ratio - 1 < excess + 4 / math.sqrt(2 * 400)
 
