@@ -466,8 +466,8 @@ def test_arrangements_scored_in_one_pass_have_the_bits_of_the_features_they_are(
             rows = [naive.laid_out(dealing.template.values[0], samples, order) for order in slow]
             expected = estimator.statistic(Batch(np.array(rows), kind, np.full(30, nominal)))
             for first, orders in ((3, none[:, : len(samples)]), (0, np.array(slow))):
-                found = estimator._in_one_pass(dealing, 30, first, orders, math.inf, 31)
-                assert found is not None
+                found = np.empty(30)
+                assert estimator._in_one_pass(dealing, (*dealing.arrays, first, orders, math.inf, 31, found)) == 30
                 assert found.tobytes() == expected.tobytes(), (kind, nominal, gaps)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,16 +57,14 @@ def plugin_scores(target: Target, batch: Batch) -> Scores:
     return Scores(mi_of_pairs(*_pairs(target, batch)), PLUG_IN)
 
 
-def arranged_plugin(
-    target: Target, dealing: Dealing, most: int, first: int, orders: NDArray[np.int64], observed: float, enough: int
-) -> Floats:
+def arranged_plugin(target: Target, dealing: Dealing, asked: tuple[Any, ...]) -> int:
     """`plugin_scores` of arrangements of a discrete feature: see `Estimator._in_one_pass`."""
-    template, mi, unused = dealing.template, np.empty(most), np.empty(0)
-    count = arranged_bins(
+    template, unused = dealing.template, np.empty(0)
+    count: int = arranged_bins(
         template.values[0], template.order[0], target.values, target.order, True, True, 0, FIXED, False, ADJUSTED,
-        unused, terms_of_cells(len(target.values)), *dealing.arrays, first, orders, observed, enough, mi,
+        unused, terms_of_cells(len(target.values)), *asked,
     )  # fmt: skip
-    return mi[:count]
+    return count
 
 
 def plugin_with_errors(target: Target, batch: Batch) -> tuple[Floats, Floats, Floats]:
