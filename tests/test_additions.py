@@ -16,7 +16,7 @@ from scipy import stats
 
 import miscreen
 from miscreen.errors import DataError, InputError
-from miscreen.estimators import ESTIMATORS
+from miscreen.estimators import ESTIMATORS, estimator_class
 from miscreen.sklearn import MutualInfoSelector
 from miscreen.tables.formats import FORMATS, Format
 from miscreen.tables.write import WRITERS, Writer
@@ -111,6 +111,16 @@ def test_a_new_score_has_its_own_p_values(first: str) -> None:
     p = stats.hypergeom(600, np.count_nonzero(x), np.count_nonzero(y)).sf(count - 1)
     assert found["p_value"] == pytest.approx(p, abs=0.1)
     assert p > 0.1  # though the columns depend on each other
+
+
+def test_a_method_that_is_not_registered_yet_tells_of_its_options(first: str) -> None:
+    """By its own name, though one of that name is registered, which is another's."""
+
+    class First(estimator_class(first)):  # type: ignore[misc]
+        pass
+
+    with pytest.raises(InputError, match=f"method '{__name__}:First' has no option 'q'. It takes no options"):
+        First.make_options({"q": 1})
 
 
 def test_a_method_that_cannot_be_imported_leaves_others_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ lists its kernels, so that they are compiled ahead.
 
 from __future__ import annotations
 
-from importlib import import_module
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
 from miscreen.errors import check_choice
@@ -30,6 +30,5 @@ ESTIMATORS = {
 def estimator_class(name: str) -> type[Estimator]:
     """The class behind a method's name; `InputError` when there is none."""
     check_choice("method", name, ESTIMATORS)
-    module, _, attribute = ESTIMATORS[name].partition(":")
-    found: type[Estimator] = getattr(import_module(module), attribute)
+    found: type[Estimator] = resolve_name(ESTIMATORS[name])
     return found

@@ -178,7 +178,8 @@ class Estimator(ABC):
                 others = [f"--method={method}" for method in ESTIMATORS if _has_option(method, name)]
                 takes = f"It takes {', '.join(known)}" if known else "It takes no options"
                 takes = f"Leave it out, or give {' or '.join(others)}" if others else takes
-                method = next(method for method, where in ESTIMATORS.items() if where.endswith(f":{cls.__name__}"))
+                here = f"{cls.__module__}:{cls.__name__}"
+                method = next((method for method, where in ESTIMATORS.items() if where == here), here)
                 raise InputError(f"method {method!r} has no option {name!r}", takes)
         return cls.Options(**given)
 

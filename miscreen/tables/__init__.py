@@ -14,8 +14,8 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from miscreen.errors import DataError, InputError, ResourceError
@@ -195,9 +195,8 @@ def _dispatch(
             if settings["owned"]:
                 piped.close()
             settings = {**settings, "owned": True}
-        module, _, function = chosen.opener.partition(":")
         opening = Opening(file=file, label=label, suffix=suffix, compression=compression, size=size, **settings)
-        opened: TableSource = getattr(import_module(module), function)(opening)
+        opened: TableSource = resolve_name(chosen.opener)(opening)
     except BaseException:
         if settings["owned"]:
             file.close()
