@@ -211,7 +211,7 @@ def wide_table(tmp_path: Path) -> tuple[pa.Table, list[Any]]:
     return table, [table, narrow, pl.from_arrow(table), *(tmp_path / f for f in ("t.parquet", "t.arrow", "t.csv"))]
 
 
-@pytest.mark.parametrize("method", ["correlation", "auto", "bin", "kde", "ksg", "pearson", "spearman", "copula"])
+@pytest.mark.parametrize("method", [METHOD, *ESTIMATORS])
 def test_the_same_bytes_however_the_work_is_cut(method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _, sources = wide_table(tmp_path)
     miscreen.rank(sources[0], "y", method, threads=1).write(tmp_path / "first.parquet")
@@ -223,13 +223,13 @@ def test_the_same_bytes_however_the_work_is_cut(method: str, tmp_path: Path, mon
         assert (tmp_path / "t.out.parquet").read_bytes() == expected, (source, threads, memory)
 
 
-def test_a_score_does_not_depend_on_the_neighbours(tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", ESTIMATORS)
+def test_a_score_does_not_depend_on_the_neighbours(method: str, tmp_path: Path) -> None:
     table, _ = wide_table(tmp_path)
-    for method in ("auto", "bin", "kde", "ksg", "pearson", "spearman", "copula"):
-        whole = columns(miscreen.rank(table, "y", method), "score", "method")
-        for some in (["x0"], ["x1", "x7"], [f"x{j}" for j in range(250, 300)]):
-            part = columns(miscreen.rank(table, "y", method, features=some), "score", "method")
-            assert part == {name: whole[name] for name in some}
+    whole = columns(miscreen.rank(table, "y", method), "score", "method")
+    for some in (["x0"], ["x1", "x7"], [f"x{j}" for j in range(250, 300)]):
+        part = columns(miscreen.rank(table, "y", method, features=some), "score", "method")
+        assert part == {name: whole[name] for name in some}
 
 
 def test_fingerprint_follows_values_and_names() -> None:
@@ -394,7 +394,7 @@ def test_what_is_wrong_with_an_excluded_column_is_no_error(tmp_path: Path) -> No
         miscreen.select(tmp_path / "t.csv", "y", method=METHOD, exclude=["br*"], top=1, keep=["broken"])
 
 
-@pytest.mark.parametrize("method", ["auto", "bin", "kde", "ksg", "pearson", "spearman", "copula"])
+@pytest.mark.parametrize("method", ESTIMATORS)
 def test_the_size_of_numbers_does_not_matter(method: str) -> None:
     rng = np.random.default_rng(4)
     y = rng.standard_normal(80)
@@ -416,7 +416,7 @@ def test_an_enormous_outlier_leaves_a_number() -> None:
     x[3] = 1.7e308
     x[4] = -1.7e308
     table = np.column_stack([x, y])
-    for method in ("auto", "bin", "kde", "ksg", "pearson", "spearman", "copula"):
+    for method in ESTIMATORS:
         assert columns(miscreen.rank(table, "y", method, names=["x", "y"]), "status")["x"] == ["ok"]
     assert columns(miscreen.rank(table, "y", names=["x", "y"]), "score")["x"][0] > 0.1
 
