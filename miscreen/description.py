@@ -135,9 +135,8 @@ def describe(
         if not len(columns):
             raise InputError(f"no column of {table.label} is left to describe", "Check --exclude")
         forced = forced_kinds(table, index, request.spec)
-        n_samples = max(1, table.n_samples)
         block_features = plan_blocks(
-            len(columns), n_samples, table.value_bytes, resources.memory_bytes, table.held_bytes
+            len(columns), table.n_samples, table.value_bytes, resources.memory_bytes, table.held_bytes
         )
         surveyor = _Surveyor(request.spec, forced[columns])
         run_blocks(table, columns, block_features, surveyor, resources.threads, on_progress)

@@ -236,16 +236,15 @@ class Screen:
         block_features = plan_blocks(
             len(columns), source.n_samples, source.value_bytes, request.resources.memory_bytes, source.held_bytes
         )
+        tallies = [outcome.tally(len(columns)) for outcome in self._outcomes]
         partition = Partition(
             first=features.start,
             names=members(source.names, columns),
             kinds=np.zeros(len(columns), dtype=np.uint8),
             n_infinite=np.zeros(len(columns), dtype=np.int64),
             fingerprints=np.zeros(len(columns), dtype=np.uint64),
-            findings=[],
+            findings=[tally.findings for tally in tallies],
         )
-        tallies = [outcome.tally(len(columns)) for outcome in self._outcomes]
-        partition.findings.extend(tally.findings for tally in tallies)
         forced = self._forced[features.start : features.stop]
         scorer = Scorer(source, columns, request.spec, partition, tallies, forced)
         run_blocks(source, columns, block_features, scorer, request.resources.threads, request.on_progress)
