@@ -17,15 +17,17 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pairs import batch_of, target_of
 
 import miscreen
 from miscreen import pipeline, scoring
 from miscreen.errors import DataError, InputError, ResourceError
 from miscreen.estimators import ESTIMATORS, estimator_class
 from miscreen.evaluation.result import check_plot
+from miscreen.inference.intervals import Intervals
 from miscreen.inference.options import Inference
 from miscreen.kernels import sorting, survey
-from miscreen.model import Batch, ColumnType, Scores, ScreenSpec
+from miscreen.model import Batch, ColumnType, Kind, Scores, ScreenSpec
 from miscreen.request import Request
 from miscreen.resources import Resources
 from miscreen.tables import open_table
@@ -381,6 +383,18 @@ def test_every_registered_method_exists() -> None:
         method = estimator_class(name)
         assert issubclass(method, estimator_class(METHOD).__mro__[1])
         method.make_options(method.score_alone)
+
+
+@pytest.mark.parametrize("method", ESTIMATORS)
+@pytest.mark.parametrize("target_kind", Kind)
+@pytest.mark.parametrize("kind", Kind)
+def test_no_features_have_no_scores(method: str, target_kind: Kind, kind: Kind) -> None:
+    target, none = target_of(np.arange(40.0) % 3, target_kind), batch_of(np.empty((0, 40)), kind)
+    made = estimator_class(method)
+    estimator = made(target, made.make_options({}))
+    scores = estimator.score(none)
+    assert len(scores.mi) == len(estimator.statistic(none)) == 0
+    assert [len(of) for of in Intervals(target, 0.9).around(none, [], scores)] == [0, 0]
 
 
 def test_what_is_wrong_with_an_excluded_column_is_no_error(tmp_path: Path) -> None:

@@ -318,8 +318,9 @@ class Auto(Estimator):
         """Whether classes have enough samples for bins: `SAMPLES_PER_CELL` on average, and in the smallest 1 a bin."""
         last = batch.values[np.arange(len(batch.values)), batch.order[:, -1]]  # missing ones come last
         present = ~np.isnan(batch.values if np.isnan(last).any() else batch.values[:1])
-        at = np.arange(len(present))[:, np.newaxis] * self._target.n_levels + self._target.codes
-        sizes = np.bincount(at[present], minlength=len(present) * self._target.n_levels).reshape(len(present), -1)
+        shape = len(present), self._target.n_levels
+        at = np.arange(shape[0])[:, np.newaxis] * shape[1] + self._target.codes
+        sizes = np.bincount(at[present], minlength=shape[0] * shape[1]).reshape(shape)
         n, levels = sizes.sum(axis=1), np.count_nonzero(sizes, axis=1)
         smallest = np.where(sizes > 0, sizes, np.inf).min(axis=1)
         bins = 2 * np.cbrt(n)
