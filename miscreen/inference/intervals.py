@@ -151,15 +151,8 @@ class Intervals:
                 center[tied], error[tied] = mixed_with_errors(self._target, some)
                 drift[tied] = center[tied] - mixed_mi(self._target, some, coarseness=2)
         if self._replicates is not None:
-
-            def by_neighbors(some: Batch) -> Floats:
-                return near.score(some).mi
-
-            def by_bins(some: Batch) -> Floats:
-                return mixed_mi(self._target, some)
-
-            estimates = [by_bins if f in tied else by_neighbors for f in range(len(names))]
-            error = np.array([self._over_halves(estimates[f], part, f, name) for f, name in enumerate(names)])
+            estimates = (lambda some: near.score(some).mi), (lambda some: mixed_mi(self._target, some))
+            error = np.array([self._over_halves(estimates[f in tied], part, f, name) for f, name in enumerate(names)])
         n = np.count_nonzero(~np.isnan(part.values), axis=1)
         reach = np.where(n > FEWEST, stdtrit(np.maximum(1, n - 1), 0.5 + self._level / 2) * error, np.nan)
         return center - reach - doubt + np.minimum(0.0, drift), center + reach + doubt + np.maximum(0.0, drift)
