@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -165,6 +166,15 @@ def test_a_new_format_that_is_written_is_read_back(tmp_path: Path, monkeypatch: 
     content = io.BytesIO((tmp_path / "ranked.col").read_bytes())
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(content)))
     assert miscreen.Ranking.read("-").to_arrow() == ranking.to_arrow()
+
+
+def test_a_new_format_of_delimited_text_tells_which_labels_it_loses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "miscreen")
+    monkeypatch.setitem(WRITERS, "bars", replace(WRITERS["csv"], suffixes=(".bars",)))
+    miscreen.convert(pa.table({"a": ["NA", "b"]}), tmp_path / "t.bars")
+    assert [message[:21] for message in caplog.messages] == ["column 'a' holds 'NA'"]
 
 
 def test_options_of_delimited_text_are_refused_for_other_text(lines: bytes, tmp_path: Path) -> None:
