@@ -361,6 +361,7 @@ class TestBadRequests:
         for call, message in (
             (lambda: miscreen.rank(path, "y", METHOD, checkpoints=5), "checkpoints must be a path, not 5"),
             (lambda: miscreen.rank(path, "y", METHOD, dask=5), "'5' leads to no Dask cluster"),
+            (lambda: miscreen.rank(path, "y", METHOD, dask=Path("no.json")), "there is no scheduler file 'no.json'"),
             (lambda: miscreen.rank(path, "y", METHOD, dask="local", workers="2"), "workers must be a whole number"),
             (lambda: miscreen.rank(path, "y", METHOD, extra=None), "there is no extra column None"),
             (lambda: miscreen.rank_shard(path, "y", "1/2", 5), "output must be a path, not 5"),
