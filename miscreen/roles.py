@@ -81,8 +81,7 @@ def choose_columns(source: TableSource, request: Request) -> Roles:
     if request.features:
         wanted[:] = False
         wanted[index.many(request.features, "--features")] = True
-    if request.exclude:
-        wanted[index.many(request.exclude, "--exclude")] = False
+    wanted[index.many(request.exclude, "--exclude")] = False
     wanted[[*targets, *([] if strata is None else [strata])]] = False
     features = np.flatnonzero(wanted)
     if not len(features):
