@@ -199,7 +199,8 @@ def power(*, quick: bool) -> dict[str, Any]:
             given = (table.features[kept], table.target, table.discrete[kept], table.nominal[kept])
             for method, scored in methods.items():
                 found[method].append(auroc(scored(*given, design.target_discrete), table.truth[kept]))
-        row: dict[str, Any] = {"design": name, "group": design.group}
+        continuous = not (design.target_discrete or table.discrete.any())
+        row: dict[str, Any] = {"design": name, "group": design.group, "continuous": bool(continuous)}
         row |= {method: float(np.mean(values)) for method, values in found.items()}
         rows.append(row)
         print(f"  {name}", file=sys.stderr, flush=True)

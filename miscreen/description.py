@@ -114,6 +114,8 @@ def describe(
     >>> found.n_samples, found.kinds
     (50, {'continuous': 50, 'discrete': 0})
     """
+    if not isinstance(target, str | None):
+        raise InputError(f"the target is {target!r}", "Give the name of one column")
     request = Request.make(
         names=names, exclude=exclude, discrete=discrete, max_levels=max_levels, read=read, threads=threads,
         memory=memory, scratch_dir=scratch_dir, on_progress=on_progress,
@@ -133,9 +135,8 @@ def describe(
         if not len(columns):
             raise InputError(f"no column of {table.label} is left to describe", "Check --exclude")
         forced = forced_kinds(table, index, request.spec)
-        n_samples = max(1, table.n_samples)
         block_features = plan_blocks(
-            len(columns), n_samples, table.value_bytes, resources.memory_bytes, table.held_bytes
+            len(columns), table.n_samples, table.value_bytes, resources.memory_bytes, table.held_bytes
         )
         surveyor = _Surveyor(request.spec, forced[columns])
         run_blocks(table, columns, block_features, surveyor, resources.threads, on_progress)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -14,7 +14,7 @@ MEASURES = ("linfoot", "normalized")
 
 def check_measures(names: Sequence[str]) -> tuple[str, ...]:
     """The names, each once; `InputError` when there is no such measure."""
-    names = (names,) if isinstance(names, str) else tuple(names)
+    names = tuple(names) if isinstance(names, Iterable) and not isinstance(names, str) else (names,)
     for name in names:
         check_choice("extra column", name, MEASURES)
     return tuple(dict.fromkeys(names))

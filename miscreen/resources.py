@@ -21,7 +21,7 @@ MAPPED_PER_THREAD = 128 * MIB  # what the C library sets aside for each, and the
 BYTES_PER_COLUMN = 600  # name, type, scores and the ranking of one column; outside the budget
 LEAST_BUDGET = 16 * MIB  # asked of the limits when no memory is given
 MAX_BLOCK_BYTES = 16 * MIB  # larger blocks are no faster, and memory that is used again is cheaper than new
-BLOCKS_IN_FLIGHT = 4  # one computed, one waiting, one being read, and what the reader needs to make it
+BLOCKS_IN_FLIGHT = 4  # in memory at a time: two threads have one each, and as much again of the file
 
 _TRIM_THRESHOLD = (-1, 256 * MIB)  # numbers of glibc's malloc.h, with what it is to return to the system, and when
 _MMAP_THRESHOLD = (-3, 32 * MIB)

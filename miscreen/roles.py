@@ -81,8 +81,7 @@ def choose_columns(source: TableSource, request: Request) -> Roles:
     if request.features:
         wanted[:] = False
         wanted[index.many(request.features, "--features")] = True
-    if request.exclude:
-        wanted[index.many(request.exclude, "--exclude")] = False
+    wanted[index.many(request.exclude, "--exclude")] = False
     wanted[[*targets, *([] if strata is None else [strata])]] = False
     features = np.flatnonzero(wanted)
     if not len(features):
@@ -113,7 +112,7 @@ def read_target(column: Column, forced: int, spec: ScreenSpec) -> Target:
     rescale_extremes(values[np.newaxis])
     if not len(values):
         raise DataError(f"the target {name!r} is missing in all {len(raw):,} rows", "Choose another target")
-    if spec.target_kind is not None and spec.target_kind == Kind.CONTINUOUS and held == ColumnType.TEXT:
+    if spec.target_kind == Kind.CONTINUOUS and held == ColumnType.TEXT:
         raise DataError(
             f"the target {name!r} holds text, so it cannot be continuous",
             "Leave out --target-kind; where it is numbers with commas, write them as 1234.5",

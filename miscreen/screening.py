@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from miscreen.errors import DataError, InputError
+from miscreen.errors import DataError, InputError, whole_number
 from miscreen.kernels._ahead import expect
 from miscreen.model import Floats, Kind
 from miscreen.partition import Partition, rank_partitions
@@ -53,7 +53,7 @@ def rank(
     memory: int | str | None = None,
     scratch_dir: str | None = None,
     checkpoints: str | PathLike[str] | None = None,
-    dask: str | None = None,
+    dask: str | PathLike[str] | None = None,
     workers: int | None = None,
     on_progress: Progress | None = None,
     **options: Any,
@@ -115,7 +115,7 @@ def rank(
     checkpoints : path, optional
         Directory for what is finished, from which the same call goes on after it was ended; made when missing. The
         source must be a file. `miscreen.cluster.checkpoints.remove_checkpoints` clears it.
-    dask : str, optional
+    dask : str or path, optional
         Let the workers of Dask score: ``local``, ``slurm`` (through dask-jobqueue), the scheduler's address or its
         scheduler file. The source must be a Parquet or Arrow file that all workers see. ``local`` workers import the
         script that asks for them, which must do so under ``if __name__ == "__main__":``.
@@ -166,8 +166,10 @@ def rank(
         bootstrap=bootstrap, seed=seed, read=read, threads=threads,
         memory=memory, scratch_dir=scratch_dir, on_progress=on_progress, **options,
     )  # fmt: skip
-    if workers is not None and dask is None:
-        raise InputError("workers are those of dask", "Give dask as well, or threads")
+    if workers is not None:
+        workers = whole_number("workers", workers, 1)
+        if dask is None:
+            raise InputError("workers are those of dask", "Give dask as well, or threads")
     if checkpoints is not None or dask is not None:
         from miscreen.cluster.run import rank_in_partitions
 
@@ -234,16 +236,15 @@ class Screen:
         block_features = plan_blocks(
             len(columns), source.n_samples, source.value_bytes, request.resources.memory_bytes, source.held_bytes
         )
+        tallies = [outcome.tally(len(columns)) for outcome in self._outcomes]
         partition = Partition(
             first=features.start,
             names=members(source.names, columns),
             kinds=np.zeros(len(columns), dtype=np.uint8),
             n_infinite=np.zeros(len(columns), dtype=np.int64),
             fingerprints=np.zeros(len(columns), dtype=np.uint64),
-            findings=[],
+            findings=[tally.findings for tally in tallies],
         )
-        tallies = [outcome.tally(len(columns)) for outcome in self._outcomes]
-        partition.findings.extend(tally.findings for tally in tallies)
         forced = self._forced[features.start : features.stop]
         scorer = Scorer(source, columns, request.spec, partition, tallies, forced)
         run_blocks(source, columns, block_features, scorer, request.resources.threads, request.on_progress)

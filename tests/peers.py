@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pairs import batch_of, target_of
 
 from miscreen.estimators import estimator_class
-from miscreen.model import Batch, Kind, Target
+from miscreen.model import Batch, Kind
 from miscreen.pipeline import SLICE_BYTES
 
 Floats = NDArray[np.float64]
@@ -90,7 +91,7 @@ def batches(features: Floats) -> list[Batch]:
     """Slices of continuous features, as large as a run hands them to an estimator."""
     step = max(1, SLICE_BYTES // (8 * features.shape[1]))
     parts = [features[i : i + step] for i in range(0, len(features), step)]
-    return [Batch(part, Kind.CONTINUOUS, np.zeros(len(part), dtype=bool)) for part in parts]
+    return [batch_of(part) for part in parts]
 
 
 def estimate(method: str, *, classes: bool = False, extra: str = "", clip: bool = False, **options: Any) -> Function:
@@ -99,7 +100,7 @@ def estimate(method: str, *, classes: bool = False, extra: str = "", clip: bool 
     def scored(features: Floats, target: Floats) -> Floats:
         kind = Kind.DISCRETE if classes else Kind.CONTINUOUS
         cls = estimator_class(method)
-        bound = cls(Target("y", target, kind, False, np.arange(len(target))), cls.make_options(options))
+        bound = cls(target_of(target, kind), cls.make_options(options))
         found = [bound.score(batch) for batch in batches(features)]
         values = np.concatenate([f.extras[extra] if extra else f.mi for f in found])
         return np.maximum(values, 0.0) if clip else values

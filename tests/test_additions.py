@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,7 +17,7 @@ from scipy import stats
 
 import miscreen
 from miscreen.errors import DataError, InputError
-from miscreen.estimators import ESTIMATORS
+from miscreen.estimators import ESTIMATORS, estimator_class
 from miscreen.sklearn import MutualInfoSelector
 from miscreen.tables.formats import FORMATS, Format
 from miscreen.tables.write import WRITERS, Writer
@@ -113,6 +114,16 @@ def test_a_new_score_has_its_own_p_values(first: str) -> None:
     assert p > 0.1  # though the columns depend on each other
 
 
+def test_a_method_that_is_not_registered_yet_tells_of_its_options(first: str) -> None:
+    """By its own name, though one of that name is registered, which is another's."""
+
+    class First(estimator_class(first)):  # type: ignore[misc]
+        pass
+
+    with pytest.raises(InputError, match=f"method '{__name__}:First' has no option 'q'. It takes no options"):
+        First.make_options({"q": 1})
+
+
 def test_a_method_that_cannot_be_imported_leaves_others_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(ESTIMATORS, "broken", "miscreen_nowhere:Broken")
     with pytest.raises(InputError, match="method 'bin' has no option 'grid'") as error:
@@ -155,6 +166,15 @@ def test_a_new_format_that_is_written_is_read_back(tmp_path: Path, monkeypatch: 
     content = io.BytesIO((tmp_path / "ranked.col").read_bytes())
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(content)))
     assert miscreen.Ranking.read("-").to_arrow() == ranking.to_arrow()
+
+
+def test_a_new_format_of_delimited_text_tells_which_labels_it_loses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "miscreen")
+    monkeypatch.setitem(WRITERS, "bars", replace(WRITERS["csv"], suffixes=(".bars",)))
+    miscreen.convert(pa.table({"a": ["NA", "b"]}), tmp_path / "t.bars")
+    assert [message[:21] for message in caplog.messages] == ["column 'a' holds 'NA'"]
 
 
 def test_options_of_delimited_text_are_refused_for_other_text(lines: bytes, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from miscreen.estimators.ksg import Ksg, KsgOptions
 from miscreen.inference.permutation import Permuter
 from miscreen.kernels.margins import ascending_scores
 from miscreen.kernels.ranks import normal_score_table
-from miscreen.model import Batch, Kind, Target
+from miscreen.model import Kind
 
 CONTINUOUS, DISCRETE = Kind.CONTINUOUS, Kind.DISCRETE
 Floats = NDArray[np.float64]
@@ -443,8 +443,8 @@ def test_ten_samples_a_class_do_for_the_information(case: str) -> None:
     for seed in range(20):
         x, y = SHAPES[case].sample(seed, 200)
         kinds = Kind[SHAPES[case].x_kind.upper()], Kind[SHAPES[case].y_kind.upper()]
-        target = Target("y", y, kinds[1], False, np.arange(200))
-        batch = Batch(x[np.newaxis], kinds[0], np.zeros(1, bool))
+        target = target_of(y, kinds[1])
+        batch = batch_of(x, kinds[0])
         found.append(Auto(target, AutoOptions()).score(batch).mi[0])
     assert np.mean(found) == pytest.approx(SHAPES[case].mi, abs=0.07)
 

@@ -7,13 +7,14 @@ import naive
 import numpy as np
 import pytest
 from cases import CASES
+from pairs import target_of
 from scipy import special, stats
 from sklearn.feature_selection import f_regression
 
 from miscreen.errors import InputError
 from miscreen.estimators.correlation import Copula, Pearson, Spearman
 from miscreen.estimators.estimator import NoOptions
-from miscreen.model import Batch, Kind, Target
+from miscreen.model import Batch, Kind
 
 C, D = Kind.CONTINUOUS, Kind.DISCRETE
 METHODS = {"pearson": Pearson, "spearman": Spearman, "copula": Copula}
@@ -23,7 +24,7 @@ def estimate(method, x, y, x_labels=False, y_labels=False):
     """Scores of the rows of x with y."""
     x, y = np.ascontiguousarray(np.atleast_2d(x), float), np.ascontiguousarray(y, float)
     nominal = np.broadcast_to(x_labels, len(x)).copy()
-    target = Target("y", y, D if y_labels else C, bool(y_labels), np.arange(len(y)))
+    target = target_of(y, D if y_labels else C, nominal=bool(y_labels))
     return METHODS[method](target, NoOptions()).score(Batch(x, D if nominal.any() else C, nominal))
 
 

@@ -9,26 +9,22 @@ import pytest
 from cases import CASES
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pairs import batch_of, target_of
 from scipy import special, stats
 from sklearn.metrics import mutual_info_score
 from sklearn.metrics.cluster import contingency_matrix, expected_mutual_information
 
 from miscreen.estimators import mixed
-from miscreen.estimators.mixed import mixed_errors, mixed_mi
-from miscreen.estimators.plugin import plugin_doubts, plugin_errors, plugin_scores
+from miscreen.estimators.mixed import mixed_mi, mixed_with_errors
+from miscreen.estimators.plugin import plugin_scores, plugin_with_errors
 from miscreen.kernels.counts import binned_pairs, joint_counts, level_codes, miller_madow, plugin_mi
 from miscreen.kernels.survey import count_levels, survey
-from miscreen.model import Batch, Floats, Kind, Target
-
-
-def discrete_target(y):
-    return Target("y", np.asarray(y, float), Kind.DISCRETE, False, np.arange(len(y)))
+from miscreen.model import Floats, Kind
 
 
 def plugin(x, y):
     """Estimates of the rows of x."""
-    x = np.atleast_2d(np.asarray(x, float))
-    return plugin_scores(discrete_target(y), Batch(x, Kind.DISCRETE, np.zeros(len(x), bool))).mi
+    return plugin_scores(target_of(y, Kind.DISCRETE), batch_of(x, Kind.DISCRETE)).mi
 
 
 @settings(deadline=None)  # the first call may compile
@@ -199,8 +195,8 @@ def test_mixed_pairs_have_a_mean_of_zero_over_all_arrangements_of_the_labels() -
     labels = np.array([0.0, 0, 1, 1, 1, 1, 2, 2])
     every = np.array(sorted(set(itertools.permutations(labels))))
     assert len(every) == math.factorial(8) // (2 * math.factorial(4) * 2)
-    target = Target("y", counts, Kind.CONTINUOUS, False, np.arange(8))
-    mi = mixed_mi(target, Batch(every, Kind.DISCRETE, np.zeros(len(every), dtype=bool)))
+    target = target_of(counts)
+    mi = mixed_mi(target, batch_of(every, Kind.DISCRETE))
     assert mi.mean() == pytest.approx(0, abs=1e-14)
     assert mi.max() > 0.2 and mi.min() < -0.05
 
@@ -214,12 +210,12 @@ def test_mixed_pairs_are_binned_and_corrected_by_leaving_each_sample_out(classes
     if classes_of == "target":
         counts[rng.random(n) < 0.2] = np.nan
         present = ~np.isnan(counts)
-        target, feature = Target("y", labels, Kind.DISCRETE, True, np.arange(n)), counts
+        target, feature = target_of(labels, Kind.DISCRETE, nominal=True), counts
     else:
-        target, feature = Target("y", counts, Kind.CONTINUOUS, False, np.arange(n)), labels
+        target, feature = target_of(counts), labels
     kind = Kind.CONTINUOUS if classes_of == "target" else Kind.DISCRETE
-    batch = Batch(feature[np.newaxis], kind, np.zeros(1, dtype=bool))
-    mi, error = mixed_mi(target, batch), mixed_errors(target, batch)
+    batch = batch_of(feature, kind)
+    mi, error = mixed_with_errors(target, batch)
     coarser = mixed_mi(target, batch, coarseness=2)
     most = max(2, min(math.ceil(6 * present.sum() ** (1 / 3)), present.sum() // 24))  # 6 a bin and class
     groups = len(np.unique(counts[present]))
@@ -231,10 +227,10 @@ def test_mixed_pairs_are_binned_and_corrected_by_leaving_each_sample_out(classes
         others = [mutual_info_score(np.delete(cells, i), np.delete(y, i)) for i in range(len(x))]
         jackknife = len(x) * whole - (len(x) - 1) * np.mean(others)
         assert found == pytest.approx(jackknife - jackknife_by_chance(cells, y), abs=1e-10)
-    coded = Target("y", y, Kind.DISCRETE, True, np.arange(len(y)))
+    coded = target_of(y, Kind.DISCRETE, nominal=True)
     cells = counts[present] if groups <= most else np.floor((x - 0.5) * most / len(x))
-    binned = Batch(cells[np.newaxis], Kind.DISCRETE, np.zeros(1, dtype=bool))
-    assert error[0] == pytest.approx(plugin_errors(coded, binned)[0], rel=1e-12)
+    binned = batch_of(cells, Kind.DISCRETE)
+    assert error[0] == pytest.approx(plugin_with_errors(coded, binned)[2][0], rel=1e-12)
 
 
 def test_errors_are_those_of_the_jackknife_and_doubts_what_it_changes() -> None:
@@ -242,25 +238,25 @@ def test_errors_are_those_of_the_jackknife_and_doubts_what_it_changes() -> None:
     y = rng.integers(0, 5, 60)
     x = np.where(rng.random(60) < 0.6, y, rng.integers(0, 6, 60)).astype(float)
     x[:7] = np.nan
-    target, batch = discrete_target(y), Batch(x[np.newaxis], Kind.DISCRETE, np.zeros(1, dtype=bool))
+    target, batch = target_of(y, Kind.DISCRETE), batch_of(x, Kind.DISCRETE)
     x, y = x[7:].astype(int), y[7:]
     n = len(x)
     others = np.array([mutual_info_score(np.delete(x, i), np.delete(y, i)) for i in range(n)])
     error = math.sqrt((n - 1) / n * np.sum((others - others.mean()) ** 2))
-    assert plugin_errors(target, batch)[0] == pytest.approx(error, rel=1e-10)
+    mi, doubts, errors = plugin_with_errors(target, batch)
+    assert mi[0] == plugin_scores(target, batch).mi[0]
+    assert errors[0] == pytest.approx(error, rel=1e-10)
     chance = expected_mutual_information(contingency_matrix(x, y), n)
     without = mutual_info_score(x, y) - chance
-    assert plugin_doubts(target, batch, plugin_scores(target, batch).mi)[0] == pytest.approx(
-        abs(naive.unbiased_mi(x, y) - without), rel=1e-9
-    )
+    assert doubts[0] == pytest.approx(abs(naive.unbiased_mi(x, y) - without), rel=1e-9)
 
 
 def test_mixed_pairs_of_one_value_have_no_information() -> None:
     y = np.arange(40) % 2.0
     x = np.where(y == 0, np.arange(40.0) // 8, np.nan)
-    target = Target("y", y, Kind.DISCRETE, True, np.arange(40))
+    target = target_of(y, Kind.DISCRETE, nominal=True)
     for values in (x, np.full(40, 3.0), np.full(40, np.nan)):
-        assert np.isnan(mixed_mi(target, Batch(values[np.newaxis], Kind.CONTINUOUS, np.zeros(1, dtype=bool)))).all()
+        assert np.isnan(mixed_mi(target, batch_of(values))).all()
 
 
 @pytest.mark.parametrize("coarseness", [1, 2])
@@ -276,11 +272,11 @@ def test_mixed_pairs_of_a_batch_are_estimated_together_as_each_alone(
     values[4, :118], values[5], values[6] = np.nan, 2.0, np.nan
     alone = (labels if of_target else counts)[0].copy()
     kinds = (Kind.DISCRETE, Kind.CONTINUOUS) if of_target else (Kind.CONTINUOUS, Kind.DISCRETE)
-    target, batch = Target("y", alone, kinds[0], of_target, np.arange(n)), Batch(values, kinds[1], np.zeros(12, bool))
+    target, batch = target_of(alone, kinds[0], nominal=of_target), batch_of(values, kinds[1])
     calls = []
     monkeypatch.setattr(mixed, "binned_pairs", lambda *given: (calls.append(1), binned_pairs(*given))[1])
-    mi, errors = mixed_mi(target, batch, coarseness), mixed_errors(target, batch)
-    assert len(calls) == 2
+    mi, (finest, errors) = mixed_mi(target, batch, coarseness), mixed_with_errors(target, batch)
+    assert len(calls) == 2  # once for what is asked together
     for f, of_feature in enumerate(values):
         here = ~np.isnan(of_feature)
         ordered, classes = (of_feature, alone) if of_target else (alone, of_feature)
@@ -290,15 +286,15 @@ def test_mixed_pairs_of_a_batch_are_estimated_together_as_each_alone(
             continue
         group, codes = np.unique(x, return_inverse=True)[1], np.zeros(n)
         codes[here] = np.unique(y, return_inverse=True)[1]
-        coded = Target("y", codes, Kind.DISCRETE, True, np.arange(n))
+        coded = target_of(codes, Kind.DISCRETE, nominal=True)
         most = min(math.ceil(6 * len(x) ** (1 / 3)), len(x) // (6 * len(np.unique(y))))
         binned = []
         for bins in (max(2, most // coarseness), max(2, most)):
             cells = np.full((1, n), np.nan)
             cells[0, here] = group if group.max() < bins else (2 * stats.rankdata(x) - 1) * bins // (2 * len(x))
-            binned.append(Batch(cells, Kind.DISCRETE, np.zeros(1, dtype=bool)))
+            binned.append(batch_of(cells, Kind.DISCRETE))
         assert mi[f] == plugin_scores(coded, binned[0]).mi[0]
-        assert errors[f] == plugin_errors(coded, binned[1])[0]
+        assert (finest[f], errors[f]) == tuple(found[0] for found in plugin_with_errors(coded, binned[1])[::2])
 
 
 @pytest.mark.parametrize("missing", [0, 7])
@@ -309,8 +305,8 @@ def test_errors_of_plugin_estimates_of_a_batch_are_those_of_the_jackknife(missin
     values[:, :missing] = np.nan
     values[2] = np.where(rng.random(n) < 0.6, codes, values[2]) + 0.0 * values[2]
     values[4, 1:] = np.nan
-    target = Target("y", codes * 1.0, Kind.DISCRETE, True, np.arange(n))
-    found = plugin_errors(target, Batch(values, Kind.DISCRETE, np.zeros(5, dtype=bool)))
+    target = target_of(codes * 1.0, Kind.DISCRETE, nominal=True)
+    found = plugin_with_errors(target, batch_of(values, Kind.DISCRETE))[2]
     assert np.isnan(found[4])
     n -= missing
     for x, error in zip(values[:4, missing:], found, strict=False):

@@ -249,6 +249,12 @@ def test_what_means_missing_is_a_list_of_text(given):
         ReadOptions(null_values=given)
 
 
+def test_a_header_is_there_or_not():
+    with pytest.raises(InputError, match="header must be True or False, not 'no'"):  # which is no less true than "yes"
+        ReadOptions(header="no")
+    assert ReadOptions(header=np.False_) == ReadOptions(header=False)
+
+
 @pytest.mark.parametrize("delimiter", [5, "ab", "", "5", "e", ".", "-", '"', "\n", "é"])
 def test_impossible_delimiters(delimiter):
     with pytest.raises(InputError, match="cannot be a delimiter"):

@@ -23,6 +23,7 @@ from typing import Any
 import pytest
 import typer
 
+import miscreen
 from miscreen.cli import application
 from miscreen.cli.progress import TOLD
 from miscreen.estimators import ESTIMATORS
@@ -153,6 +154,8 @@ def test_methods_are_documented() -> None:
     text = (ROOT / "docs/methods.md").read_text()
     headings = set(re.findall(r"^## (\w+)", text, re.MULTILINE))
     assert set(METHODS) <= headings
+    assert set(METHODS) <= set(re.findall(r"^\| `(\w+)` \|", (ROOT / "README.md").read_text(), re.MULTILINE))
+    assert set(METHODS) <= set(re.findall(r"``(\w+)``", str(miscreen.rank.__doc__)))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

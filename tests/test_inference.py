@@ -11,6 +11,7 @@ import naive
 import numpy as np
 import polars as pl
 import pytest
+from pairs import batch_of, target_of
 from scipy import stats
 
 import miscreen
@@ -30,19 +31,9 @@ from miscreen.model import Batch, Floats, Kind, Scores, Target
 EFFORTS = pytest.mark.parametrize("effort", [SHARED, OWN], ids=["shared", "own"])
 
 
-def make_target(values: Any, kind: Kind = Kind.CONTINUOUS) -> Target:
-    values = np.asarray(values, dtype=np.float64)
-    return Target("y", values, kind, False, np.arange(len(values)))
-
-
 def make_estimator(method: str, target: Target, **options: Any) -> Estimator:
     found = estimator_class(method)
     return found(target, found.make_options(options))
-
-
-def make_batch(values: Any, kind: Kind = Kind.CONTINUOUS) -> Batch:
-    values = np.ascontiguousarray(np.atleast_2d(values), dtype=np.float64)
-    return Batch(values, kind, np.zeros(len(values), dtype=bool))
 
 
 class Of(Estimator):
@@ -58,8 +49,8 @@ class Of(Estimator):
 def null_by(
     function: Any, values: Any, target: Any, effort: Effort, seed: int = 0, kind: Kind = Kind.CONTINUOUS
 ) -> Null:
-    pattern = Permuter(make_target(target), False, seed, None).pattern(np.asarray(values), kind, False)
-    return Null(pattern, Of(make_target(target), function), effort)
+    pattern = Permuter(target_of(target), False, seed, None).pattern(np.asarray(values), kind, False)
+    return Null(pattern, Of(target_of(target), function), effort)
 
 
 def null_of(values: Floats, weights: Floats, effort: Effort, seed: int = 0, kind: Kind = Kind.CONTINUOUS) -> Null:
@@ -196,7 +187,7 @@ def test_tails_of_tied_statistics_are_not_drawn_to_one_side(
     if not exactly:
         monkeypatch.setattr("miscreen.inference.tables.MOST_TABLES", 0)
     x, y = (np.arange(n) < ones).astype(float), np.arange(n) < marked
-    target = make_target(y.astype(float), Kind.DISCRETE)
+    target = target_of(y.astype(float), Kind.DISCRETE)
     estimator = make_estimator(method, target)
     x[: ones + marked] = 0.0
     x[np.r_[:overlap, marked : marked + ones - overlap]] = 1.0
@@ -205,7 +196,7 @@ def test_tails_of_tied_statistics_are_not_drawn_to_one_side(
     extreme = np.abs(every - ones * marked / n) >= abs(overlap - ones * marked / n) - 1e-9
     truth = exact.pmf(every)[extreme].sum()
     assert 1e-9 < truth < 1e-5
-    observed = estimator.statistic(make_batch(x, Kind.DISCRETE))
+    observed = estimator.statistic(batch_of(x, Kind.DISCRETE))
     found = []
     for seed in range(12):
         pattern = Permuter(target, True, seed, None).pattern(x, Kind.DISCRETE, False)
@@ -221,7 +212,7 @@ def test_tails_of_tied_statistics_are_not_drawn_to_one_side(
 def test_draws_are_uniform_arrangements_within_groups() -> None:
     values = np.array([1.0, 2.0, np.nan, 3.0, 4.0, 4.0])
     strata = np.array([0, 0, 0, 1, 1, 1])
-    pattern = Permuter(make_target(np.arange(6.0)), False, 0, strata).pattern(values, Kind.CONTINUOUS, False)
+    pattern = Permuter(target_of(np.arange(6.0)), False, 0, strata).pattern(values, Kind.CONTINUOUS, False)
     orders = pattern.dealing.orders(np.arange(6000))
     rows = pattern.dealing.batch(orders).values
     assert np.isnan(rows[:, 2]).all()
@@ -239,7 +230,7 @@ def test_features_share_a_pattern_where_they_are_tied_alike() -> None:
     gaps_a[[3, 4]] = gaps_b[[7, 20]] = np.nan
 
     def key(values: Floats, margin_free: bool = True, target: Floats = y, strata: Any = None) -> bytes:
-        permuter = Permuter(make_target(target), margin_free, 0, strata)
+        permuter = Permuter(target_of(target), margin_free, 0, strata)
         return permuter.pattern(values, Kind.CONTINUOUS, False).key
 
     assert key(a) == key(np.exp(rng.permutation(a))) != key(b)
@@ -256,7 +247,7 @@ def test_features_share_a_pattern_where_they_are_tied_alike() -> None:
 def test_features_of_the_same_ties_have_one_pattern(steps: float | None) -> None:
     rng = np.random.default_rng(4)
     y = rng.standard_normal(24)
-    permuter = Permuter(make_target(y if steps is None else np.round(y / steps) * steps), True, 0, None)
+    permuter = Permuter(target_of(y if steps is None else np.round(y / steps) * steps), True, 0, None)
     keys: dict[bytes, bytes] = {}
     for _ in range(1500):
         values = rng.permutation(np.repeat([-1.0, 0.0, 2.0], rng.multinomial(24, [0.1, 0.8, 0.1]))) * rng.choice([1, 3])
@@ -272,10 +263,10 @@ def test_features_of_the_same_ties_have_one_pattern(steps: float | None) -> None
 
 def test_a_null_is_drawn_once_for_features_that_are_tied_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(5)
-    target = make_target(rng.standard_normal(40))
+    target = target_of(rng.standard_normal(40))
     zeros = rng.integers(5, 15, 300)
     values = np.array([rng.permutation(np.r_[np.zeros(k), 1 + rng.random(40 - k)]) for k in zeros])
-    batch = Batch(values, Kind.CONTINUOUS, np.zeros(300, dtype=bool))
+    batch = batch_of(values)
     estimator = make_estimator("spearman", target)
     made: list[bytes] = []
 
@@ -299,7 +290,7 @@ def test_the_pattern_of_a_column_takes_no_more_than_sorted_values(monkeypatch: p
     x = rng.integers(0, 3, 50).astype(float)
     x[:4] = np.nan
     for y in (rng.standard_normal(50), rng.integers(0, 2, 50)):
-        permuter = Permuter(make_target(y), True, 0, None)
+        permuter = Permuter(target_of(y), True, 0, None)
         with monkeypatch.context() as patched:
             patched.setattr(np, "unique", None)
             pattern = permuter.pattern(x, Kind.DISCRETE, False)
@@ -326,8 +317,8 @@ def test_what_nulls_take_is_not_added_up_for_each_feature(monkeypatch: pytest.Mo
             self._held = held
 
     rng = np.random.default_rng(6)
-    target = make_target(rng.standard_normal(30))
-    batch = Batch(rng.integers(0, 6, (300, 30)).astype(float), Kind.CONTINUOUS, np.zeros(300, dtype=bool))
+    target = target_of(rng.standard_normal(30))
+    batch = batch_of(rng.integers(0, 6, (300, 30)).astype(float))
     estimator = make_estimator("spearman", target)
     monkeypatch.setattr(significance, "Null", Watched)
     Significance(target, estimator, 0).judge(batch, estimator.score(batch))
@@ -341,20 +332,20 @@ def test_samples_that_stand_in_for_others_are_not_tied_more(method: str) -> None
     rng = np.random.default_rng(2)
     n, n_tied, present = 4000, 20, 24
     y = np.r_[np.zeros(n_tied), np.sort(rng.random(n - n_tied)) + 0.001]
-    target = make_target(y)
+    target = target_of(y)
     estimator = make_estimator(method, target)
     x = np.full((12, n), np.nan)
     x[:10, -present:] = 0.5 * stats.zscore(y[-present:]) + rng.standard_normal((10, present))
     x[10:, :present] = rng.standard_normal((2, present))  # tied more themselves
-    p, _ = judged(Significance(target, estimator, 0), estimator, make_batch(x))
+    p, _ = judged(Significance(target, estimator, 0), estimator, batch_of(x))
     for rows, some in ((slice(0, 10), slice(n - present, n)), (slice(10, 12), slice(0, present))):
-        alone = make_estimator(method, make_target(y[some]))
-        significance = Significance(make_target(y[some]), alone, 0)
-        expected, _ = judged(significance, alone, make_batch(x[rows, some]))
+        alone = make_estimator(method, target_of(y[some]))
+        significance = Significance(target_of(y[some]), alone, 0)
+        expected, _ = judged(significance, alone, batch_of(x[rows, some]))
         assert np.all(np.abs(np.log10(p[rows] / expected)) < 0.6)  # each is off by 0.3
     only = np.full((1, n), np.nan)
     only[0, -10:] = rng.standard_normal(10)  # as many as are tied
-    assert judged(Significance(target, estimator, 0), estimator, make_batch(only))[0][0] <= 1.0
+    assert judged(Significance(target, estimator, 0), estimator, batch_of(only))[0][0] <= 1.0
 
 
 RANKS_ALONE = [
@@ -384,9 +375,9 @@ def test_margin_free_methods_see_ranks_alone(method: str, options: dict[str, Any
     y = rng.standard_normal(80) if kind == Kind.CONTINUOUS else rng.integers(0, 3, 80).astype(float)
     x = np.stack([rng.standard_normal(80), np.maximum(rng.standard_normal(80), 0)])
     bent = np.exp(2 * y) if kind == Kind.CONTINUOUS else y
-    plain = make_estimator(method, make_target(y, kind), **options)
-    other = make_estimator(method, make_target(bent, kind), **options)
-    same = np.allclose(plain.statistic(make_batch(x)), other.statistic(make_batch(np.exp(3 * x))), rtol=1e-9)
+    plain = make_estimator(method, target_of(y, kind), **options)
+    other = make_estimator(method, target_of(bent, kind), **options)
+    same = np.allclose(plain.statistic(batch_of(x)), other.statistic(batch_of(np.exp(3 * x))), rtol=1e-9)
     assert plain.margin_free == same == expected
 
 
@@ -402,7 +393,7 @@ def test_arrangements_have_the_statistic_of_the_features_they_are(
     n = 60
     rng = np.random.default_rng(9)
     y = rng.standard_normal(n) if target_kind == Kind.CONTINUOUS else rng.integers(0, 3, n).astype(float)
-    target = Target("y", y, target_kind, target_nominal, np.arange(n))
+    target = target_of(y, target_kind, nominal=target_nominal)
     estimator = make_estimator(method, target)
     permuter = Permuter(target, estimator.margin_free, 0, rng.integers(0, 2, n) if restricted else None)
     mostly_zero = np.maximum(rng.standard_normal(n) - 0.3, 0.0)
@@ -448,7 +439,7 @@ def test_arrangements_scored_in_one_pass_have_the_bits_of_the_features_they_are(
     n = 70
     rng = np.random.default_rng(4)
     y = rng.standard_normal(n) if target_kind == Kind.CONTINUOUS else rng.integers(0, 4, n).astype(float)
-    target = Target("y", y, target_kind, target_nominal, np.arange(n))
+    target = target_of(y, target_kind, nominal=target_nominal)
     estimator = make_estimator(method, target, **options)
     permuter = Permuter(target, estimator.margin_free, 0, rng.integers(0, 2, n) if restricted else None)
     few, counts = rng.integers(0, 3, n).astype(float), np.maximum(np.round(5 * rng.standard_normal(n)), 0.0)
@@ -466,8 +457,8 @@ def test_arrangements_scored_in_one_pass_have_the_bits_of_the_features_they_are(
             rows = [naive.laid_out(dealing.template.values[0], samples, order) for order in slow]
             expected = estimator.statistic(Batch(np.array(rows), kind, np.full(30, nominal)))
             for first, orders in ((3, none[:, : len(samples)]), (0, np.array(slow))):
-                found = estimator._in_one_pass(dealing, 30, first, orders, math.inf, 31)
-                assert found is not None
+                found = np.empty(30)
+                assert estimator._in_one_pass(dealing, (*dealing.arrays, first, orders, math.inf, 31, found)) == 30
                 assert found.tobytes() == expected.tobytes(), (kind, nominal, gaps)
 
 
@@ -507,15 +498,15 @@ def test_p_values_are_those_of_brute_force(method: str, target: str, restricted:
     y = rng.standard_normal(n) if target == "continuous" else np.repeat([0.0, 1.0], n // 2)
     kind = Kind.CONTINUOUS if target == "continuous" else Kind.DISCRETE
     strata = rng.integers(0, 2, n) if restricted else None
-    estimator = make_estimator(method, make_target(y, kind))
-    significance = Significance(make_target(y, kind), estimator, 0, strata)
+    estimator = make_estimator(method, target_of(y, kind))
+    significance = Significance(target_of(y, kind), estimator, 0, strata)
     for name, (feature_kind, values) in features_of_every_kind(rng, n, 1).items():
         values = values + np.round(y * 0.7) * (feature_kind == Kind.CONTINUOUS)
-        batch = make_batch(values, feature_kind)
+        batch = batch_of(values, feature_kind)
         p, _ = judged(significance, estimator, batch)
 
         def statistic(dealt: Any, of: Kind = feature_kind) -> float:
-            return float(estimator.statistic(make_batch(dealt, of))[0])
+            return float(estimator.statistic(batch_of(dealt, of))[0])
 
         expected = naive.permutation_p(values[0], statistic, draws, rng, strata)
         error = math.sqrt(expected * (1 - expected) / draws) + p[0] / math.sqrt(OWN.enough) + 1 / draws
@@ -538,11 +529,11 @@ def test_p_values_of_null_features_are_uniform(kind: str, target: str) -> None:
     n, count = 60, 2000 if kind == "continuous" else 300
     rng = np.random.default_rng(1)
     y = rng.standard_normal(n) if target == "continuous" else rng.integers(0, 2, n).astype(float)
-    made = make_target(y, Kind.CONTINUOUS if target == "continuous" else Kind.DISCRETE)
+    made = target_of(y, Kind.CONTINUOUS if target == "continuous" else Kind.DISCRETE)
     estimator = make_estimator("bin", made, bins=5) if kind == "discrete" else make_estimator("copula", made)
     strata = np.arange(n) // 20 if kind == "strata" else None
     feature_kind, values = features_of_every_kind(rng, n, count)["continuous" if kind == "strata" else kind]
-    p, _ = judged(Significance(made, estimator, 0, strata), estimator, make_batch(values, feature_kind))
+    p, _ = judged(Significance(made, estimator, 0, strata), estimator, batch_of(values, feature_kind))
     for level in (0.01, 0.02, 0.05, 0.1, 0.25, 0.5):
         # Features that share a null share its error, as if there were fewer of them.
         effective = 1 / (1 / count + 1 / SHARED.draws)
@@ -555,33 +546,33 @@ def test_p_values_of_null_features_are_uniform(kind: str, target: str) -> None:
 def test_ways_to_a_p_value() -> None:
     rng = np.random.default_rng(2)
     y = rng.integers(0, 2, 400).astype(float)
-    target = make_target(y, Kind.DISCRETE)
+    target = target_of(y, Kind.DISCRETE)
     estimator = make_estimator("kde", target)
     significance = Significance(target, estimator, 0)
     x = rng.standard_normal((5, 400))
     x[1] += y * np.array([0.45])
     x[2] += 4 * y
-    p, how = judged(significance, estimator, make_batch(x))
+    p, how = judged(significance, estimator, batch_of(x))
     assert how == [PERMUTATION, SPLITTING, EXTRAPOLATED, PERMUTATION, PERMUTATION]
     assert p[2] < 1e-20 < p[1] < 0.01 < p[0]
     levels = rng.integers(0, 3, (1, 400)).astype(float)
-    assert judged(significance, estimator, make_batch(levels, Kind.DISCRETE))[1] == [CHI_SQUARE]
+    assert judged(significance, estimator, batch_of(levels, Kind.DISCRETE))[1] == [CHI_SQUARE]
     rare = np.where(np.arange(400) < 5, 1.0, 0.0)
-    assert judged(significance, estimator, make_batch(rare, Kind.DISCRETE))[1] == [EXACT]
+    assert judged(significance, estimator, batch_of(rare, Kind.DISCRETE))[1] == [EXACT]
     within = Significance(target, estimator, 0, np.arange(400) % 2)
-    assert judged(within, estimator, make_batch(levels, Kind.DISCRETE))[1] == [PERMUTATION]
+    assert judged(within, estimator, batch_of(levels, Kind.DISCRETE))[1] == [PERMUTATION]
 
 
 @pytest.mark.parametrize("method", ["copula", "pearson", "bin"])
 def test_p_values_do_not_depend_on_the_company(method: str) -> None:
     rng = np.random.default_rng(4)
-    target = make_target(rng.standard_normal(50))
+    target = target_of(rng.standard_normal(50))
     estimator = make_estimator(method, target)
     for kind, values in features_of_every_kind(rng, 50, 6).values():
         values = values + target.values * np.arange(6)[:, np.newaxis] / 3 * (kind == Kind.CONTINUOUS)
-        whole, how = judged(Significance(target, estimator, 5), estimator, make_batch(values, kind), threads=2)
+        whole, how = judged(Significance(target, estimator, 5), estimator, batch_of(values, kind), threads=2)
         halves = Significance(target, estimator, 5)
-        parts = [judged(halves, estimator, make_batch(values[i : i + 2], kind)) for i in (4, 2, 0)]
+        parts = [judged(halves, estimator, batch_of(values[i : i + 2], kind)) for i in (4, 2, 0)]
         assert whole.tolist() == [p for part in reversed(parts) for p in part[0]]
         assert how == [h for part in reversed(parts) for h in part[1]]
 
@@ -590,7 +581,7 @@ def test_p_values_do_not_depend_on_the_company(method: str) -> None:
 def test_bins_filled_as_without_ties_share_a_null_whatever_is_tied(kind: Kind) -> None:
     rng = np.random.default_rng(5)
     n, bins = 403, 8
-    target = make_target(np.round(rng.standard_normal(n)), kind)
+    target = target_of(np.round(rng.standard_normal(n)), kind)
     estimator = make_estimator("bin", target, bins=bins)
     untied = rng.permutation(n) + target.values
     untied += rng.random(n)
@@ -598,7 +589,7 @@ def test_bins_filled_as_without_ties_share_a_null_whatever_is_tied(kind: Kind) -
     few, many, missing = untied.copy(), np.round(untied / 80), untied.copy()
     few[np.argsort(untied)[49]] = np.sort(untied)[50]  # across an edge: no tie of so many changes a null
     missing[7] = np.nan
-    batch = make_batch([untied, filled, few, many, missing])
+    batch = batch_of([untied, filled, few, many, missing])
     assert estimator.score(batch).as_untied.tolist() == [True, True, False, False, False]
     p, _ = Significance(target, estimator, 0).judge(batch, estimator.score(batch))
     assert np.isnan(p[:3]).all()  # left to the shared null
@@ -619,10 +610,10 @@ def test_the_g_test_agrees_with_scipy_and_with_permutations() -> None:
     p_of_g = stats.chi2(4).sf(plain.statistic / williams)
     found = table_test(x, y, "plug-in")
     assert found == (pytest.approx(p_of_g, rel=1e-10), CHI_SQUARE)
-    target = make_target(y, Kind.DISCRETE)
+    target = target_of(y, Kind.DISCRETE)
     estimator = make_estimator("bin", target, correction="none")
     null = Null(Permuter(target, True, 0, None).pattern(x, Kind.DISCRETE, False), estimator, SHARED)
-    batch = make_batch(x, Kind.DISCRETE)
+    batch = batch_of(x, Kind.DISCRETE)
     p, _ = null.p_values(estimator.statistic(batch))
     assert found[0] == pytest.approx(p[0], rel=0.5)
     assert math.isnan(table_test(np.where(np.arange(500) < 9, 1.0, 0.0), y, "plug-in")[0])
@@ -678,18 +669,18 @@ def test_max_t_against_all_permutations() -> None:
     rng = np.random.default_rng(1)
     y, x = rng.standard_normal(5), rng.standard_normal((4, 5))
     x[1] = x[0] + 0.01 * rng.standard_normal(5)
-    target = make_target(y)
+    target = target_of(y)
     estimator = make_estimator("pearson", target)
-    observed = estimator.statistic(make_batch(x))
-    every = [estimator.statistic(make_batch(x[:, list(p)])).max() for p in itertools.permutations(range(5))]
+    observed = estimator.statistic(batch_of(x))
+    every = [estimator.statistic(batch_of(x[:, list(p)])).max() for p in itertools.permutations(range(5))]
     truth = np.array([np.mean(np.array(every) >= t - 1e-9) for t in observed])
     gathered = MaxT(target, estimator, 4000, 0, None)
-    gathered.add(make_batch(x[:1]))
-    gathered.add(make_batch(x[1:]))
+    gathered.add(batch_of(x[:1]))
+    gathered.add(batch_of(x[1:]))
     p = max_t_p_values(observed, gathered.maxima)
     assert np.all(np.abs(p - truth) <= 4 * np.sqrt(truth * (1 - truth) / 4000) + 1 / 4000)
     at_once = MaxT(target, estimator, 4000, 0, None)
-    at_once.add(make_batch(x))
+    at_once.add(batch_of(x))
     assert at_once.maxima.tolist() == gathered.maxima.tolist()
 
 
@@ -697,9 +688,9 @@ def test_max_t_keeps_to_strata() -> None:
     """A feature that is the stratum itself cannot be permuted away from the target."""
     strata = np.arange(40) % 2
     y = strata + 0.1 * np.random.default_rng(0).standard_normal(40)
-    target = make_target(y)
+    target = target_of(y)
     estimator = make_estimator("pearson", target)
-    batch = make_batch(strata.astype(float))
+    batch = batch_of(strata.astype(float))
     gathered = MaxT(target, estimator, 50, 0, strata)
     gathered.add(batch)
     assert max_t_p_values(estimator.statistic(batch), gathered.maxima).tolist() == [1.0]
@@ -735,9 +726,9 @@ def test_a_statistic_that_fails_for_some_arrangements_counts_as_least() -> None:
 
 
 def test_scores_that_are_missing_have_no_p_value() -> None:
-    target = make_target(np.arange(20.0))
+    target = target_of(np.arange(20.0))
     estimator = make_estimator("copula", target)
-    batch = make_batch(np.random.default_rng(0).standard_normal((2, 20)))
+    batch = batch_of(np.random.default_rng(0).standard_normal((2, 20)))
     scores = Scores(np.array([np.nan, 0.1]), "copula")
     significance = Significance(target, estimator, 0)
     p, how = significance.judge(batch, scores)

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import scipy.stats
 from cases import SHAPES
+from pairs import batch_of, target_of
 
 import miscreen
 from miscreen.errors import InputError
 from miscreen.estimators import plugin
-from miscreen.estimators.plugin import plugin_errors, plugin_scores, row_variances
+from miscreen.estimators.plugin import plugin_with_errors, row_variances
 from miscreen.inference.intervals import Intervals
-from miscreen.model import Batch, Kind, Scores, Target, codes_by_appearance
+from miscreen.model import Kind, Scores, codes_by_appearance
 
 CHOSEN = (
     "gaussian, r = -0.6", "quadratic", "narrow band", "three uneven classes", "class feature", "zeros by class",
@@ -151,10 +152,11 @@ def test_errors_of_counts_are_those_of_many_samples() -> None:
             y = rng.integers(0, 3, 300).astype(float)
             x = np.where(rng.random(300) < strength, y, rng.integers(0, 4, 300)).astype(float)
             x[rng.random(300) < 0.1] = np.nan
-            target = Target("y", codes_by_appearance(y).astype(float), Kind.DISCRETE, False, np.arange(300))
-            batch = Batch(x[np.newaxis], Kind.DISCRETE, np.zeros(1, bool))
-            found.append(plugin_scores(target, batch).mi[0])
-            errors.append(plugin_errors(target, batch)[0])
+            target = target_of(codes_by_appearance(y).astype(float), Kind.DISCRETE)
+            batch = batch_of(x, Kind.DISCRETE)
+            mi, _, error = plugin_with_errors(target, batch)
+            found.append(mi[0])
+            errors.append(error[0])
         ratio = np.mean(errors) / np.std(found, ddof=1)
         assert -4 / math.sqrt(2 * 400) < ratio - 1 < excess + 4 / math.sqrt(2 * 400)
 
@@ -191,8 +193,8 @@ def test_tables_of_counts_are_estimated_once(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(plugin, "paired_mi", noted)
     rng = np.random.default_rng(0)
-    target = Target("y", rng.integers(0, 3, 90).astype(float), Kind.DISCRETE, False, np.arange(90))
-    batch = Batch(rng.integers(0, 3, (4, 90)).astype(float), Kind.DISCRETE, np.zeros(4, dtype=bool))
+    target = target_of(rng.integers(0, 3, 90).astype(float), Kind.DISCRETE)
+    batch = batch_of(rng.integers(0, 3, (4, 90)).astype(float), Kind.DISCRETE)
     low, high = Intervals(target, 0.95).around(batch, list("abcd"), Scores(np.zeros(4), "plug-in"))
     assert (low < high).all()
     assert counted == [4, 4], "with the jackknife and without"

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from cases import CASES
 from ennemi import _entropy_estimators
+from pairs import batch_of, target_of
 from scipy import special
 from sklearn.feature_selection._mutual_info import _compute_mi_cc, _compute_mi_cd
 
@@ -18,7 +19,7 @@ from miscreen.kernels._jit import kernel
 from miscreen.kernels.margins import ascending_scores
 from miscreen.kernels.neighbors import ALL, FEWER, LONG, SHORT
 from miscreen.kernels.ranks import normal_score_table
-from miscreen.model import Batch, Kind, Target
+from miscreen.model import Kind
 
 C, D = Kind.CONTINUOUS, Kind.DISCRETE
 # Pieces of kernels, made to be called from here.
@@ -35,8 +36,8 @@ def indexed(values):
 def estimate(x, y, x_kind=C, y_kind=C, **options):
     """Scores of the rows of x with y."""
     x, y = np.ascontiguousarray(np.atleast_2d(x), float), np.ascontiguousarray(y, float)
-    target = Target("y", y, y_kind, False, np.arange(len(y)))
-    return Ksg(target, Ksg.make_options(options)).score(Batch(x, x_kind, np.zeros(len(x), bool)))
+    target = target_of(y, y_kind)
+    return Ksg(target, Ksg.make_options(options)).score(batch_of(x, x_kind))
 
 
 def mi_of(*arguments, **options):
@@ -369,8 +370,8 @@ def test_values_within_a_distance_are_counted_wherever_they_are_looked_up():
 
 def local_of(x, y, x_kind, y_kind, k):
     """The estimate and the local terms of one feature, raw scale."""
-    target = Target("y", y, y_kind, False, np.arange(len(y)))
-    batch = Batch(x[np.newaxis], x_kind, np.zeros(1, bool))
+    target = target_of(y, y_kind)
+    batch = batch_of(x, x_kind)
     mi, terms = Ksg(target, KsgOptions(k=k, scale="raw")).local(batch)
     assert mi[0] == Ksg(target, KsgOptions(k=k, scale="raw")).score(batch).mi[0]
     return terms[0]
@@ -481,8 +482,8 @@ def test_fewer_neighbours_found_on_the_way(scale):
     x = np.stack([noise[0], y + noise[1], np.maximum(noise[2], 0.0), np.round(noise[3]), np.round(y), noise[4]])
     x[5, rng.random(n) < 0.3] = np.nan
     for target in (y, np.maximum(y, 0.0)):
-        target = Target("y", target, C, False, np.arange(n))
-        batch = Batch(x, C, np.zeros(len(x), dtype=bool))
+        target = target_of(target)
+        batch = batch_of(x)
         for k, fewer in ((4, 3), (16, 3), (20, 8), (n - 1, 1)):
             mi, of_fewer, terms = Ksg(target, KsgOptions(k=k, scale=scale)).local_by_fewer(batch, fewer)
             alone, own_terms = Ksg(target, KsgOptions(k=fewer, scale=scale)).local(batch)

@@ -8,17 +8,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pairs import target_of
 from scipy import stats
 
 import miscreen
 from miscreen.inference.meetings import Meetings
 from miscreen.inference.null import MEETINGS
 from miscreen.inference.permutation import Pattern, Permuter, remoteness
-from miscreen.model import Floats, Kind, Target
+from miscreen.model import Floats, Kind
 
 
 def pattern_of(values: Floats, target: Floats, strata: Any = None) -> Pattern:
-    y = Target("y", target, Kind.CONTINUOUS, False, np.arange(len(target)))
+    y = target_of(target)
     return Permuter(y, False, 0, strata).pattern(values, Kind.CONTINUOUS, False)
 
 
@@ -141,7 +142,7 @@ def test_p_values_fall_as_the_statistic_rises() -> None:
     from miscreen.estimators import estimator_class
     from miscreen.inference.null import OWN, Null
 
-    target = Target("y", y, Kind.CONTINUOUS, False, np.arange(n))
+    target = target_of(y)
     of = estimator_class("pearson")
     estimator = of(target, of.make_options({}))
     null = Null(Permuter(target, False, 0, None).pattern(x, Kind.CONTINUOUS, False), estimator, OWN)

@@ -17,14 +17,17 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pairs import batch_of, target_of
 
 import miscreen
 from miscreen import pipeline, scoring
 from miscreen.errors import DataError, InputError, ResourceError
 from miscreen.estimators import ESTIMATORS, estimator_class
+from miscreen.evaluation.result import check_plot
+from miscreen.inference.intervals import Intervals
 from miscreen.inference.options import Inference
 from miscreen.kernels import sorting, survey
-from miscreen.model import Batch, ColumnType, Scores, ScreenSpec
+from miscreen.model import Batch, ColumnType, Kind, Scores, ScreenSpec
 from miscreen.request import Request
 from miscreen.resources import Resources
 from miscreen.tables import open_table
@@ -210,7 +213,7 @@ def wide_table(tmp_path: Path) -> tuple[pa.Table, list[Any]]:
     return table, [table, narrow, pl.from_arrow(table), *(tmp_path / f for f in ("t.parquet", "t.arrow", "t.csv"))]
 
 
-@pytest.mark.parametrize("method", ["correlation", "auto", "bin", "kde", "ksg", "pearson", "spearman", "copula"])
+@pytest.mark.parametrize("method", [METHOD, *ESTIMATORS])
 def test_the_same_bytes_however_the_work_is_cut(method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _, sources = wide_table(tmp_path)
     miscreen.rank(sources[0], "y", method, threads=1).write(tmp_path / "first.parquet")
@@ -222,13 +225,13 @@ def test_the_same_bytes_however_the_work_is_cut(method: str, tmp_path: Path, mon
         assert (tmp_path / "t.out.parquet").read_bytes() == expected, (source, threads, memory)
 
 
-def test_a_score_does_not_depend_on_the_neighbours(tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", ESTIMATORS)
+def test_a_score_does_not_depend_on_the_neighbours(method: str, tmp_path: Path) -> None:
     table, _ = wide_table(tmp_path)
-    for method in ("auto", "bin", "kde", "ksg", "pearson", "spearman", "copula"):
-        whole = columns(miscreen.rank(table, "y", method), "score", "method")
-        for some in (["x0"], ["x1", "x7"], [f"x{j}" for j in range(250, 300)]):
-            part = columns(miscreen.rank(table, "y", method, features=some), "score", "method")
-            assert part == {name: whole[name] for name in some}
+    whole = columns(miscreen.rank(table, "y", method), "score", "method")
+    for some in (["x0"], ["x1", "x7"], [f"x{j}" for j in range(250, 300)]):
+        part = columns(miscreen.rank(table, "y", method, features=some), "score", "method")
+        assert part == {name: whole[name] for name in some}
 
 
 def test_fingerprint_follows_values_and_names() -> None:
@@ -352,6 +355,25 @@ class TestBadRequests:
         assert message in str(raised.value)
         assert hint in str(raised.value)
 
+    def test_values_of_wrong_types(self, tmp_path: Path) -> None:
+        path = tmp_path / "t.parquet"
+        mixed_frame().write_parquet(path)
+        for call, message in (
+            (lambda: miscreen.rank(path, "y", METHOD, checkpoints=5), "checkpoints must be a path, not 5"),
+            (lambda: miscreen.rank(path, "y", METHOD, dask=5), "'5' leads to no Dask cluster"),
+            (lambda: miscreen.rank(path, "y", METHOD, dask=Path("no.json")), "there is no scheduler file 'no.json'"),
+            (lambda: miscreen.rank(path, "y", METHOD, dask="local", workers="2"), "workers must be a whole number"),
+            (lambda: miscreen.rank(path, "y", METHOD, extra=None), "there is no extra column None"),
+            (lambda: miscreen.rank_shard(path, "y", "1/2", 5), "output must be a path, not 5"),
+            (lambda: miscreen.rank_shard(path, "y", 1, "r.parquet"), "1 is no shard"),
+            (lambda: miscreen.describe(path, ["y"]), "the target is ['y']"),
+            (lambda: miscreen.Steps.read(5), "path must be a path, not 5"),
+            (lambda: check_plot(5), "path must be a path, not 5"),
+        ):
+            with pytest.raises(InputError) as raised:
+                call()
+            assert message in str(raised.value)
+
     def test_no_rows(self) -> None:
         with pytest.raises(DataError, match="has no rows"):
             miscreen.rank(mixed_frame().head(0), "y", METHOD)
@@ -362,6 +384,18 @@ def test_every_registered_method_exists() -> None:
         method = estimator_class(name)
         assert issubclass(method, estimator_class(METHOD).__mro__[1])
         method.make_options(method.score_alone)
+
+
+@pytest.mark.parametrize("method", ESTIMATORS)
+@pytest.mark.parametrize("target_kind", Kind)
+@pytest.mark.parametrize("kind", Kind)
+def test_no_features_have_no_scores(method: str, target_kind: Kind, kind: Kind) -> None:
+    target, none = target_of(np.arange(40.0) % 3, target_kind), batch_of(np.empty((0, 40)), kind)
+    made = estimator_class(method)
+    estimator = made(target, made.make_options({}))
+    scores = estimator.score(none)
+    assert len(scores.mi) == len(estimator.statistic(none)) == 0
+    assert [len(of) for of in Intervals(target, 0.9).around(none, [], scores)] == [0, 0]
 
 
 def test_what_is_wrong_with_an_excluded_column_is_no_error(tmp_path: Path) -> None:
@@ -375,7 +409,7 @@ def test_what_is_wrong_with_an_excluded_column_is_no_error(tmp_path: Path) -> No
         miscreen.select(tmp_path / "t.csv", "y", method=METHOD, exclude=["br*"], top=1, keep=["broken"])
 
 
-@pytest.mark.parametrize("method", ["auto", "bin", "kde", "ksg", "pearson", "spearman", "copula"])
+@pytest.mark.parametrize("method", ESTIMATORS)
 def test_the_size_of_numbers_does_not_matter(method: str) -> None:
     rng = np.random.default_rng(4)
     y = rng.standard_normal(80)
@@ -397,7 +431,7 @@ def test_an_enormous_outlier_leaves_a_number() -> None:
     x[3] = 1.7e308
     x[4] = -1.7e308
     table = np.column_stack([x, y])
-    for method in ("auto", "bin", "kde", "ksg", "pearson", "spearman", "copula"):
+    for method in ESTIMATORS:
         assert columns(miscreen.rank(table, "y", method, names=["x", "y"]), "status")["x"] == ["ok"]
     assert columns(miscreen.rank(table, "y", names=["x", "y"]), "score")["x"][0] > 0.1
 

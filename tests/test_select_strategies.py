@@ -10,12 +10,13 @@ import naive
 import numpy as np
 import polars as pl
 import pytest
+from pairs import target_of
 from scipy.stats import multivariate_normal, norm
 
 import miscreen
 from miscreen.errors import ResourceError
 from miscreen.kernels.information import scaled_logs
-from miscreen.model import Kind, Target
+from miscreen.model import Kind
 from miscreen.resources import Resources
 from miscreen.selection import STRATEGIES, strategy_class
 from miscreen.selection.clump import GAUSSIAN_MI, gaussian_mi_in_bins
@@ -71,7 +72,7 @@ def ask(
 ) -> tuple[Choice, list[list[int | None]], list[list[int | None]], list[int | None]]:
     """What a strategy chooses, and the candidates, given columns and target as its counterpart takes them."""
     columns = coded(values, kinds, threads=threads)
-    target = code_target(Target("y", y, Kind.CONTINUOUS, False, np.arange(len(y))), BINS)
+    target = code_target(target_of(y), BINS)
     beside, rest = [columns[i] for i in range(given)], slice(given, None)
     candidates = Columns(np.ascontiguousarray(columns.codes[rest]), columns.sizes[rest], columns.binned[rest])
     with ThreadPoolExecutor(threads) as workers:
@@ -117,7 +118,7 @@ class TestCodes:
         assert [most_levels(n, 2, 3) for n in (20, 100, 300, 10**6)] == [3, 5, 8, 16]
         assert [most_levels(n, 3, 3) for n in (20, 100, 300, 1000, 10**6)] == [3, 3, 5, 9, 16]
         assert most_levels(1000, 3, 3, 90) == most_levels(1000, 3, 3, 16) == 3
-        assert code_target(Target("y", np.arange(60.0) % 12, Kind.DISCRETE, True, np.arange(60)), 3).size == 12
+        assert code_target(target_of(np.arange(60.0) % 12, Kind.DISCRETE, nominal=True), 3).size == 12
 
     def test_too_many_levels_are_bins_where_they_have_an_order(self) -> None:
         rng = np.random.default_rng(4)
@@ -141,7 +142,7 @@ class TestInformation:
     def test_terms_are_those_of_entropies(self, table: Any) -> None:
         values, kinds, y = table
         columns = coded(values, kinds)
-        target = code_target(Target("y", y, Kind.CONTINUOUS, False, np.arange(len(y))), BINS)
+        target = code_target(target_of(y), BINS)
         with ThreadPoolExecutor(2) as workers:
             information = Information(columns, target, workers)
             for j in (0, 10, 11):
@@ -255,7 +256,7 @@ class TestChoices:
     @staticmethod
     def information(table: Any) -> Information:
         values, kinds, y = table
-        target = code_target(Target("y", y, Kind.CONTINUOUS, False, np.arange(len(y))), BINS)
+        target = code_target(target_of(y), BINS)
         return Information(coded(values, kinds), target, ThreadPoolExecutor(1))
 
 

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import miscreen
-from miscreen.errors import DataError, InputError
+from miscreen.errors import DataError, InputError, ResourceError
 from miscreen.model import ColumnType, FeatureBlock
 from miscreen.pipeline import run_blocks
 from miscreen.resources import Resources, plan_blocks
@@ -932,6 +933,17 @@ def test_a_pipe_may_hand_out_a_few_bytes_at_a_time(ending: str, tmp_path: Path, 
     with open_table(str(pipe), resources=resources) as opened:
         np.testing.assert_array_equal(opened.values(np.array([1, 0])), [[3.5, 4.5], [1.5, 2.5]])
     writer_thread.join()
+
+
+def test_a_pipe_that_cannot_be_copied_is_named(tmp_path: Path, resources: Resources) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_bytes(b"PAR1\0"))
+    writer.start()
+    gone = replace(resources, scratch_dir=tmp_path / "gone")
+    with pytest.raises(ResourceError, match=rf"cannot copy {pipe} to '{tmp_path}/gone': No such file or directory"):
+        open_table(str(pipe), resources=gone)
+    writer.join()
 
 
 def test_names_are_exact_before_they_are_globs() -> None:

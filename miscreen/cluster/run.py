@@ -8,13 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from miscreen.cluster.checkpoints import Checkpoints
 from miscreen.cluster.identity import Identity, stamps
 from miscreen.cluster.stopping import stop_on_signals
-from miscreen.errors import InputError, StoppedError
+from miscreen.errors import InputError, StoppedError, path_given
 from miscreen.partition import Partition, rank_partitions
 from miscreen.ranking import Ranking
 from miscreen.request import Request
@@ -31,7 +30,11 @@ _LOG = logging.getLogger("miscreen")
 
 
 def rank_in_partitions(
-    source: Any, request: Request, checkpoints: str | PathLike[str] | None, dask: str | None, workers: int | None
+    source: Any,
+    request: Request,
+    checkpoints: str | PathLike[str] | None,
+    dask: str | PathLike[str] | None,
+    workers: int | None,
 ) -> Ranking:
     """`miscreen.rank` where finished partitions are kept, or scored by Dask."""
     files = stamps(source)
@@ -46,7 +49,9 @@ def rank_in_partitions(
         table = stack.enter_context(request.open(source))
         job = Screen(table, request)
         identity = Identity.of(files, table, job)
-        kept = None if checkpoints is None else stack.enter_context(Checkpoints(Path(checkpoints), identity))
+        kept = None
+        if checkpoints is not None:
+            kept = stack.enter_context(Checkpoints(path_given("checkpoints", checkpoints), identity))
         features = range(job.n_features)
         if dask is None:
             assert kept is not None  # else there are no partitions
@@ -54,7 +59,7 @@ def rank_in_partitions(
         else:
             from miscreen.cluster.workers import score_with_dask
 
-            partitions = score_with_dask(source, request, identity, features, kept, counted, dask, workers)
+            partitions = score_with_dask(source, request, identity, features, kept, counted, str(dask), workers)
         identity.check_unchanged(source)
         return rank_partitions(partitions, job.metadata)
 

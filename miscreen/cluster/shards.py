@@ -14,7 +14,7 @@ from miscreen.cluster.conversion import open_for_shards
 from miscreen.cluster.identity import Identity, stamps
 from miscreen.cluster.part import Part
 from miscreen.cluster.run import Counted, score_range
-from miscreen.errors import DataError, InputError
+from miscreen.errors import DataError, InputError, path_given
 from miscreen.request import Request
 from miscreen.screening import Screen
 from miscreen.tables.files import check_apart
@@ -36,7 +36,7 @@ def parse_shard(text: str) -> tuple[int, int]:
     >>> parse_shard("3/16")
     (3, 16)
     """
-    found = _SHARD.fullmatch(text.strip())
+    found = _SHARD.fullmatch(str(text).strip())
     k, n = (int(found[1]), int(found[2])) if found else (0, 0)
     if not 1 <= k <= n:
         raise InputError(f"{text!r} is no shard", "Write K/N, such as 3/16 for the third of sixteen; K is from 1 to N")
@@ -101,7 +101,7 @@ def rank_shard(
     part, ``NAME.partial``, until the part is written.
     """
     k, n = parse_shard(shard)
-    path = part_path(Path(output), k, n)
+    path = part_path(path_given("output", output), k, n)
     request = Request.make(target, **screening)
     files = stamps(source)
     try:

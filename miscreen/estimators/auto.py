@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, ClassVar
@@ -212,11 +212,11 @@ class Auto(Estimator):
             some = np.flatnonzero(labelled == labels)
             if len(some):
                 found = np.full((2, len(some)), np.nan)
-                self._weigh(batch.take(some), labels, found, _NOT_DEALT)
+                self._weigh(batch.take(some), labels, (found[0], found[1]), _NOT_DEALT)
                 scores[some], series[some] = found
         return scores, series
 
-    def _weigh(self, batch: Batch, labels: bool, found: Floats, dealing: tuple[Any, ...]) -> int:
+    def _weigh(self, batch: Batch, labels: bool, found: tuple[Floats, Floats], dealing: Sequence[Any]) -> int:
         """Write scores and series of features of which one side has `labels` or none has, or of arrangements of one.
 
         Returns how many there are.
@@ -237,13 +237,10 @@ class Auto(Estimator):
             )  # fmt: skip
         return count
 
-    def _in_one_pass(
-        self, dealing: Dealing, most: int, first: int, orders: NDArray[np.int64], observed: float, enough: int
-    ) -> Floats:
+    def _in_one_pass(self, dealing: Dealing, asked: tuple[Any, ...]) -> int:
         labels = bool(dealing.template.nominal[0]) or self._labels
-        found = np.empty((2, most))
-        count = self._weigh(dealing.template, labels, found, (*dealing.arrays, first, orders, observed, enough))
-        return found[0, :count]
+        *dealt, scores = asked
+        return self._weigh(dealing.template, labels, (scores, np.empty(len(scores))), dealt)
 
     def score(self, batch: Batch) -> Scores:
         scores, series = self._evidence(batch)
@@ -321,8 +318,9 @@ class Auto(Estimator):
         """Whether classes have enough samples for bins: `SAMPLES_PER_CELL` on average, and in the smallest 1 a bin."""
         last = batch.values[np.arange(len(batch.values)), batch.order[:, -1]]  # missing ones come last
         present = ~np.isnan(batch.values if np.isnan(last).any() else batch.values[:1])
-        at = np.arange(len(present))[:, np.newaxis] * self._target.n_levels + self._target.codes
-        sizes = np.bincount(at[present], minlength=len(present) * self._target.n_levels).reshape(len(present), -1)
+        shape = len(present), self._target.n_levels
+        at = np.arange(shape[0])[:, np.newaxis] * shape[1] + self._target.codes
+        sizes = np.bincount(at[present], minlength=shape[0] * shape[1]).reshape(shape)
         n, levels = sizes.sum(axis=1), np.count_nonzero(sizes, axis=1)
         smallest = np.where(sizes > 0, sizes, np.inf).min(axis=1)
         bins = 2 * np.cbrt(n)

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from miscreen.errors import InputError, check_choice
 from miscreen.estimators.estimator import Estimator, settle_number
 from miscreen.estimators.plugin import PLUG_IN, plugin_scores, terms_of_cells
 from miscreen.kernels import bin_rules
 from miscreen.kernels.bins import ADJUSTED, MILLER_MADOW, NONE, arranged_bins, binned_mi, margin_cells
-from miscreen.model import Batch, Dealing, Floats, Kind, Scores, Target
+from miscreen.model import Batch, Dealing, Kind, Scores, Target
 
 RULES = {
     "cube-root": bin_rules.CUBE_ROOT,
@@ -154,14 +153,11 @@ class Binning(Estimator):
         method = PLUG_IN if discrete and target.kind == Kind.DISCRETE else "bin"
         return Scores(mi, method, as_untied=as_untied)
 
-    def _in_one_pass(
-        self, dealing: Dealing, most: int, first: int, orders: NDArray[np.int64], observed: float, enough: int
-    ) -> Floats:
-        template, target, mi = dealing.template, self._target, np.empty(most)
+    def _in_one_pass(self, dealing: Dealing, asked: tuple[Any, ...]) -> int:
+        template, target = dealing.template, self._target
         discrete, target_discrete = template.kind == Kind.DISCRETE, target.kind == Kind.DISCRETE
-        count = arranged_bins(
+        count: int = arranged_bins(
             template.values[0], template.order[0], target.values, target.order, discrete, target_discrete, self._fixed,
-            self._rule, self._by_width, self._correction, self._table, self._terms, *dealing.arrays, first, orders,
-            observed, enough, mi,
+            self._rule, self._by_width, self._correction, self._table, self._terms, *asked,
         )  # fmt: skip
-        return mi[:count]
+        return count

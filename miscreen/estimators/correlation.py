@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,31 +81,24 @@ class _Correlation(Estimator):
             )  # fmt: skip
         return out
 
-    def _in_one_pass(
-        self, dealing: Dealing, most: int, first: int, orders: NDArray[np.int64], observed: float, enough: int
-    ) -> Floats | None:
+    def _in_one_pass(self, dealing: Dealing, asked: tuple[Any, ...]) -> int | None:
         target, template = self._target, dealing.template
         labels, target_labels = bool(template.nominal[0]), target.nominal
         table = np.empty(0) if self._stage == VALUES else self._table
-        mi = np.empty(most)
+        columns = template.values[0], template.order[0], target.values, target.order
+        count: int
         if labels or target_labels:
             n = len(dealing.samples)
             many = labels and n - np.count_nonzero(template.repeats[0, :n]) > 2
             target_many = target_labels and np.count_nonzero(np.bincount(target.codes[dealing.samples])) > 2
             if many and target_many:
-                return arranged_plugin(target, dealing, most, first, orders, observed, enough)
-            if many == labels and target_many == target_labels:
-                count = arranged_ratios(
-                    template.values[0], template.order[0], target.values, target.order, labels, table, self._stage,
-                    *dealing.arrays, first, orders, observed, enough, mi,
-                )  # fmt: skip
-                return mi[:count]
-            return None  # two labels are numbers
-        count = arranged_correlations(
-            template.values[0], template.order[0], target.values, target.order, table, self._stage,
-            *dealing.arrays, first, orders, observed, enough, mi,
-        )  # fmt: skip
-        return mi[:count]
+                return arranged_plugin(target, dealing, asked)
+            if many != labels or target_many != target_labels:
+                return None  # two labels are numbers
+            count = arranged_ratios(*columns, labels, table, self._stage, *asked)
+        else:
+            count = arranged_correlations(*columns, table, self._stage, *asked)
+        return count
 
     def _labels(
         self, values: NDArray[np.float64], order: NDArray[np.intp], nominal: NDArray[np.bool_]

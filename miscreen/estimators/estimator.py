@@ -130,15 +130,16 @@ class Estimator(ABC):
 
     def arranged(self, dealing: Dealing, orders: NDArray[np.int64]) -> Floats:
         """`statistic` of arrangements of one feature, one a row, up to rounding."""
-        found = self._in_one_pass(dealing, len(orders), 0, orders, math.inf, len(orders))
-        return self.statistic(dealing.batch(orders)) if found is None else found
+        found = np.empty(len(orders))
+        count = self._in_one_pass(dealing, (*dealing.arrays, 0, orders, math.inf, len(orders), found))
+        return self.statistic(dealing.batch(orders)) if count is None else found
 
     def drawn(self, dealing: Dealing, numbers: range, observed: float, enough: int) -> Floats:
         """`arranged` of the random arrangements of these numbers, or of fewer if so many have reached `observed`."""
-        none = np.empty((0, len(dealing.samples)), dtype=np.int64)
-        found = self._in_one_pass(dealing, len(numbers), numbers.start, none, observed, enough)
-        if found is not None:
-            return found
+        none, found = np.empty((0, len(dealing.samples)), dtype=np.int64), np.empty(len(numbers))
+        count = self._in_one_pass(dealing, (*dealing.arrays, numbers.start, none, observed, enough, found))
+        if count is not None:
+            return found[:count]
         parts: list[Floats] = []
         step = _DRAWS if enough <= len(numbers) else len(numbers)
         reached = 0
@@ -150,13 +151,21 @@ class Estimator(ABC):
             start = stop
         return np.concatenate(parts) if parts else np.empty(0)
 
-    def _in_one_pass(
-        self, dealing: Dealing, most: int, first: int, orders: NDArray[np.int64], observed: float, enough: int
-    ) -> Floats | None:
-        """`statistic` of at most so many arrangements, in a kernel that describes the feature once; None without one.
+    def _in_one_pass(self, dealing: Dealing, asked: tuple[Any, ...]) -> int | None:
+        """Write `statistic` of arrangements by a kernel that describes the feature once; None where there is none.
 
-        They are `orders`, or where these have no rows the random ones from number `first` on, until `enough` have
-        reached `observed`.
+        Parameters
+        ----------
+        dealing : Dealing
+        asked : tuple
+            The last arguments of every such kernel, in this order: `Dealing.arrays`; the number of the first
+            arrangement; the arrangements, one a row, or no rows for the random ones from that number on; a statistic,
+            and after how many that reach it none is wanted any more; and float64 (n_arrangements,), to be filled.
+
+        Returns
+        -------
+        int or None
+            How many were written.
         """
         return None
 
@@ -169,7 +178,8 @@ class Estimator(ABC):
                 others = [f"--method={method}" for method in ESTIMATORS if _has_option(method, name)]
                 takes = f"It takes {', '.join(known)}" if known else "It takes no options"
                 takes = f"Leave it out, or give {' or '.join(others)}" if others else takes
-                method = next(method for method, where in ESTIMATORS.items() if where.endswith(f":{cls.__name__}"))
+                here = f"{cls.__module__}:{cls.__name__}"
+                method = next((method for method, where in ESTIMATORS.items() if where == here), here)
                 raise InputError(f"method {method!r} has no option {name!r}", takes)
         return cls.Options(**given)
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from miscreen.errors import InputError, check_choice
 from miscreen.estimators.estimator import Estimator, settle_number
@@ -176,23 +175,19 @@ class Kde(Estimator):
             return Scores(mi, method)
         return Scores(mi, [f"{method} (silverman)" if np.isnan(b).any() else method for b in bandwidths])
 
-    def _in_one_pass(
-        self, dealing: Dealing, most: int, first: int, orders: NDArray[np.int64], observed: float, enough: int
-    ) -> Floats | None:
+    def _in_one_pass(self, dealing: Dealing, asked: tuple[Any, ...]) -> int | None:
         target, template, options = self._target, dealing.template, self._options
-        args = first, orders, observed, enough
         if template.kind == target.kind:
-            return arranged_plugin(target, dealing, most, *args) if target.kind == Kind.DISCRETE else None
+            return arranged_plugin(target, dealing, asked) if target.kind == Kind.DISCRETE else None
         bandwidth = self._given
         if options.bandwidth == "isj":  # of the margin that has an order, whose values stay what they are
             bandwidth = float(isj_bandwidths(template, target, on_ranks=len(self._table) > 0)[0, 0])
-        mi = np.empty(most)
-        count = arranged_class_kde(
+        count: int = arranged_class_kde(
             template.values[0], template.order[0], target.values, target.order, template.kind == Kind.DISCRETE,
             self._table, bandwidth, self._factor, options.bandwidth_multiplier, self._shape,
-            POINTS_PER_GRID * options.grid, *dealing.arrays, *args, mi,
+            POINTS_PER_GRID * options.grid, *asked,
         )  # fmt: skip
-        return mi[:count]
+        return count
 
     def _bandwidth(self, ascending: Floats) -> float:
         return isj_bandwidth(ascending) if self._options.bandwidth == "isj" else self._given

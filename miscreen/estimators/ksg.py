@@ -163,21 +163,17 @@ class Ksg(Estimator):
         mi, _, method = self._found(batch, np.empty((len(batch.values), 0)))
         return Scores(mi, method)
 
-    def _in_one_pass(
-        self, dealing: Dealing, most: int, first: int, orders: NDArray[np.int64], observed: float, enough: int
-    ) -> Floats | None:
+    def _in_one_pass(self, dealing: Dealing, asked: tuple[Any, ...]) -> int | None:
         target, template = self._target, dealing.template
-        args = first, orders, observed, enough
         if template.kind == target.kind == Kind.DISCRETE:
-            return arranged_plugin(target, dealing, most, *args)
+            return arranged_plugin(target, dealing, asked)
         if template.kind == target.kind or self._untied:
             return None
-        mi = np.empty(most)
-        count = arranged_class_mi(
+        count: int = arranged_class_mi(
             template.values[0], template.order[0], target.values, target.order, template.kind == Kind.DISCRETE,
-            self._k, self._scale, self._psi, *dealing.arrays, *args, mi,
+            self._k, self._scale, self._psi, *asked,
         )  # fmt: skip
-        return mi[:count]
+        return count
 
     def combine(self, batch: Batch, series: Floats) -> Scores:
         """Estimate the information of two continuous columns, given another estimate that errs less where it is weak.

@@ -7,8 +7,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from miscreen.estimators.plugin import errors_of_pairs, terms_of_cells
-from miscreen.kernels.counts import binned_pairs, paired_mi
+from miscreen.estimators.plugin import errors_of_pairs, mi_of_pairs
+from miscreen.kernels.counts import binned_pairs
 from miscreen.model import Batch, Floats, Kind, Target
 
 SAMPLES_PER_CELL = 6  # of every bin and class, on average
@@ -52,15 +52,13 @@ def mixed_mi(target: Target, batch: Batch, coarseness: int = 1) -> Floats:
     >>> mixed_mi(target, batch).round(3)  # log 2 and 0
     array([ 0.698, -0.005])
     """
-    cells, labels = _binned(target, batch, coarseness)
-    mi = np.empty(len(cells))
-    paired_mi(cells, labels, terms_of_cells(len(target.values)), mi)
-    return mi
+    return mi_of_pairs(*_binned(target, batch, coarseness))
 
 
-def mixed_errors(target: Target, batch: Batch) -> Floats:
-    """Standard errors of `mixed_mi`, in nats: see `plugin_errors`. NaN where there is no estimate."""
-    return errors_of_pairs(*_binned(target, batch, 1))
+def mixed_with_errors(target: Target, batch: Batch) -> tuple[Floats, Floats]:
+    """`mixed_mi`, and standard errors, in nats: see `plugin_with_errors`. NaN where there is no estimate."""
+    pairs = _binned(target, batch, 1)
+    return mi_of_pairs(*pairs), errors_of_pairs(*pairs)
 
 
 def _binned(target: Target, batch: Batch, coarseness: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

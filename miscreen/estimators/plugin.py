@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,25 +54,21 @@ def plugin_scores(target: Target, batch: Batch) -> Scores:
     >>> plugin_scores(target, batch).mi.round(3)  # log 2 and 0, less and plus the corrections
     array([ 0.698, -0.005])
     """
-    mi = np.empty(len(batch.values))
-    paired_mi(*_pairs(target, batch), terms_of_cells(len(target.values)), mi)
-    return Scores(mi, PLUG_IN)
+    return Scores(mi_of_pairs(*_pairs(target, batch)), PLUG_IN)
 
 
-def arranged_plugin(
-    target: Target, dealing: Dealing, most: int, first: int, orders: NDArray[np.int64], observed: float, enough: int
-) -> Floats:
+def arranged_plugin(target: Target, dealing: Dealing, asked: tuple[Any, ...]) -> int:
     """`plugin_scores` of arrangements of a discrete feature: see `Estimator._in_one_pass`."""
-    template, mi, unused = dealing.template, np.empty(most), np.empty(0)
-    count = arranged_bins(
+    template, unused = dealing.template, np.empty(0)
+    count: int = arranged_bins(
         template.values[0], template.order[0], target.values, target.order, True, True, 0, FIXED, False, ADJUSTED,
-        unused, terms_of_cells(len(target.values)), *dealing.arrays, first, orders, observed, enough, mi,
+        unused, terms_of_cells(len(target.values)), *asked,
     )  # fmt: skip
-    return mi[:count]
+    return count
 
 
-def plugin_doubts(target: Target, batch: Batch, estimates: Floats) -> Floats:
-    """How far `plugin_scores` lie from what they are without the jackknife, in nats.
+def plugin_with_errors(target: Target, batch: Batch) -> tuple[Floats, Floats, Floats]:
+    """`plugin_scores`, how far they lie from what they are without the jackknife, and standard errors, in nats.
 
     Parameters
     ----------
@@ -79,36 +76,47 @@ def plugin_doubts(target: Target, batch: Batch, estimates: Floats) -> Floats:
         Discrete.
     batch : Batch
         Discrete features, values of shape (n_features, n_samples). NaN means missing: the pair is left out.
-    estimates : float64 array, shape (n_features,)
-        Their `plugin_scores`.
 
     Returns
     -------
-    float64 array, shape (n_features,)
+    tuple of float64 arrays, shape (n_features,)
+        Errors are NaN for fewer than two samples.
 
     Notes
     -----
-    The plug-in estimate less its mean over all arrangements (Vinh et al. 2010, JMLR 11:2837) is 0 for independent
-    columns, too. Of dependent ones whose cells have few samples it takes off too much, by more than `plugin_scores` are
-    too high; where hardly any cell has two, these are too low by no more than that. The two agree where cells have
-    many. Time as that of `plugin_scores`.
+    Without the jackknife: the plug-in estimate less its mean over all arrangements (Vinh et al. 2010, JMLR 11:2837) is
+    0 for independent columns, too. Of dependent ones whose cells have few samples it takes off too much, by more than
+    `plugin_scores` are too high; where hardly any cell has two, these are too low by no more than that. The two agree
+    where cells have many.
+
+    Errors are the jackknife's (Tukey 1958, doi:10.1214/aoms/1177706647): the root of V / n, V the variance over samples
+    of what n times the estimate loses without them. In large tables that is log(p / (p_x p_y)) of their cell, as by the
+    delta method (Basharin 1959, doi:10.1137/1104033), whose error is half of the true one for cells of a sample. At
+    least that of independent columns, (Kx - 1)(Ky - 1) / 2n^2, since 2 n times the estimate is then chi-square
+    distributed (Wilks 1938, doi:10.1214/aoms/1177732360). Up to 1.4 times too large there, and a quarter too small for
+    dependent columns of a few samples a cell. O(n log n) a feature, and twice the time of `plugin_scores`.
 
     Examples
     --------
     >>> import numpy as np
     >>> from miscreen.model import Kind
+    >>> y = np.repeat([0.0, 1.0], 50)
+    >>> target = Target("y", y, Kind.DISCRETE, False, np.arange(100))
+    >>> batch = Batch(np.tile([0.0, 1.0], 50)[np.newaxis], Kind.DISCRETE, np.zeros(1, dtype=bool))
+    >>> plugin_with_errors(target, batch)[2].round(4)  # sqrt(1 / 2) / 100
+    array([0.0071])
     >>> for n in (50, 500):
     ...     y = np.arange(float(n)) % 10
     ...     target = Target("y", y, Kind.DISCRETE, False, np.arange(n))
     ...     batch = Batch(y[np.newaxis], Kind.DISCRETE, np.zeros(1, dtype=bool))
-    ...     print(plugin_doubts(target, batch, plugin_scores(target, batch).mi).round(2))
+    ...     print(plugin_with_errors(target, batch)[1].round(2))
     [0.68]
     [0.1]
     """
-    without = np.empty(len(batch.values))
-    paired_mi(*_pairs(target, batch), n_log_n(len(target.values)), without)
-    doubts: Floats = np.abs(estimates - without)
-    return doubts
+    pairs = _pairs(target, batch)
+    mi, without = mi_of_pairs(*pairs), np.empty(len(batch.values))
+    paired_mi(*pairs, n_log_n(len(target.values)), without)
+    return mi, np.abs(mi - without), errors_of_pairs(*pairs)
 
 
 def _pairs(target: Target, batch: Batch) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -124,45 +132,18 @@ def terms_of_cells(n: int) -> Floats:
     return count_terms(n)
 
 
-def plugin_errors(target: Target, batch: Batch) -> Floats:
-    """Standard errors of the plug-in estimates, in nats.
+def mi_of_pairs(rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Floats:
+    """Mutual information, in nats, of pairs of codes: see `plugin_scores`.
 
-    Parameters
-    ----------
-    target : Target
-        Discrete.
-    batch : Batch
-        Discrete features, values of shape (n_features, n_samples). NaN means missing: the pair is left out.
-
-    Returns
-    -------
-    float64 array, shape (n_features,)
-        NaN for fewer than two samples.
-
-    Notes
-    -----
-    The jackknife's (Tukey 1958, doi:10.1214/aoms/1177706647): the root of V / n, V the variance over samples of what
-    n times the estimate loses without them. In large tables that is log(p / (p_x p_y)) of their cell, as by the delta
-    method (Basharin 1959, doi:10.1137/1104033), whose error is half of the true one for cells of a sample. At least
-    that of independent columns, (Kx - 1)(Ky - 1) / 2n^2, since 2 n times the estimate is then chi-square distributed
-    (Wilks 1938, doi:10.1214/aoms/1177732360). Up to 1.4 times too large there, and a quarter too small for dependent
-    columns of a few samples a cell. O(n log n) a feature.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from miscreen.model import Kind
-    >>> y = np.repeat([0.0, 1.0], 50)
-    >>> target = Target("y", y, Kind.DISCRETE, False, np.arange(100))
-    >>> batch = Batch(np.tile([0.0, 1.0], 50)[np.newaxis], Kind.DISCRETE, np.zeros(1, dtype=bool))
-    >>> plugin_errors(target, batch).round(4)  # sqrt(1 / 2) / 100
-    array([0.0071])
+    Arrays of shape (n_features, n_samples), -1 in both where missing.
     """
-    return errors_of_pairs(*_pairs(target, batch))
+    mi = np.empty(len(rows))
+    paired_mi(rows, columns, terms_of_cells(rows.shape[1]), mi)
+    return mi
 
 
 def errors_of_pairs(rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Floats:
-    """Standard errors, in nats, of the plug-in estimates of pairs of codes: see `plugin_errors`.
+    """Standard errors, in nats, of the plug-in estimates of pairs of codes: see `plugin_with_errors`.
 
     Arrays of shape (n_features, n_samples), -1 in both where missing.
     """

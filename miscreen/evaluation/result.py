@@ -7,7 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from miscreen.errors import InputError, installing
+from miscreen.errors import InputError, installing, path_given
 from miscreen.result import Result
 
 PLOTS = (".svg", ".png", ".pdf")
@@ -18,7 +18,7 @@ def check_plot(path: str | PathLike[str], force: bool = False) -> None:
     """`InputError` when no plot can be drawn into that file."""
     from miscreen.tables.aside import check_output
 
-    if Path(path).suffix.lower() not in PLOTS:
+    if path_given("path", path).suffix.lower() not in PLOTS:
         raise InputError(f"cannot tell the format of the plot {str(path)!r}", f"Use one of {', '.join(PLOTS)}")
     check_output(Path(path), force)
     try:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from miscreen.estimators.ksg import SHARED, TIED, Ksg, KsgOptions
-from miscreen.estimators.mixed import mixed_errors, mixed_mi
-from miscreen.estimators.plugin import plugin_doubts, plugin_errors, row_variances
+from miscreen.estimators.mixed import mixed_mi, mixed_with_errors
+from miscreen.estimators.plugin import plugin_with_errors, row_variances
 from miscreen.inference.permutation import generator
 from miscreen.model import Batch, Floats, Kind, Scores, Target, samples_per_class
 from miscreen.pipeline import check_wanted
@@ -59,7 +59,7 @@ class Intervals:
 
     - Standard error: I_k is a mean of local terms, each an estimate of log f / (f_x f_y) at a sample, which is the
       influence function of mutual information but for a constant. So it is their standard deviation over sqrt n, were
-      they independent (for the plug-in see `plugin_errors`). Terms of nearest neighbours are correlated, since near
+      they independent (for the plug-in `plugin_with_errors`). Terms of nearest neighbours are correlated, since near
       samples share neighbours: the variance of their mean is 1.2 to 1.8 times that of independent terms in the plane,
       at k = 3, and 1.0 to 1.7 times with classes, at k = 8, over 38 distributions at n = 1,000. 1.6 and 1.35 are taken,
       1.5 for k = 3 and 1 with classes. Student's quantiles allow for its own error.
@@ -71,7 +71,7 @@ class Intervals:
       where bias is proportional to that distance (sharp edges), and bounds it for smooth densities. The end that the
       difference points to is moved by it, as in intervals that allow for the worst bias (Armstrong & Kolesar 2018,
       doi:10.3982/ECTA14434). Few neighbours have little bias: with four, intervals are a tenth shorter, and edges and
-      folds fall out of them. Of two discrete columns both ends are moved, by `plugin_doubts`.
+      folds fall out of them. Of two discrete columns both ends are moved, by what the jackknife changes.
 
     Two estimates of nearest neighbours a feature, O(n log n) each, in the plane from one search; 8 n bytes of scratch.
 
@@ -134,11 +134,9 @@ class Intervals:
         """Ends for features, from so many neighbours near and far."""
         near, far = (self._estimate(k, SHARED if neighbors == PLANE else 0) for k in neighbors)
         tied = np.empty(0, dtype=np.intp)
-        doubt = np.zeros(len(names))
+        drift, doubt = np.zeros((2, len(names)))
         if part.kind == self._target.kind == Kind.DISCRETE:
-            center, drift = near.score(part).mi, np.zeros(len(names))
-            doubt = plugin_doubts(self._target, part, center)
-            error = plugin_errors(self._target, part)
+            center, doubt, error = plugin_with_errors(self._target, part)
         else:
             if neighbors == PLANE:
                 away, center, terms = far.local_by_fewer(part, neighbors[0])
@@ -150,18 +148,11 @@ class Intervals:
             error = math.sqrt(VARIANCE_INFLATION[neighbors]) * _standard_errors(terms)
             if len(tied):
                 some = part.take(tied)
-                center[tied], error[tied] = mixed_mi(self._target, some), mixed_errors(self._target, some)
+                center[tied], error[tied] = mixed_with_errors(self._target, some)
                 drift[tied] = center[tied] - mixed_mi(self._target, some, coarseness=2)
         if self._replicates is not None:
-
-            def by_neighbors(some: Batch) -> Floats:
-                return near.score(some).mi
-
-            def by_bins(some: Batch) -> Floats:
-                return mixed_mi(self._target, some)
-
-            estimates = [by_bins if f in tied else by_neighbors for f in range(len(names))]
-            error = np.array([self._over_halves(estimates[f], part, f, name) for f, name in enumerate(names)])
+            estimates = (lambda some: near.score(some).mi), (lambda some: mixed_mi(self._target, some))
+            error = np.array([self._over_halves(estimates[f in tied], part, f, name) for f, name in enumerate(names)])
         n = np.count_nonzero(~np.isnan(part.values), axis=1)
         reach = np.where(n > FEWEST, stdtrit(np.maximum(1, n - 1), 0.5 + self._level / 2) * error, np.nan)
         return center - reach - doubt + np.minimum(0.0, drift), center + reach + doubt + np.maximum(0.0, drift)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from miscreen.estimators.estimator import Estimator
-from miscreen.inference.permutation import generator
+from miscreen.inference.permutation import generator, rows_by_stratum
 from miscreen.model import Batch, Floats, Target
 from miscreen.pipeline import check_wanted
 
@@ -36,8 +36,7 @@ class MaxT:
     ) -> None:
         self._estimator = estimator
         self._key = f"max-t\0{seed}\0{target.name}".encode("utf-8", "surrogateescape")
-        labels = np.zeros(len(target.values), dtype=np.int64) if strata is None else strata
-        self._strata = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+        self._strata = rows_by_stratum(len(target.values), strata)
         self._n = len(target.values)
         self._lock = threading.Lock()
         self.maxima = np.full(permutations, -np.inf)

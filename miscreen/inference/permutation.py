@@ -41,6 +41,13 @@ def generator(key: bytes, *counter: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=words, counter=start))
 
 
+def rows_by_stratum(n_samples: int, strata: NDArray[np.int64] | None) -> list[NDArray[np.intp]]:
+    """The samples of each stratum; all together where there are none."""
+    if strata is None:
+        return [np.arange(n_samples)]
+    return [np.flatnonzero(strata == label) for label in np.unique(strata)]
+
+
 @dataclass(frozen=True)
 class Pattern:
     """All that the permutation null of a feature depends on, besides the target.
@@ -103,8 +110,7 @@ class Permuter:
         self._hardly_tied = hardly_tied(n, len(counts))
         self._spread = np.empty(n, dtype=np.intp)  # of each sample in an order whose beginnings have the fewest ties
         self._spread[np.argsort(self._place, kind="stable")] = np.arange(n)
-        labels = np.zeros(n, dtype=np.int64) if strata is None else strata
-        self._strata = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+        self._strata = rows_by_stratum(n, strata)
 
     def ties(self, batch: Batch, feature: int) -> bytes:
         """The same for features of one pattern, where they share some, told in a twentieth of the time. O(n).

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib import import_module
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
 from miscreen.errors import check_choice
@@ -27,6 +27,5 @@ STRATEGIES = {
 def strategy_class(name: str) -> type[Strategy]:
     """The class behind a strategy's name; `InputError` when there is none."""
     check_choice("strategy", name, STRATEGIES)
-    module, _, attribute = STRATEGIES[name].partition(":")
-    found: type[Strategy] = getattr(import_module(module), attribute)
+    found: type[Strategy] = resolve_name(STRATEGIES[name])
     return found

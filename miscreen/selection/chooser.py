@@ -70,7 +70,7 @@ class Chooser:
         self._asked = asked
         self._strategy = strategy_class(asked.strategy)
         self._index = NameIndex(table.names, table.label)
-        self._given = _positions(self._index, asked.given, "--given") if asked.given else np.empty(0, dtype=np.intp)
+        self._given = _positions(self._index, asked.given, "--given")
         self._given_names = [table.names[g] for g in self._given]
 
     def choose(self, ranking: Ranking, target: str | None) -> pa.Table:

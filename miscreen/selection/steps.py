@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from os import PathLike
-from pathlib import Path
 
-from miscreen.errors import DataError
+from miscreen.errors import DataError, path_given
 from miscreen.result import Result, shown
 
 
@@ -35,8 +34,8 @@ class Steps(Result):
         """
         from miscreen.tables.results import read_result
 
-        columns = ("step", "feature")
-        steps = cls(*read_result(Path(path), "selection", columns, "miscreen select ... --steps -o chosen.json"))
+        path, columns = path_given("path", path), ("step", "feature")
+        steps = cls(*read_result(path, "selection", columns, "miscreen select ... --steps -o chosen.json"))
         if not steps.names:
             raise DataError(f"nothing was chosen in {str(path)!r}", "Choose anew")
         return steps

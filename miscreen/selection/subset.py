@@ -255,7 +255,7 @@ def _assembled(
     from miscreen.tables.wide import assemble
 
     index = NameIndex(table.names, table.label)
-    kept = index.many(keep, "--keep") if keep else np.empty(0, dtype=np.intp)
+    kept = index.many(keep, "--keep")
     chosen = locate(index, steps.names, table.label)
     columns = np.concatenate([kept, chosen[~np.isin(chosen, kept)]])
     wide = assemble(table, columns, request.resources, request.on_progress)

@@ -14,8 +14,8 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from miscreen.errors import DataError, InputError, ResourceError
@@ -191,13 +191,12 @@ def _dispatch(
                 "Leave them out; codes that mean missing must be nulls or NaN in the file",
             )
         if size is None and not chosen.streams:
-            piped, file = file, _spool(file, settings["resources"].scratch_dir)
+            piped, file = file, _spool(file, label, settings["resources"].scratch_dir)
             if settings["owned"]:
                 piped.close()
             settings = {**settings, "owned": True}
-        module, _, function = chosen.opener.partition(":")
         opening = Opening(file=file, label=label, suffix=suffix, compression=compression, size=size, **settings)
-        opened: TableSource = getattr(import_module(module), function)(opening)
+        opened: TableSource = resolve_name(chosen.opener)(opening)
     except BaseException:
         if settings["owned"]:
             file.close()
@@ -214,7 +213,7 @@ def _dispatch(
     return opened
 
 
-def _spool(stream: BinaryIO, scratch_dir: Path) -> BinaryIO:
+def _spool(stream: BinaryIO, label: str, scratch_dir: Path) -> BinaryIO:
     """Copy a pipe to an unnamed scratch file, for formats that must be read out of order."""
     try:
         copy = tempfile.TemporaryFile(dir=scratch_dir)  # noqa: SIM115  (lives as long as the table)
@@ -222,7 +221,7 @@ def _spool(stream: BinaryIO, scratch_dir: Path) -> BinaryIO:
         copy.seek(0)
     except OSError as error:
         raise ResourceError(
-            f"cannot copy standard input to {str(scratch_dir)!r}: {error.strerror}",
+            f"cannot copy {label} to {str(scratch_dir)!r}: {error.strerror}",
             "Name a directory with more space with --scratch",
         ) from error
     return copy

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from miscreen.errors import DataError, InputError, ResourceError, check_utf8, first_of
+from miscreen.errors import DataError, InputError, ResourceError, check_utf8, first_of, truth_value
 from miscreen.kernels.delimited import MAX_TEXT
 from miscreen.model import EXACT_INTEGERS, ColumnType, Floats
 from miscreen.resources import Resources, format_bytes
@@ -75,6 +75,7 @@ class ReadOptions:
     null_values: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "header", truth_value("header", self.header))
         given = self.null_values
         if isinstance(given, str) or not (isinstance(given, Sequence) and all(isinstance(text, str) for text in given)):
             raise InputError(f"null_values must be a list of text, not {given!r}", "Give one, such as ['-']")

@@ -63,7 +63,7 @@ def note_lost_labels(table: Any, format: str | None, path: Path | None = None) -
     from miscreen.tables.encoding import column_types
 
     text = (column_types(table.schema.types) == ColumnType.TEXT).nonzero()[0].tolist()
-    if not text or find_writer(format, path) not in (WRITERS["csv"], WRITERS["tsv"]):
+    if not text or find_writer(format, path).begins:  # and so no delimited text
         return
     lost: dict[str, str] = {}
     for _, piece in _pieces(table.select(text)):
@@ -296,12 +296,11 @@ class Destination:
         writer = find_writer(self.format, self.path)
         try:
             with ExitStack() as stack:
+                file = stack.enter_context(aside(self.path, self.force))
                 if metadata is None or writer.embeds:
-                    file = stack.enter_context(aside(self.path, self.force))
                     write_stream(table, file, writer, metadata, on_bytes)
                 else:
                     # The first entered gets its name last: what lies beside is there before the file is.
-                    file = stack.enter_context(aside(self.path, self.force))
                     beside = stack.enter_context(aside(sidecar(self.path), self.force or self._left_behind()))
                     digest = hashlib.sha256()
                     write_stream(table, _Told(file, digest.update), writer, on_bytes=on_bytes)  # type: ignore[arg-type]
