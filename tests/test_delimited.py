@@ -80,10 +80,13 @@ def test_cutting_changes_nothing(data, tmp_path_factory):
     ends = data.draw(st.sampled_from(["\n", "\r\n", "\n\n"]))
     text = ",".join(f"c{i}" for i in range(n_columns)) + ends + ends.join(map(",".join, rows))
     text += data.draw(st.sampled_from(["", ends]))
-    captured = data.draw(st.sets(st.sampled_from(["c0", "c1"])))
-    whole = everything(text, folder, threads=1, captured=captured)
+    how = {
+        "captured": data.draw(st.sets(st.sampled_from(["c0", "c1"]))),
+        "null_values": data.draw(st.sampled_from([(), ("-7.0",)])),
+    }
+    whole = everything(text, folder, threads=1, **how)
     for threads, block_bytes in [(1, 1), (3, 1), (2, 7), (2, 30), (4, 64)]:
-        assert everything(text, folder, threads=threads, block_bytes=block_bytes, captured=captured) == whole
+        assert everything(text, folder, threads=threads, block_bytes=block_bytes, **how) == whole
 
 
 def test_scratch_space_changes_nothing(tmp_path):
@@ -318,11 +321,23 @@ def test_ends_of_file(last, tmp_path):
 def test_missing_cells(tmp_path):
     cells = ["", "NA", "-9", " NA ", '"NA"', "nAn", "-nan", "#N/A", '""', "1.5", "-9.0", ' "', "?"]
     text = "k,x\n" + "".join(f"0,{cell}\n" for cell in cells[:-2])
-    assert column(text, tmp_path, null_values=("-9",)) == ("float", [None] * 9 + [1.5, -9.0])
+    assert column(text, tmp_path, null_values=("-9",)) == ("float", [None] * 9 + [1.5, None])
     text = "x,k\n" + "".join(f"{cell},0\n" for cell in ["?", "1", '"?"', "7"])
     assert everything(text, tmp_path, null_values=("?",))[3].column("x").to_pylist() == [None, 1, None, 7]
     with pytest.raises(InputError, match="too long"):
         ReadOptions(null_values=("x" * 300,))
+
+
+@pytest.mark.parametrize("token", ["-9", "-9.0", " -0.9e1 "])
+def test_a_number_means_missing_however_it_is_spelled(token, tmp_path):
+    cells = ["-9.0", "1", "-9", '"-9.000"', " -0.9e1 ", "-9." + 40 * "0", "-9.5", "-9.0"]
+    text = "k,x\n" + "".join(f"0,{cell}\n" for cell in cells)
+    assert column(text, tmp_path, null_values=(token,)) == ("float", [None, 1.0, None, None, None, None, -9.5, None])
+    text = "k,x\n0,-9.0\n0,1\n0,-9\n0,2\n"  # no fraction is present
+    assert column(text, tmp_path, null_values=(token,)) == ("integer", [None, 1, None, 2])
+    labels = ("k,x\n0,-9.0\n0,b\n0,-9\n0,-9.00\n0,-9x\n0,b\n0,-9.0\n", [None, "b", None, None, "-9x", "b", None])
+    for captured in ({}, {"x"}):
+        assert column(labels[0], tmp_path, captured=captured, null_values=(token,)) == ("text", labels[1])
 
 
 def test_a_null_token_of_text(tmp_path):

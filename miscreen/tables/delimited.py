@@ -61,7 +61,8 @@ class ReadOptions:
         empty when no character does that.
     null_values : tuple of str
         What means missing beside `miscreen.tables.labels.NULL_TOKENS` and ``nan`` in any case. Compared with the text
-        of a cell without the spaces around it, so ``-9`` is not ``-9.0``.
+        of a cell without the spaces around it; a number means that number however it is spelled, so ``-9`` is
+        ``-9.0``, too.
 
     Examples
     --------

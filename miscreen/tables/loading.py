@@ -96,7 +96,7 @@ class Loader:
         self._labels, self._known = _number(captured)
         self._store = store
         self._free: list[Floats] = []  # arrays to be used again: touching new memory costs as much as parsing
-        self._nulls, self._numeric_nulls = pack_nulls(null_tokens)
+        self._nulls, self._null_numbers = pack_nulls(null_tokens)
         self.has_number = np.zeros(len(names), dtype=np.bool_)
         self.has_fraction = np.zeros(len(names), dtype=np.bool_)
         self.codes: dict[int, dict[bytes, int]] = {c: {} for c in np.flatnonzero(captured).tolist()}
@@ -167,7 +167,7 @@ class Loader:
             labels,
             known,
             self._nulls,
-            self._numeric_nulls,
+            self._null_numbers,
             values,
             notes,
         )
@@ -239,16 +239,18 @@ class Loader:
         for i, (column, box) in enumerate(cells):
             cell = self._content(text, box)
             codes = self.codes.get(column)
-            if codes is not None:
-                code: float | None = codes.get(cell)
-                if code is None and _is_utf8(cell):
-                    code = codes[cell] = len(codes)
-                    if code < kernels.KNOWN and len(cell) <= kernels.MAX_PACKED:
-                        packed = bytes([len(cell) + 1]) + cell
-                        self._known[self._labels[column], code] = int.from_bytes(packed, "big")
-            else:
+            code: float | None = None if codes is None else codes.get(cell)
+            if code is None and (codes is None or len(self._null_numbers)):
                 number = read_number(cell.decode("utf-8", "replace"))
-                code = None if number is None else number[0]
+                if number is not None and number[0] in self._null_numbers:
+                    code = np.nan
+                elif number is not None and codes is None:
+                    code = number[0]
+            if code is None and codes is not None and _is_utf8(cell):
+                code = codes[cell] = len(codes)
+                if code < kernels.KNOWN and len(cell) <= kernels.MAX_PACKED:
+                    packed = bytes([len(cell) + 1]) + cell
+                    self._known[self._labels[column], code] = int.from_bytes(packed, "big")
             if code is None and self._ignored[column]:
                 code = np.nan
             if code is None:
@@ -311,11 +313,12 @@ class Loader:
         )
 
 
-def pack_nulls(tokens: Sequence[str]) -> tuple[NDArray[np.uint8], bool]:
-    """Null tokens as `miscreen.kernels.delimited.parse_rows` takes them, and whether any is a number."""
+def pack_nulls(tokens: Sequence[str]) -> tuple[NDArray[np.uint8], Floats]:
+    """Null tokens as `miscreen.kernels.delimited.parse_rows` takes them, and those numbers that some of them spell."""
     encoded = [token.encode() for token in dict.fromkeys(tokens)]
     packed = b"".join(bytes([len(token)]) + token for token in encoded) + b"\xff"
-    return np.frombuffer(packed, dtype=np.uint8), any(read_number(token) is not None for token in tokens)
+    numbers = [number[0] for number in map(read_number, tokens) if number is not None]
+    return np.frombuffer(packed, dtype=np.uint8), np.array(numbers, dtype=np.float64)
 
 
 def _number(is_text: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
