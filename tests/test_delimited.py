@@ -465,6 +465,30 @@ def test_commas_in_numbers_are_noted(cells, noted, tmp_path, caplog):
     assert caplog.messages == [f"t.csv: column 'x' looks like numbers with {told.get(noted)}"] * (noted is not None)
 
 
+@pytest.mark.parametrize(
+    ("cells", "words"),
+    [
+        ([".", "1.5", "2", "."], ["'.'"]),
+        (["NA", "#DIV/0!", "1", "#NUM!", "2", "3", "4", "#NUM!"], ["'#DIV/0!'", "'#NUM!'"]),
+        (["X", "Y", "Z", "1", "2", "3", "4", "5"], None),
+        (["unknown", "1", "1"], None),
+        (["3+" + 40 * "x", "1", "2"], None),
+        (["a", "b"], None),
+    ],
+)
+def test_numbers_beside_a_word_are_noted(cells, words, tmp_path, caplog):
+    caplog.set_level("INFO", "miscreen")
+    text = "k,x,w\n" + "".join(f"0,{cell},{cell}\n" for cell in cells)
+    with read(text, tmp_path, captured={"w"}):
+        pass
+    told = words and f"holds numbers beside {', '.join(words)}; it is taken as text: if that means missing, add "
+    assert caplog.messages == ([f"t.csv: column 'x' {told}--null {' --null '.join(words)}"] if words else [])
+    if words:
+        caplog.clear()
+        assert column(text, tmp_path, null_values=[word.strip("'") for word in words])[0] in ("float", "integer")
+        assert not caplog.messages
+
+
 def test_nanoseconds_are_those_of_parquet(tmp_path):
     ticks = np.append(np.random.default_rng(0).integers(-(10**18), 2 * 10**18, 60), [-1, 1000, 10**18])
     made = polars.DataFrame(

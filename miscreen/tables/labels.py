@@ -72,6 +72,23 @@ def kinds_of_commas(labels: list[str], least: int = 2) -> tuple[str, ...]:
     return tuple(kind for kind, number in _COMMAS.items() if _each(labels, number.fullmatch) is not None)
 
 
+def beside_numbers(labels: list[str], most: int = 2, looked_at: int = 100) -> list[str]:
+    """Those of the first labels that are no numbers, where they are few and all others are; else none.
+
+    Examples
+    --------
+    >>> beside_numbers([".", "1.5", "2"]), beside_numbers(["a", "b", "1"]), beside_numbers(["a", "1"])
+    (['.'], [], [])
+    """
+    found: list[str] = []
+    for label in labels[:looked_at]:
+        if read_number(label) is None:
+            found.append(label)
+            if len(found) > most:
+                return []
+    return found if len(labels) > 2 * len(found) else []
+
+
 @dataclass(frozen=True)
 class Meaning:
     """What the labels of a column stand for.

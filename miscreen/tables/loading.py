@@ -281,7 +281,7 @@ class Loader:
             advice.append("if its comma is a decimal one, replace the commas by points")
         if THOUSANDS in commas:
             advice.append("if commas stand between thousands, remove them")
-        if len(shown) <= _SHOWN and "\0" not in shown:  # which no command line can hold
+        if can_be_typed(shown):
             advice.append(f"if it means missing, add --null {as_typed(shown)}")
         advice.append(f"if the column holds labels, add --discrete {as_typed(name)}")
         advice.append(f"to leave it out, add --exclude {as_typed(name)}")
@@ -330,6 +330,11 @@ def _number(is_text: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.u
 def _line(task: _Task, start: int) -> int:
     """The physical line on which the row at `start` begins."""
     return task.line + task.text.lines_before(start)
+
+
+def can_be_typed(label: str) -> bool:
+    """Whether a hint can name a label for a command line, which holds no zero bytes."""
+    return len(label) <= _SHOWN and "\0" not in label
 
 
 def _is_utf8(cell: bytes) -> bool:
