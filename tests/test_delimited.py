@@ -472,13 +472,14 @@ def test_commas_in_numbers_are_noted(cells, noted, tmp_path, caplog):
         (["NA", "#DIV/0!", "1", "#NUM!", "2", "3", "4", "#NUM!"], ["'#DIV/0!'", "'#NUM!'"]),
         (["X", "Y", "Z", "1", "2", "3", "4", "5"], None),
         (["unknown", "1", "1"], None),
+        (["1,5", "1", "2", "3"], None),
         (["3+" + 40 * "x", "1", "2"], None),
         (["a", "b"], None),
     ],
 )
 def test_numbers_beside_a_word_are_noted(cells, words, tmp_path, caplog):
     caplog.set_level("INFO", "miscreen")
-    text = "k,x,w\n" + "".join(f"0,{cell},{cell}\n" for cell in cells)
+    text = "k;x;w\n" + "".join(f"0;{cell};{cell}\n" for cell in cells)
     with read(text, tmp_path, captured={"w"}):
         pass
     told = words and f"holds numbers beside {', '.join(words)}; it is taken as text: if that means missing, add "

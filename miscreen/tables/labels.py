@@ -73,7 +73,7 @@ def kinds_of_commas(labels: list[str], least: int = 2) -> tuple[str, ...]:
 
 
 def beside_numbers(labels: list[str], most: int = 2, looked_at: int = 100) -> list[str]:
-    """Those of the first labels that are no numbers, where they are few and all others are; else none.
+    """The few words among the first labels, where all others are numbers; else none. Numbers with commas are no words.
 
     Examples
     --------
@@ -84,7 +84,7 @@ def beside_numbers(labels: list[str], most: int = 2, looked_at: int = 100) -> li
     for label in labels[:looked_at]:
         if read_number(label) is None:
             found.append(label)
-            if len(found) > most:
+            if len(found) > most or kinds_of_commas([label], least=1):
                 return []
     return found if len(labels) > 2 * len(found) else []
 
