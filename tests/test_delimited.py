@@ -593,6 +593,7 @@ def test_identifiers_that_are_written_as_numbers_are_noted(tmp_path, caplog):
         ('a,b\n1,"x"y\n', ["line 2, cell 2: text after a closing quote"]),
         ('a,"b"c\n1,2\n', ["line 1: the header cannot be taken apart"]),
         ("a,b,a,c,b\n1,2,3,4,5\n", ["same name", "'a' (columns 1 and 3)", "'b' (columns 2 and 5)"]),
+        (",".join(["a" * 10_000] * 2) + "\n1,2\n", ["same name: '" + 57 * "a" + "...' (columns 1 and 2)"]),
         (b"a,\xff\n1,2\n", ["line 1, column 2", "not UTF-8", "iconv"]),
         (b"a,b\n1,x\n2,\xe9\n", ["line 3, column 'b'", "not UTF-8"]),
         (b"a,b\n1,2\n2,\xe9\n", ["line 3, column 'b'", "not UTF-8"]),
