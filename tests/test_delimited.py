@@ -324,6 +324,7 @@ def test_missing_cells(tmp_path):
     assert column(text, tmp_path, null_values=("-9",)) == ("float", [None] * 9 + [1.5, None])
     text = "x,k\n" + "".join(f"{cell},0\n" for cell in ["?", "1", '"?"', "7"])
     assert everything(text, tmp_path, null_values=("?",))[3].column("x").to_pylist() == [None, 1, None, 7]
+    assert column("k,x\n0,1\n0, not seen \n0,7\n", tmp_path, null_values=(" not seen ",))[1] == [1, None, 7]
     with pytest.raises(InputError, match="too long"):
         ReadOptions(null_values=("x" * 300,))
 

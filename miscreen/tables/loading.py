@@ -334,7 +334,7 @@ class Loader:
 
 def pack_nulls(tokens: Sequence[str]) -> tuple[NDArray[np.uint8], Floats]:
     """Null tokens as `miscreen.kernels.delimited.parse_rows` takes them, and those numbers that some of them spell."""
-    encoded = [token.encode() for token in dict.fromkeys(tokens)]
+    encoded = [token.encode() for token in dict.fromkeys(token.strip(" \t") for token in tokens)]  # as cells are
     packed = b"".join(bytes([len(token)]) + token for token in encoded) + b"\xff"
     numbers = [number[0] for number in map(read_number, tokens) if number is not None]
     return np.frombuffer(packed, dtype=np.uint8), np.array(numbers, dtype=np.float64)
