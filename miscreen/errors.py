@@ -25,6 +25,7 @@ _KEYWORDS = {  # where they are not called like their options
     "force": "force=True", "no-mi": "mi=False", "p-values": "p_values=True", "resume": "checkpoints",
     "scratch": "scratch_dir",
 }  # fmt: skip
+_LONGEST = 60  # characters of a name that a message shows
 _OF_READING = {"delimiter": "delimiter={}", "null": "null_values=[{}]", "quote": "quote={}"}
 
 
@@ -210,6 +211,17 @@ def check_utf8(texts: Sequence[str]) -> None:
         raise InputError(f"{wrong!r} is no UTF-8 text, as names of columns and cells are", "Give it in UTF-8") from None
 
 
+def shown(name: str) -> str:
+    """A name in a message, which leaves out the end of one that would fill a screen.
+
+    Examples
+    --------
+    >>> print(shown("age"), shown("age" * 1000))
+    'age' 'ageageageageageageageageageageageageageageageageageageage...'
+    """
+    return repr(name if len(name) <= _LONGEST else f"{name[: _LONGEST - 3]}...")
+
+
 def first_of(names: Sequence[str]) -> str:
     """The first of some names, and how many more they are, for a message.
 
@@ -218,7 +230,7 @@ def first_of(names: Sequence[str]) -> str:
     >>> first_of(["age", "iq", "sex"])
     "'age' (and 2 more)"
     """
-    return f"{names[0]!r} (and {len(names) - 1:,} more)" if len(names) > 1 else repr(names[0])
+    return shown(names[0]) + (f" (and {len(names) - 1:,} more)" if len(names) > 1 else "")
 
 
 def as_typed(text: str) -> str:

@@ -80,10 +80,13 @@ def test_cutting_changes_nothing(data, tmp_path_factory):
     ends = data.draw(st.sampled_from(["\n", "\r\n", "\n\n"]))
     text = ",".join(f"c{i}" for i in range(n_columns)) + ends + ends.join(map(",".join, rows))
     text += data.draw(st.sampled_from(["", ends]))
-    captured = data.draw(st.sets(st.sampled_from(["c0", "c1"])))
-    whole = everything(text, folder, threads=1, captured=captured)
+    how = {
+        "captured": data.draw(st.sets(st.sampled_from(["c0", "c1"]))),
+        "null_values": data.draw(st.sampled_from([(), ("-7.0",)])),
+    }
+    whole = everything(text, folder, threads=1, **how)
     for threads, block_bytes in [(1, 1), (3, 1), (2, 7), (2, 30), (4, 64)]:
-        assert everything(text, folder, threads=threads, block_bytes=block_bytes, captured=captured) == whole
+        assert everything(text, folder, threads=threads, block_bytes=block_bytes, **how) == whole
 
 
 def test_scratch_space_changes_nothing(tmp_path):
@@ -324,11 +327,24 @@ def test_ends_of_file(last, tmp_path):
 def test_missing_cells(tmp_path):
     cells = ["", "NA", "-9", " NA ", '"NA"', "nAn", "-nan", "#N/A", '""', "1.5", "-9.0", ' "', "?"]
     text = "k,x\n" + "".join(f"0,{cell}\n" for cell in cells[:-2])
-    assert column(text, tmp_path, null_values=("-9",)) == ("float", [None] * 9 + [1.5, -9.0])
+    assert column(text, tmp_path, null_values=("-9",)) == ("float", [None] * 9 + [1.5, None])
     text = "x,k\n" + "".join(f"{cell},0\n" for cell in ["?", "1", '"?"', "7"])
     assert everything(text, tmp_path, null_values=("?",))[3].column("x").to_pylist() == [None, 1, None, 7]
+    assert column("k,x\n0,1\n0, not seen \n0,7\n", tmp_path, null_values=(" not seen ",))[1] == [1, None, 7]
     with pytest.raises(InputError, match="too long"):
         ReadOptions(null_values=("x" * 300,))
+
+
+@pytest.mark.parametrize("token", ["-9", "-9.0", " -0.9e1 "])
+def test_a_number_means_missing_however_it_is_spelled(token, tmp_path):
+    cells = ["-9.0", "1", "-9", '"-9.000"', " -0.9e1 ", "-9." + 40 * "0", "-9.5", "-9.0"]
+    text = "k,x\n" + "".join(f"0,{cell}\n" for cell in cells)
+    assert column(text, tmp_path, null_values=(token,)) == ("float", [None, 1.0, None, None, None, None, -9.5, None])
+    text = "k,x\n0,-9.0\n0,1\n0,-9\n0,2\n"  # no fraction is present
+    assert column(text, tmp_path, null_values=(token,)) == ("integer", [None, 1, None, 2])
+    labels = ("k,x\n0,-9.0\n0,b\n0,-9\n0,-9.00\n0,-9x\n0,b\n0,-9.0\n", [None, "b", None, None, "-9x", "b", None])
+    for captured in ({}, {"x"}):
+        assert column(labels[0], tmp_path, captured=captured, null_values=(token,)) == ("text", labels[1])
 
 
 def test_a_null_token_of_text(tmp_path):
@@ -456,6 +472,31 @@ def test_commas_in_numbers_are_noted(cells, noted, tmp_path, caplog):
     assert caplog.messages == [f"t.csv: column 'x' looks like numbers with {told.get(noted)}"] * (noted is not None)
 
 
+@pytest.mark.parametrize(
+    ("cells", "words"),
+    [
+        ([".", "1.5", "2", "."], ["'.'"]),
+        (["NA", "#DIV/0!", "1", "#NUM!", "2", "3", "4", "#NUM!"], ["'#DIV/0!'", "'#NUM!'"]),
+        (["X", "Y", "Z", "1", "2", "3", "4", "5"], None),
+        (["unknown", "1", "1"], None),
+        (["1,5", "1", "2", "3"], None),
+        (["3+" + 40 * "x", "1", "2"], None),
+        (["a", "b"], None),
+    ],
+)
+def test_numbers_beside_a_word_are_noted(cells, words, tmp_path, caplog):
+    caplog.set_level("INFO", "miscreen")
+    text = "k;x;w\n" + "".join(f"0;{cell};{cell}\n" for cell in cells)
+    with read(text, tmp_path, captured={"w"}):
+        pass
+    told = words and f"holds numbers beside {', '.join(words)}; it is taken as text: if that means missing, add "
+    assert caplog.messages == ([f"t.csv: column 'x' {told}--null {' --null '.join(words)}"] if words else [])
+    if words:
+        caplog.clear()
+        assert column(text, tmp_path, null_values=[word.strip("'") for word in words])[0] in ("float", "integer")
+        assert not caplog.messages
+
+
 def test_nanoseconds_are_those_of_parquet(tmp_path):
     ticks = np.append(np.random.default_rng(0).integers(-(10**18), 2 * 10**18, 60), [-1, 1000, 10**18])
     made = polars.DataFrame(
@@ -539,6 +580,12 @@ def test_identifiers_that_are_written_as_numbers_are_noted(tmp_path, caplog):
         ("a,b\n1,2\n3,4,5\n", ["line 3: 3 cells", "Check that line"]),
         ("a,b\n1,2,3\n3,4,5\n", ["line 2: 3 cells", "lacks a name"]),
         ("a,b\n1,2\n3,4,5,6\n", ["line 3: 4 cells", "Check that line"]),
+        ("a,b\n1,2,3\n4,5,6\n", ["line 2: 3 cells", "sed '1s/^/row,/'"]),
+        ("a\tb\nr1\t2\t3\n", ["line 2: 3 cells", "sed '1s/^/row\\t/'"]),
+        ("a;b\r\n1;2;\r\n", ["line 2: 3 cells", "Rows end in a delimiter", "sed 's/;\\r*$//'"]),
+        ("# made today\n# by us\na,b\n1,2\n", ["line 3: 2 cells", "if the first line is a comment", "grep -v '^#'"]),
+        ("!of\t1\n!at\t2\nid\ta\tb\n", ["line 3: 3 cells", "grep -v '^!'"]),
+        ("sep=;\na;b;c\n1;2;3\n", ["line 2: 3 cells", "The first line is for spreadsheets", "tail -n +2"]),
         ('a,b\n"1\n2",x\n3\n', ["line 4: 1 cells"]),
         ("a,b\n1,2\n1,x\n1,2,3\n", ["line 3, column 'b': 'x' in a column of numbers", "discrete='b'", "exclude='b'"]),
         ("a,b\n1,2\n1,2,3\n1,x\n", ["line 3: 3 cells"]),
@@ -553,6 +600,7 @@ def test_identifiers_that_are_written_as_numbers_are_noted(tmp_path, caplog):
         ('a,b\n1,"x"y\n', ["line 2, cell 2: text after a closing quote"]),
         ('a,"b"c\n1,2\n', ["line 1: the header cannot be taken apart"]),
         ("a,b,a,c,b\n1,2,3,4,5\n", ["same name", "'a' (columns 1 and 3)", "'b' (columns 2 and 5)"]),
+        (",".join(["a" * 10_000] * 2) + "\n1,2\n", ["same name: '" + 57 * "a" + "...' (columns 1 and 2)"]),
         (b"a,\xff\n1,2\n", ["line 1, column 2", "not UTF-8", "iconv"]),
         (b"a,b\n1,x\n2,\xe9\n", ["line 3, column 'b'", "not UTF-8"]),
         (b"a,b\n1,2\n2,\xe9\n", ["line 3, column 'b'", "not UTF-8"]),

@@ -18,7 +18,8 @@ from miscreen.tables.columns import is_named
 from miscreen.tables.delimited import DelimitedSource, ReadOptions
 from miscreen.tables.indexed import IndexedSource
 
-NUMBERS = ["", "NA", "nan", "0", "-7", " 12 ", "1.5", ".5", "1e300", "inf", "-0", "9007199254740993", "-9", "5\t"]
+NUMBERS = ["", "NA", "nan", "0", "-7", " 12 ", "1.5", ".5", "1e300", "inf", "-0", "9007199254740993", "5\t"]
+NUMBERS += ["-9", "-9.0"]
 ODD = [
     "x",
     "true",

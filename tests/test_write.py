@@ -291,6 +291,15 @@ def test_places_that_cannot_be_written(tmp_path: Path) -> None:
     assert set(WRITERS) == {"csv", "tsv", "parquet", "arrow", "json", "ndjson"}
 
 
+@pytest.mark.parametrize("suffix", [suffix for writer in WRITERS.values() for suffix in writer.suffixes])
+def test_names_are_those_of_the_table(suffix: str, tmp_path: Path) -> None:
+    names = ["", "column_0"]
+    path = tmp_path / f"t{suffix}"
+    Destination(path).write(pa.table([[1], [2]], names=names), {})
+    writer = next(writer for writer in WRITERS.values() if suffix in writer.suffixes)
+    assert writer.read(path.read_bytes()).column_names == names
+
+
 @pytest.mark.parametrize("name", ["entered/out.csv", f"{'long' * 62}.csv", f"{'long' * 64}.csv", "a\0b.csv"])
 def test_places_that_the_system_refuses(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def stat(path: Path, **options: Any) -> os.stat_result:

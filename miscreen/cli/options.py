@@ -367,7 +367,7 @@ class Reading:
         Option(
             "--null",
             metavar="TEXT",
-            help="A further text that means missing, as it is spelled: -999 is not -999.0; repeatable.",
+            help="A further text that means missing, or a number, however spelled: -999 is -999.0, too; repeatable.",
         ),
     ] = None
 

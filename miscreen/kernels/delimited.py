@@ -335,7 +335,14 @@ def _read_word(text: int, p: int, end: int, quote: int, nulls: int, known: int) 
 
 @inlined
 def _read_cell(
-    text: int, p: int, last: int, delimiter: int, quote: int, nulls: int, numeric_nulls: bool, known: int
+    text: int,
+    p: int,
+    last: int,
+    delimiter: int,
+    quote: int,
+    nulls: int,
+    null_numbers: NDArray[np.float64],
+    known: int,
 ) -> Any:
     """The value of the cell at p, the position after it (-1: it cannot be read) and its note; texts end at `last`."""
     value, q, kind = 0.0, p, NOT_A_NUMBER
@@ -355,15 +362,18 @@ def _read_cell(
                 q += 1
             if not closed or not _at_cell_end(q, delimiter):
                 kind = NOT_A_NUMBER
-    if kind == NOT_A_NUMBER or kind == UNSETTLED or numeric_nulls:
+    if kind == NOT_A_NUMBER or kind == UNSETTLED:
         q = _cell_end(p, delimiter, quote)
         if q < 0 or q - p > MAX_CELL:
             return 0.0, -1, NOT_A_NUMBER
         word, note = _read_word(text, p, q, quote, nulls, known)
+        value = word
         if kind == NOT_A_NUMBER or note == NOT_A_NUMBER:
-            value, kind = word, note
-        elif kind == UNSETTLED:
-            value = word
+            kind = note
+    if known == 0:
+        for k in range(len(null_numbers)):
+            if value == null_numbers[k]:
+                value, kind = np.nan, NOT_A_NUMBER
     return value, q, kind
 
 
@@ -376,14 +386,15 @@ def parse_rows(
     labels: NDArray[np.int64],
     known: NDArray[np.uint64],
     nulls: NDArray[np.uint8],
-    numeric_nulls: bool,
+    null_numbers: NDArray[np.float64],
     out: NDArray[np.float64],
     notes: NDArray[np.uint8],
 ) -> int:
     """Take rows apart into `out`, shape (n_columns, n_rows), and what columns hold into `notes`.
 
     labels[c] is -1, or for a column of text the row of `known`, shape (n_text, KNOWN), with its packed labels,
-    in order of code, 0 where there is none; `nulls` has each null token after its length, then 255.
+    in order of code, 0 where there is none; `nulls` has each null token after its length, then 255;
+    cells of the numbers in `null_numbers` are missing, too, however they are spelled.
     Returns the first row that is ragged or has an unreadable cell, or -1; later rows are unfinished. O(bytes).
     """
     n_columns, n_rows = out.shape
@@ -393,7 +404,7 @@ def parse_rows(
     position = np.empty(_GROUP_ROWS, dtype=np.int64)  # of the next cell; -1 in a broken row
     together = np.empty(_LANES)
     credit, words = np.full(n_columns, _CREDIT), np.full(n_columns, 2)
-    if numeric_nulls or len(text) < _LEAST_TEXT or not has_wide_vectors():
+    if len(null_numbers) or len(text) < _LEAST_TEXT or not has_wide_vectors():
         credit[:] = 0
     for column in range(n_columns):
         if labels[column] >= 0:
@@ -439,7 +450,7 @@ def parse_rows(
                         p = position[k]
                         if p < 0:
                             continue
-                        value, p, note = _read_cell(base, p, last, delimiter, quote, tokens, numeric_nulls, packed)
+                        value, p, note = _read_cell(base, p, last, delimiter, quote, tokens, null_numbers, packed)
                         out[column, top + k] = value
                         notes[column] |= note
                         if p >= 0:

@@ -188,7 +188,7 @@ def _dispatch(
         if settings["read"] is not None and not chosen.delimited:
             raise InputError(
                 f"{label} is no delimited text, so delimiter, quote, header and null tokens have no meaning",
-                "Leave them out; codes that mean missing must be nulls or NaN in the file",
+                "Leave them out; codes that mean missing must be nulls or NaN in the file, or convert it to CSV first",
             )
         if size is None and not chosen.streams:
             piped, file = file, _spool(file, label, settings["resources"].scratch_dir)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import logging
 import re
 from collections.abc import Callable, Sequence
@@ -13,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from miscreen.errors import DataError, InputError, ResourceError, check_utf8, first_of, truth_value
+from miscreen.errors import DataError, InputError, ResourceError, as_typed, check_utf8, first_of, truth_value
 from miscreen.kernels.delimited import MAX_TEXT
 from miscreen.model import EXACT_INTEGERS, ColumnType, Floats
 from miscreen.resources import Resources, format_bytes
@@ -27,17 +28,19 @@ from miscreen.tables.labels import (
     NULL_TOKENS,
     THOUSANDS,
     Meaning,
+    beside_numbers,
     interpret,
     kinds_of_commas,
     read_number,
 )
-from miscreen.tables.loading import Loader
+from miscreen.tables.loading import Loader, can_be_typed
 from miscreen.tables.records import Records
 from miscreen.tables.source import TableSource
 from miscreen.tables.store import ColumnStore
 
 _LOG = logging.getLogger("miscreen")
 _LONGEST_NULL = 254  # bytes
+_FEW_WORDS = 3  # that a note names
 _HAS_CODE = re.compile(rb"(?:^|[^\d.eE+-])" + CODE.pattern.encode(), CODE.flags & re.IGNORECASE)  # in a row
 _PADDING = 8  # zeros that only the end of an empty gzip member has as well
 _BLOCK_BYTES = 8 << 20  # larger blocks are no faster
@@ -61,7 +64,8 @@ class ReadOptions:
         empty when no character does that.
     null_values : tuple of str
         What means missing beside `miscreen.tables.labels.NULL_TOKENS` and ``nan`` in any case. Compared with the text
-        of a cell without the spaces around it, so ``-9`` is not ``-9.0``.
+        of a cell without the spaces around it; a number means that number however it is spelled, so ``-9`` is
+        ``-9.0``, too.
 
     Examples
     --------
@@ -192,10 +196,10 @@ class DelimitedSource(TableSource):
             meaning = interpret(labels, numbers=bool(captured[column]))
             self._meanings[column] = meaning
             self.types[column] = meaning.type
-        self._note_commas(~captured & ~ignored)
+        self._note_numbers(~captured & ~ignored)
 
-    def _note_commas(self, wanted: NDArray[np.bool_]) -> None:
-        """Say once for all columns that numbers with commas were taken as text."""
+    def _note_numbers(self, wanted: NDArray[np.bool_]) -> None:
+        """Say once for all columns that numbers with commas, or beside a word such as ``.``, were taken as text."""
         text = np.flatnonzero(wanted & (self.types == ColumnType.TEXT)).tolist()
         found = {column: kinds_of_commas(self._meanings[column].content) for column in text}
         for kinds, advice in (
@@ -205,6 +209,13 @@ class DelimitedSource(TableSource):
         ):
             columns = [column for column in text if found[column] == kinds]
             self._note(columns, f"looks like numbers with {' or '.join(kinds)}; it is taken as text: {advice}")
+        words = {column: beside_numbers(self._meanings[column].content) for column in text}
+        some = [w for w in dict.fromkeys(itertools.chain.from_iterable(words.values())) if can_be_typed(w)][:_FEW_WORDS]
+        self._note(
+            [column for column in text if not set(some).isdisjoint(words[column])],
+            f"holds numbers beside {', '.join(map(repr, some))}; it is taken as text: if that means missing, add "
+            + " ".join(f"--null {as_typed(word)}" for word in some),
+        )
 
     def _note(self, columns: list[int], what: str) -> None:
         """Say something once for all columns."""

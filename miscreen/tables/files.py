@@ -29,7 +29,9 @@ def _files_of(source: str) -> list[Path]:
     if path.is_dir():
         found = sorted(p for p in path.iterdir() if p.is_file() and _is_listed(p))
         if not found:
-            raise InputError(f"the directory {source!r} holds no table", f"Known: {', '.join(known_suffixes())}")
+            below = "; files of directories below it take a quoted glob, such as 'data/*/*.parquet'"
+            advice = f"Known: {', '.join(known_suffixes())}{below if any(p.is_dir() for p in path.iterdir()) else ''}"
+            raise InputError(f"the directory {source!r} holds no table", advice)
         return found
     if path.exists():
         return [path]

@@ -191,7 +191,7 @@ class IndexedSource(TableSource):
         self._file, self._version = os.dup(descriptor), version
         self._index = index
         self._delimiter, self._quote = records.delimiter, records.quote
-        self._nulls, self._numeric_nulls = pack_nulls(null_tokens)
+        self._nulls, self._null_numbers = pack_nulls(null_tokens)
         self._parse_whole = whole
         self._whole: TableSource | None = None
         self._lock = threading.Lock()
@@ -318,7 +318,7 @@ class IndexedSource(TableSource):
             np.full(n_columns, -1),
             np.zeros((0, kernels.KNOWN), dtype=np.uint64),
             self._nulls,
-            self._numeric_nulls,
+            self._null_numbers,
             values,
             notes,
         )

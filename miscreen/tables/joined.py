@@ -42,7 +42,8 @@ def join_sources(sources: Sequence[TableSource], label: str, ignored_columns: Co
                 f"{label} holds files that share neither their columns nor their rows: {first.label} has "
                 f"{first.n_samples:,} rows x {len(first.names):,} columns, {other.label} has "
                 f"{other.n_samples:,} x {len(other.names):,}",
-                "Give files with the same columns (they are stacked) or the same rows (they are set side by side)",
+                "Give files with the same columns (they are stacked) or the same rows (they are set side by side); a "
+                "quoted glob, such as 'data/*.csv', leaves others out",
             )
     _LOG.info("%s: %d files with the same rows, taken side by side", label, len(sources))
     return SideBySideSource(sources, label, ignored_columns)

@@ -72,6 +72,23 @@ def kinds_of_commas(labels: list[str], least: int = 2) -> tuple[str, ...]:
     return tuple(kind for kind, number in _COMMAS.items() if _each(labels, number.fullmatch) is not None)
 
 
+def beside_numbers(labels: list[str], most: int = 2, looked_at: int = 100) -> list[str]:
+    """The few words among the first labels, where all others are numbers; else none. Numbers with commas are no words.
+
+    Examples
+    --------
+    >>> beside_numbers([".", "1.5", "2"]), beside_numbers(["a", "b", "1"]), beside_numbers(["a", "1"])
+    (['.'], [], [])
+    """
+    found: list[str] = []
+    for label in labels[:looked_at]:
+        if read_number(label) is None:
+            found.append(label)
+            if len(found) > most or kinds_of_commas([label], least=1):
+                return []
+    return found if len(labels) > 2 * len(found) else []
+
+
 @dataclass(frozen=True)
 class Meaning:
     """What the labels of a column stand for.

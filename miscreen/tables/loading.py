@@ -22,6 +22,8 @@ from miscreen.tables.store import ColumnStore
 
 _SHOWN = 40  # characters of a cell that is complained of
 _ROWS_TO_LEARN_FROM = 64
+_COMMENT_MARKS = ("#", "!")
+_FOR_SPREADSHEETS = "sep="  # how a line begins that tells them the delimiter
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class Loader:
         self._labels, self._known = _number(captured)
         self._store = store
         self._free: list[Floats] = []  # arrays to be used again: touching new memory costs as much as parsing
-        self._nulls, self._numeric_nulls = pack_nulls(null_tokens)
+        self._nulls, self._null_numbers = pack_nulls(null_tokens)
         self.has_number = np.zeros(len(names), dtype=np.bool_)
         self.has_fraction = np.zeros(len(names), dtype=np.bool_)
         self.codes: dict[int, dict[bytes, int]] = {c: {} for c in np.flatnonzero(captured).tolist()}
@@ -167,7 +169,7 @@ class Loader:
             labels,
             known,
             self._nulls,
-            self._numeric_nulls,
+            self._null_numbers,
             values,
             notes,
         )
@@ -239,16 +241,18 @@ class Loader:
         for i, (column, box) in enumerate(cells):
             cell = self._content(text, box)
             codes = self.codes.get(column)
-            if codes is not None:
-                code: float | None = codes.get(cell)
-                if code is None and _is_utf8(cell):
-                    code = codes[cell] = len(codes)
-                    if code < kernels.KNOWN and len(cell) <= kernels.MAX_PACKED:
-                        packed = bytes([len(cell) + 1]) + cell
-                        self._known[self._labels[column], code] = int.from_bytes(packed, "big")
-            else:
+            code: float | None = None if codes is None else codes.get(cell)
+            if code is None and (codes is None or len(self._null_numbers)):
                 number = read_number(cell.decode("utf-8", "replace"))
-                code = None if number is None else number[0]
+                if number is not None and number[0] in self._null_numbers:
+                    code = np.nan
+                elif number is not None and codes is None:
+                    code = number[0]
+            if code is None and codes is not None and _is_utf8(cell):
+                code = codes[cell] = len(codes)
+                if code < kernels.KNOWN and len(cell) <= kernels.MAX_PACKED:
+                    packed = bytes([len(cell) + 1]) + cell
+                    self._known[self._labels[column], code] = int.from_bytes(packed, "big")
             if code is None and self._ignored[column]:
                 code = np.nan
             if code is None:
@@ -279,7 +283,7 @@ class Loader:
             advice.append("if its comma is a decimal one, replace the commas by points")
         if THOUSANDS in commas:
             advice.append("if commas stand between thousands, remove them")
-        if len(shown) <= _SHOWN and "\0" not in shown:  # which no command line can hold
+        if can_be_typed(shown):
             advice.append(f"if it means missing, add --null {as_typed(shown)}")
         advice.append(f"if the column holds labels, add --discrete {as_typed(name)}")
         advice.append(f"to leave it out, add --exclude {as_typed(name)}")
@@ -301,21 +305,39 @@ class Loader:
         if found != expected:
             return DataError(
                 f"{self._label}, line {line}: {found:,} cells, but {expected:,} were expected from the first row",
-                "The header lacks a name, perhaps for row labels"
-                if found == expected + 1 and line <= 2
-                else "Check that line, and the delimiter with --delimiter",
+                self._ragged_advice(task.text, start, found - expected, line),
             )
         return DataError(
             f"{self._label}, line {line}: a cell of more than {format_bytes(kernels.MAX_CELL + 1)}",
             "Check that line for a quote that is not closed, or leave the text out",
         )
 
+    def _ragged_advice(self, text: Text, start: int, more: int, line: int) -> str:
+        """What to do about a row at `start` that has so many more cells than the first."""
+        top, delimiter = self._names[0], chr(self._delimiter)
+        if more == 1 and line <= 2 and top != _FOR_SPREADSHEETS:
+            typed = "\\t" if delimiter == "\t" else delimiter
+            start += text.start
+            row = bytes(text.buffer[start : text.buffer.find(b"\n", start)])
+            if row.rstrip(b"\r").endswith(delimiter.encode()):
+                return f"Rows end in a delimiter, and the header does not: remove it, such as by sed 's/{typed}\\r*$//'"
+            return f"The header lacks a name, perhaps for row labels: add one, such as by sed '1s/^/row{typed}/'"
+        advice = "Check that line, and the delimiter with --delimiter"
+        if top.startswith(_COMMENT_MARKS):
+            advice += f"; if the first line is a comment, leave out all such lines, such as by grep -v '^{top[0]}'"
+        if top == _FOR_SPREADSHEETS:
+            advice = "The first line is for spreadsheets alone: leave it out, such as by tail -n +2"
+        if delimiter == " ":
+            advice += "; if several spaces stand between cells, make them one, such as by tr -s ' '"
+        return advice
 
-def pack_nulls(tokens: Sequence[str]) -> tuple[NDArray[np.uint8], bool]:
-    """Null tokens as `miscreen.kernels.delimited.parse_rows` takes them, and whether any is a number."""
-    encoded = [token.encode() for token in dict.fromkeys(tokens)]
+
+def pack_nulls(tokens: Sequence[str]) -> tuple[NDArray[np.uint8], Floats]:
+    """Null tokens as `miscreen.kernels.delimited.parse_rows` takes them, and those numbers that some of them spell."""
+    encoded = [token.encode() for token in dict.fromkeys(token.strip(" \t") for token in tokens)]  # as cells are
     packed = b"".join(bytes([len(token)]) + token for token in encoded) + b"\xff"
-    return np.frombuffer(packed, dtype=np.uint8), any(read_number(token) is not None for token in tokens)
+    numbers = [number[0] for number in map(read_number, tokens) if number is not None]
+    return np.frombuffer(packed, dtype=np.uint8), np.array(numbers, dtype=np.float64)
 
 
 def _number(is_text: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
@@ -327,6 +349,11 @@ def _number(is_text: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.u
 def _line(task: _Task, start: int) -> int:
     """The physical line on which the row at `start` begins."""
     return task.line + task.text.lines_before(start)
+
+
+def can_be_typed(label: str) -> bool:
+    """Whether a hint can name a label for a command line, which holds no zero bytes."""
+    return len(label) <= _SHOWN and "\0" not in label
 
 
 def _is_utf8(cell: bytes) -> bool:

@@ -152,12 +152,13 @@ def _pieces(table: Any) -> Iterator[tuple[int, Any]]:
             raise pa.ArrowNotImplementedError(f"{field.type} is not supported")
     rows = max(1, _PIECE_BYTES * max(1, len(table)) // max(1, table.nbytes))
     names = table.column_names
-    cut = any("\0" in name for name in names)  # by Arrow's C interface, whose names end at a zero byte
-    if cut:
+    # Names end at a zero byte in Arrow's C interface, and Polars makes up others for empty ones.
+    other = any(not name or "\0" in name for name in names)
+    if other:
         table = table.rename_columns([str(i) for i in range(len(names))])
     for start in range(0, max(1, len(table)), rows):
         piece: Any = pl.from_arrow(table.slice(start, rows))
-        if cut:
+        if other:
             piece.columns = names
         yield start, piece
 
