@@ -431,16 +431,33 @@ def select_mi(x, z, corrected=True):
     return sum(miller_entropy(v, corrected=corrected) for v in (x, z)) - miller_entropy(x, z, corrected=corrected)
 
 
+def select_share(*columns):
+    """The share of the samples that all columns have."""
+    return len(_complete(*columns)[0]) / len(columns[0]) if _complete(*columns) else 0.0
+
+
+def select_worth(x, z, corrected=True):
+    """I(x;z) where a missing value tells nothing."""
+    return select_share(x, z) * select_mi(x, z, corrected) if select_share(x, z) else 0.0
+
+
 def select_triple(x, z, y):
-    """I(x;y|z), I(x,z;y) and H(x,z,y) of the samples that all have."""
-    x, z, y = _complete(x, z, y)
-    joint = miller_entropy(x, z) + miller_entropy(y) - miller_entropy(x, z, y)
-    return joint - (miller_entropy(z) + miller_entropy(y) - miller_entropy(z, y)), joint, miller_entropy(x, z, y)
+    """I(x;y|z) and I(x,z;y), where a missing value tells nothing, and H(z,y) + H(x|z,y) of those that have each."""
+    new = select_worth(x, y)
+    entropy = miller_entropy(*_complete(z, y)) if select_share(z, y) else 0.0
+    if select_share(x, z, y):
+        a, b, c = _complete(x, z, y)
+        all_three, both = miller_entropy(a, b, c), miller_entropy(b, c)
+        entropy += all_three - both
+        within = miller_entropy(a, b) + both - miller_entropy(b) - all_three
+        without = select_share(x, y) - select_share(x, z, y)
+        new = select_share(x, z, y) * within + without * select_mi(x, y)
+    return new, select_worth(z, y) + new, entropy
 
 
 SELECTION_CRITERIA = {
-    "mrmr": lambda x, chosen, y: select_mi(x, y) - _mean([select_mi(x, s) for s in chosen]),
-    "mrmr-quotient": lambda x, chosen, y: select_mi(x, y, False) / _mean([select_mi(x, s, False) for s in chosen]),
+    "mrmr": lambda x, chosen, y: select_worth(x, y) - _mean([select_worth(x, s) for s in chosen]),
+    "mrmr-quotient": lambda x, chosen, y: select_worth(x, y, False) / _mean([select_mi(x, s, False) for s in chosen]),
     "jmi": lambda x, chosen, y: _mean([select_triple(x, s, y)[1] for s in chosen]),
     "cmim": lambda x, chosen, y: min(select_triple(x, s, y)[0] for s in chosen),
     "jmim": lambda x, chosen, y: min(select_triple(x, s, y)[1] for s in chosen),
@@ -456,7 +473,7 @@ def greedy_select(strategy, columns, y, count, given=()):
         scores = {}
         for i in range(len(columns)):
             if i not in steps:
-                first = select_mi(columns[i], y, strategy != "mrmr-quotient")
+                first = select_worth(columns[i], y, strategy != "mrmr-quotient")
                 scores[i] = SELECTION_CRITERIA[strategy](columns[i], chosen, y) if chosen else first
         steps.append(max(scores, key=lambda i: (scores[i], -i)))
         values.append(scores[steps[-1]])
@@ -484,9 +501,9 @@ def cover_select(columns, y, count, given=()):
     def whole(mi):
         return round(max(mi, 0.0) * 2**24)
 
-    worth = [whole(select_mi(v, y)) for v in columns]
-    cover = [[min(whole(select_mi(v, s)), w) for v, w in zip(columns, worth, strict=True)] for s in columns]
-    begin = [[min(whole(select_mi(v, g)), w) for v, w in zip(columns, worth, strict=True)] for g in given]
+    worth = [whole(select_worth(v, y)) for v in columns]
+    cover = [[min(whole(select_worth(v, s)), w) for v, w in zip(columns, worth, strict=True)] for s in columns]
+    begin = [[min(whole(select_worth(v, g)), w) for v, w in zip(columns, worth, strict=True)] for g in given]
 
     def total(chosen):
         rows = [*begin, *(cover[j] for j in chosen)]

@@ -85,8 +85,8 @@ def ask(
 def new_information(strategy: str, x: Any, chosen: Any, y: Any, relevance: float) -> float:
     """What a candidate tells that was not told, as each strategy sees it."""
     if strategy.startswith("mrmr"):
-        corrected = strategy == "mrmr"
-        return float(relevance - np.mean([naive.select_mi(x, s, corrected) for s in chosen]))
+        shared = [naive.select_worth(x, s) if strategy == "mrmr" else naive.select_mi(x, s, False) for s in chosen]
+        return float(relevance - np.mean(shared))
     triples = [naive.select_triple(x, s, y)[:2] for s in chosen]
     if strategy in ("jmi", "disr"):
         return float(np.mean([new for new, _ in triples]))
@@ -148,9 +148,10 @@ class TestInformation:
             for j in (0, 10, 11):
                 z = labels(columns[j])
                 for corrected in (True, False):
-                    expected = [naive.select_mi(labels(columns[i]), z, corrected) for i in range(len(columns))]
-                    found = information.with_column(columns[j], corrected=corrected)
-                    np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-12)
+                    for of_all, mi in ((True, naive.select_worth), (False, naive.select_mi)):
+                        expected = [mi(labels(columns[i]), z, corrected) for i in range(len(columns))]
+                        found = information.with_column(columns[j], corrected=corrected, of_all=of_all)
+                        np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-12)
                 triples = [naive.select_triple(labels(columns[i]), z, labels(target)) for i in range(len(columns))]
                 np.testing.assert_allclose(
                     np.array(information.with_target_and(columns[j])).T, triples, rtol=1e-10, atol=1e-12
@@ -174,13 +175,16 @@ class TestInformation:
                 assert back.with_column(Column(a, 5, False))[0] == found[-1][0]
         assert found[0] == found[1] == found[2]
 
-    def test_samples_that_are_never_together_tell_nothing(self) -> None:
+    def test_samples_that_are_never_together_tell_nothing_of_each_other(self) -> None:
         codes = np.array([[0, 1, 2, 2], [2, 2, 0, 1]], dtype=np.uint8)  # of size 2, which means missing
         columns = Columns(codes, np.array([2, 2]), np.zeros(2, bool))
         with ThreadPoolExecutor(1) as workers:
             information = Information(columns, columns[0], workers)
-            assert information.relevance.tolist() == [pytest.approx(math.log(2) + 1 / 4), 0.0]
-            assert np.array(information.with_target_and(columns[1])).tolist() == [[0.0, 0.0]] * 3
+            worth = pytest.approx((math.log(2) + 1 / 4) / 2)  # of two of the four samples
+            assert information.relevance.tolist() == [worth, 0.0]
+            new, joint, entropy = information.with_target_and(columns[1])
+            assert new.tolist() == joint.tolist() == [worth, 0.0]
+            assert entropy.tolist() == [0.0, 0.0]
 
     @pytest.mark.parametrize("n", [1, 2, 1000, 3_000_000])
     def test_logarithms_in_whole_numbers(self, n: int) -> None:
@@ -198,8 +202,19 @@ class TestChoices:
         assert list(choice.steps) == steps
         np.testing.assert_allclose(choice.columns["criterion"], criteria, rtol=1e-10, atol=1e-12)
         corrected = strategy != "mrmr-quotient"
-        relevance = [naive.select_mi(columns[i], y, corrected) for i in steps]
+        relevance = [naive.select_worth(columns[i], y, corrected) for i in steps]
         np.testing.assert_allclose(choice.columns["relevance_nats"], relevance, rtol=1e-10, atol=1e-12)
+
+    @pytest.mark.parametrize("strategy", [*GREEDY, "submodular"])
+    def test_noise_that_few_samples_have_is_not_taken_for_much(self, strategy: str) -> None:
+        rng = np.random.default_rng(7)
+        y = rng.standard_normal(1000)
+        noise = rng.standard_normal((60, 1000))
+        noise[rng.random(noise.shape) < 0.95] = np.nan
+        values = np.vstack([noise, 0.5 * y + rng.standard_normal((3, 1000))])
+        values[62, rng.random(1000) < 0.4] = np.nan  # it still tells more than any noise
+        choice = ask(strategy, values, np.zeros(63, np.uint8), y, count=3)[0]
+        assert sorted(choice.steps) == [60, 61, 62]
 
     def test_redundancy_is_what_was_told_already(self, table: Any) -> None:
         for strategy in GREEDY:

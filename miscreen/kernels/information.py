@@ -44,11 +44,12 @@ def _count(x, z, width, cells, lanes, counts):
 
 
 @kernel
-def pair_information(codes, sizes, z, z_size, logs, unit, correct, mi):
+def pair_information(codes, sizes, z, z_size, logs, unit, correct, of_all, mi):
     """Plug-in mutual information I(x;z), in nats, of each coded feature x (uint8, (n_features, n)) and one more, z.
 
     sizes: codes of each; samples with a code of that size (missing) are left out; correct: whether to add Miller's
-    term; logs, unit: `scaled_logs`. Writes mi, float64 (n_features,), 0 without samples. O(n + cells) each.
+    term; of_all: whether those left out count as telling nothing; logs, unit: `scaled_logs`. Writes mi, float64
+    (n_features,), 0 without samples. O(n + cells) each.
     """
     width = z_size + 1
     largest = code_count(sizes) * width
@@ -75,29 +76,29 @@ def pair_information(codes, sizes, z, z_size, logs, unit, correct, mi):
             occupied += columns[b] > 0
         mi[f] = 0.0
         if n > 0:
-            mi[f] = (total + logs[n]) * unit / n + (occupied / (2.0 * n) if correct else 0.0)
+            samples = len(z) if of_all else n
+            mi[f] = (total + logs[n]) * unit / samples + (occupied / (2.0 * samples) if correct else 0.0)
 
 
 @kernel
 def triple_information(codes, sizes, zy, z_size, y_size, logs, unit, out):
-    """I(x;y|z), I(x,z;y) and H(x,y,z), in nats, of each coded feature x (uint8, (n_features, n)) and two more.
+    """I(x;y|z), how many samples have all three, and H(x|y,z), of each coded feature x (uint8, (n_features, n)).
 
-    zy: z y_size + y (uint16), or z_size y_size where either is missing; the rest as in `pair_information`, always
-    with Miller's term. Writes out, float64 (3, n_features), 0 without samples. O(n + cells) each.
+    zy: z y_size + y (uint16), or z_size y_size where either is missing; the rest as in `pair_information`, in nats,
+    with Miller's term. Samples that lack one of the three count as telling nothing; the entropy is that of the others.
+    Writes out, float64 (3, n_features), 0 without samples. O(n + cells) each.
     """
     width = z_size * y_size + 1
     largest = code_count(sizes) * width
     lanes, counts = np.empty(_LANES * largest, np.int32), np.empty(largest, np.int32)
     of_zy = np.empty(z_size * y_size, np.int64)
-    of_y = np.empty(y_size, np.int64)
     for f in range(len(codes)):
         size = sizes[f]
         _count(codes[f], zy, width, (size + 1) * width, lanes, counts)
         of_zy[:] = 0
-        of_y[:] = 0
         n = 0
         all_three, with_z = np.int64(0), np.int64(0)  # sums of c ln c over the tables of x, y, z and of x, z
-        k_all, k_xz, k_zy, k_y, k_z = 0, 0, 0, 0, 0  # occupied cells
+        k_all, k_xz, k_zy, k_z = 0, 0, 0, 0  # occupied cells
         for a in range(size):
             for b in range(z_size):
                 pair = 0
@@ -111,7 +112,7 @@ def triple_information(codes, sizes, zy, z_size, y_size, logs, unit, out):
                 with_z += logs[pair]
                 k_xz += pair > 0
                 n += pair
-        both, alone, target = np.int64(0), np.int64(0), np.int64(0)
+        both, alone = np.int64(0), np.int64(0)
         for b in range(z_size):
             level = 0
             for c in range(y_size):
@@ -119,15 +120,11 @@ def triple_information(codes, sizes, zy, z_size, y_size, logs, unit, out):
                 both += logs[count]
                 k_zy += count > 0
                 level += count
-                of_y[c] += count
             alone += logs[level]
             k_z += level > 0
-        for c in range(y_size):
-            target += logs[of_y[c]]
-            k_y += of_y[c] > 0
         out[:, f] = 0.0
         if n > 0:
-            half = 0.5 / n
-            out[0, f] = (all_three + alone - with_z - both) * unit / n + (k_xz + k_zy - k_z - k_all) * half
-            out[1, f] = (all_three + logs[n] - with_z - target) * unit / n + (k_xz + k_y - k_all - 1) * half
-            out[2, f] = (logs[n] - all_three) * unit / n + (k_all - 1) * half
+            within = (all_three + alone - with_z - both) * unit
+            out[0, f] = within / len(zy) + (k_xz + k_zy - k_z - k_all) * 0.5 / len(zy)
+            out[1, f] = n
+            out[2, f] = (both - all_three) * unit / n + (k_all - k_zy) * 0.5 / n

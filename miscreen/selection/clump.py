@@ -51,7 +51,7 @@ class Clump(Strategy):
 
         def drop(z: Column, at: int, first: int) -> None:
             """Drop what falls to a column, the one at that position, of the candidates from `first` on."""
-            mi = information.with_column(z, first=first)
+            mi = information.with_column(z, first=first, of_all=False)
             falls = (mi > self._limits(information, z)[first:]) & ~dropped[first:]
             for j in np.flatnonzero(falls):
                 fell_to[first + int(j)] = at, float(mi[j])

@@ -74,13 +74,16 @@ class Mrmr(Greedy):
     """
 
     axes: ClassVar[int] = 2
-    corrected: ClassVar[bool] = True
 
     def begin(self, relevance: Floats) -> None:
         self._relevance, self._shared = relevance, np.zeros(len(relevance))
 
     def add(self, information: Information, z: Column) -> None:
-        self._shared += information.with_column(z, corrected=self.corrected)
+        self._shared += self.shared(information, z)
+
+    def shared(self, information: Information, z: Column) -> Floats:
+        """I(x;s) of each candidate with a column chosen."""
+        return information.with_column(z)
 
     def judge(self, n_chosen: int) -> tuple[Floats, Floats]:
         redundancy = self._shared / n_chosen
@@ -93,13 +96,15 @@ class MrmrQuotient(Mrmr):
     Notes
     -----
     Ding and Peng (2005), J. Bioinform. Comput. Biol. 3:185, doi:10.1142/S0219720005001004. A quotient needs numbers
-    above 0, so this one criterion takes plug-in estimates without the correction of their bias.
+    above 0, so this one criterion takes plug-in estimates without the correction of their bias; and those of I(x;s) by
+    the samples that have both, since the shares of two such would cancel.
     """
-
-    corrected: ClassVar[bool] = False
 
     def relevance(self, information: Information) -> Floats:
         return information.with_column(information.target, corrected=False)
+
+    def shared(self, information: Information, z: Column) -> Floats:
+        return information.with_column(z, corrected=False, of_all=False)
 
     def judge(self, n_chosen: int) -> tuple[Floats, Floats]:
         redundancy = self._shared / n_chosen

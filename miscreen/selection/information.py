@@ -30,8 +30,9 @@ class Information:
 
     Notes
     -----
-    Plug-in estimates with the correction of Miller (1955) for the occupied cells of every table. Samples missing
-    in any column that takes part are left out; without samples the information is 0. O(n + cells) a candidate.
+    Plug-in estimates with the correction of Miller (1955) for the occupied cells of every table, by the samples that
+    all columns have that take part, times the share of these: a missing value tells nothing. So a column that few
+    samples have cannot tell much, however well it happens to fit those. O(n + cells) a candidate.
     """
 
     def __init__(
@@ -62,19 +63,30 @@ class Information:
         """I(x;y) of each candidate x with the target y."""
         return self.with_column(self.target)
 
-    def with_column(self, z: Column, *, first: int = 0, corrected: bool = True) -> Floats:
-        """I(x;z) of each candidate x from `first` on."""
+    @cached_property
+    def _n_with_target(self) -> Floats:
+        """How many samples have each candidate and the target."""
+        known = self.target.codes < self.target.size
+        rows = zip(self.candidates.codes, self.candidates.sizes, strict=True)
+        return np.array([np.count_nonzero((row < size) & known) for row, size in rows], dtype=np.float64)
+
+    def with_column(self, z: Column, *, first: int = 0, corrected: bool = True, of_all: bool = True) -> Floats:
+        """I(x;z) of each candidate x from `first` on; not `of_all`, that of the samples that both have."""
         mi = np.empty(len(self) - first)
 
         def fill(codes: Codes, part: slice) -> None:
             sizes = self.candidates.sizes[first:][part]
-            pair_information(codes[part], sizes, z.codes, z.size, self._logs, self._unit, corrected, mi[part])
+            pair_information(codes[part], sizes, z.codes, z.size, self._logs, self._unit, corrected, of_all, mi[part])
 
         self._share_out(self.candidates.codes[first:], fill)
         return mi
 
     def with_target_and(self, z: Column) -> tuple[Floats, Floats, Floats]:
-        """I(x;y|z), I(x,z;y) and H(x,y,z) of each candidate x, with y the target."""
+        """I(x;y|z), I(x,z;y) and H(x,y,z) of each candidate x, with y the target.
+
+        Samples that lack z tell of the first what they tell of I(x;y). Of the entropy, each term is that of the samples
+        that have the columns in it.
+        """
         y = self.target
         missing = (z.codes == z.size) | (y.codes == y.size)
         zy = np.where(missing, z.size * y.size, z.codes.astype(np.uint16) * np.uint16(y.size) + y.codes)
@@ -88,7 +100,18 @@ class Information:
             found[:, part] = terms
 
         self._share_out(self.candidates.codes, fill)
-        return found[0], found[1], found[2]
+        new, n, beyond = found
+        known = self._n_with_target
+        new += self.relevance * (1.0 - np.divide(n, known, out=np.ones(len(n)), where=known > 0))
+        alone = np.empty(1)
+        pair_information(
+            z.codes[np.newaxis], np.array([z.size]), y.codes, y.size, self._logs, self._unit, True, True, alone
+        )
+        cells = np.bincount(zy[~missing])
+        both = (self._logs[cells.sum()] - self._logs[cells].sum()) * self._unit + 0.5 * max(
+            0, np.count_nonzero(cells) - 1
+        )
+        return new, alone + new, both / max(1, cells.sum()) + beyond
 
     def _share_out(self, codes: Codes, fill: Callable[[Codes, slice], None]) -> None:
         parts = [slice(i, i + _SLICE) for i in range(0, len(codes), _SLICE)]
