@@ -71,6 +71,21 @@ def test_small_classes_have_intervals_that_cover_the_truth(n: int, n_classes: in
     assert misses(np.array(found), float(truth)) <= 60 * 0.08 + 4 * math.sqrt(60 * 0.08 * 0.92)
 
 
+@pytest.mark.parametrize(("apart", "n"), [(4.0, 100), (5.0, 1000)])
+def test_classes_that_hardly_overlap_have_intervals_that_cover_the_truth(apart: float, n: int) -> None:
+    """By chance hardly a sample lies amid the other class, and all terms are alike."""
+    x = np.linspace(-8.0, apart + 8.0, 20_001)
+    density = scipy.stats.norm.pdf(x[:, np.newaxis] - [0.0, apart]).mean(axis=1)
+    truth = -np.trapezoid(density * np.log(density), x) - 0.5 * math.log(2 * math.pi * math.e)
+    found = []
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        classes = rng.integers(0, 2, n)
+        target, batch = target_of(classes, Kind.DISCRETE), batch_of(apart * classes + rng.standard_normal(n))
+        found.append(np.ravel(Intervals(target, 0.95).around(batch, ["x"], Scores(np.zeros(1), "ksg"))))
+    assert misses(np.array(found), float(truth)) <= 200 * 0.08 + 4 * math.sqrt(200 * 0.08 * 0.92)
+
+
 @pytest.mark.parametrize(("levels", "n", "share"), [(4, 50, 0.95), (8, 100, 0.7), (16, 200, 0.7), (16, 500, 0.95)])
 def test_tables_of_few_samples_a_cell_have_intervals_that_cover_the_truth(levels: int, n: int, share: float) -> None:
     cells = np.full((levels, levels), (1 - share) / levels**2) + np.eye(levels) * share / levels

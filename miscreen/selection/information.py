@@ -109,7 +109,7 @@ class Information:
         )
         cells = np.bincount(zy[~missing])
         both = (self._logs[cells.sum()] - self._logs[cells].sum()) * self._unit + 0.5 * max(
-            0, np.count_nonzero(cells) - 1
+            0, int(np.count_nonzero(cells)) - 1
         )
         return new, alone + new, both / max(1, cells.sum()) + beyond
 
