@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from miscreen.request import Request
 
 _LOG = logging.getLogger("miscreen")
+_INDEX_LEVEL = "__index_level_{}__"  # what pandas calls an index without a name in a file
 _ROUNDED = "numbers that doubles do not hold, such as integers of 2^53 and more"
 
 
@@ -81,6 +83,9 @@ def choose_columns(source: TableSource, request: Request) -> Roles:
     if request.features:
         wanted[:] = False
         wanted[index.many(request.features, "--features")] = True
+    elif levels := list(itertools.takewhile(source.names.__contains__, map(_INDEX_LEVEL.format, itertools.count()))):
+        _LOG.info("the index of a pandas table is no feature: %s", ", ".join(levels))
+        wanted[index.many(levels, "the index")] = False
     wanted[index.many(request.exclude, "--exclude")] = False
     wanted[[*targets, *([] if strata is None else [strata])]] = False
     features = np.flatnonzero(wanted)

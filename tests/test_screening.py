@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pairs import batch_of, target_of
+from pyarrow import feather
 
 import miscreen
 from miscreen import pipeline, scoring
@@ -492,6 +493,27 @@ def test_tables_of_pandas_of_which_arrow_takes_no_column_are_refused() -> None:
     none = pd.DataFrame({name: pd.arrays.SparseArray(np.arange(20) % 2) for name in "xy"})
     with pytest.raises(DataError, match=r"read as Arrow data: column 'x' \(and 1 more\): .*Sparse.*Give each column"):
         miscreen.rank(none, "y", METHOD)
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".feather"])
+def test_the_index_of_a_pandas_table_in_a_file_is_no_feature(
+    tmp_path: Path, suffix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    import pandas as pd
+
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"y": np.arange(50.0), "x": rng.standard_normal(50)})
+    frame = frame.set_index([np.arange(50), np.arange(50) % 2]).sample(frac=1.0, random_state=1)
+    path = tmp_path / f"table{suffix}"
+    if suffix == ".parquet":
+        frame.to_parquet(path)
+    else:
+        feather.write_feather(pa.Table.from_pandas(frame), path)
+    with caplog.at_level("INFO", logger="miscreen"):
+        found = miscreen.rank(path, "y", METHOD)
+    assert "the index of a pandas table is no feature: __index_level_0__, __index_level_1__" in caplog.text
+    assert found.to_arrow().equals(miscreen.rank(frame, "y", METHOD).to_arrow())
+    assert miscreen.rank(path, "y", METHOD, features=["x", "__index_level_0__"]).names[0] == "__index_level_0__"
 
 
 def test_what_python_users_get_wrong() -> None:
