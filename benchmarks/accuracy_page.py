@@ -249,8 +249,8 @@ def intervals_section(part: Mapping[str, Any]) -> tuple[str, list[list[str]]]:
         table(["distribution", "truth", "covered", "below", "above", "width", "copula"], lines),
         f"\nOutside 92 to 98 per cent, with 0.05 nats and more: {', '.join(outside) or 'none'}. Intervals that cover "
         "too often are too wide: what the samples add is taken to be correlated by as much for all distributions, and "
-        "is less so for columns of many zeros. They cover too rarely where nearest neighbours lie across sharp edges "
-        "or the folds of a wave.\n",
+        "is less so for columns of many zeros; and beside classes the lower end allows for a sample that lies amid "
+        "another class. They cover too rarely where nearest neighbours lie across edges or the folds of a wave.\n",
     ]
     inside = len(real) - len(outside)
     aims = [
