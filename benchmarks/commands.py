@@ -270,7 +270,7 @@ def significance(*, quick: bool) -> Part:
     tied = table(1050, columns // 10, ".arrow", zeros=True)
     for method, *options in (("auto", "--no-mi"), ("kde",), ("spearman",)):
         commands = {"plain": rank(tied, method, *options), "p": rank(tied, method, *options, "--p-values")}
-        runs = take_turns(commands, 1 if quick else 2)
+        runs = take_turns(commands, 1 if quick else 3)  # the first may compile
         name, series = " ".join((method, *options)), (times(runs["p"]), times(runs["plain"]))
         what = f"rank --method {name} --p-values, half zeros"
         part.add(compared(what, "without", *series, sense="most", per="command", rival=False))
