@@ -414,14 +414,15 @@ def test_codes_are_numbered_by_first_appearance(tmp_path):
 
 @pytest.mark.parametrize("quoted", [False, True])
 def test_labels_cost_little_once_they_are_known(quoted, tmp_path, monkeypatch):
-    labels = np.random.default_rng(3).choice(["AA", "a b", "TT"], (500, 40))
+    labels = np.random.default_rng(3).choice(["AA", "a b", "TT", "-9.0"], (500, 40))
+    labels[0] = "AA"
     shown = np.char.add(np.char.add('"', labels), '"') if quoted else labels
     text = "\n".join([",".join(f"x{i}" for i in range(40)), *map(",".join, shown), ""])
     looked_at, content = [], Loader._content
     monkeypatch.setattr(Loader, "_content", lambda *args: looked_at.append(args) or content(*args))
-    with read(text, tmp_path) as table:
+    with read(text, tmp_path, null_values=("-9",)) as table:
         found = table.table(np.arange(40)).to_pydict()
-    assert found == {f"x{i}": labels[:, i].tolist() for i in range(40)}
+    assert found == {f"x{i}": [None if x == "-9.0" else x for x in labels[:, i].tolist()] for i in range(40)}
     assert len(looked_at) < 1000  # of 20,000 cells
 
 

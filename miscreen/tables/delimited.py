@@ -33,13 +33,12 @@ from miscreen.tables.labels import (
     kinds_of_commas,
     read_number,
 )
-from miscreen.tables.loading import Loader, can_be_typed
+from miscreen.tables.loading import LONGEST_NULL, Loader, can_be_typed
 from miscreen.tables.records import Records
 from miscreen.tables.source import TableSource
 from miscreen.tables.store import ColumnStore
 
 _LOG = logging.getLogger("miscreen")
-_LONGEST_NULL = 254  # bytes
 _FEW_WORDS = 3  # that a note names
 _HAS_CODE = re.compile(rb"(?:^|[^\d.eE+-])" + CODE.pattern.encode(), CODE.flags & re.IGNORECASE)  # in a row
 _PADDING = 8  # zeros that only the end of an empty gzip member has as well
@@ -85,7 +84,7 @@ class ReadOptions:
             raise InputError(f"null_values must be a list of text, not {given!r}", "Give one, such as ['-']")
         check_utf8(given)
         for token in self.null_values:
-            if len(token.encode()) > _LONGEST_NULL:
+            if len(token.encode()) > LONGEST_NULL:
                 raise InputError(f"{token[:40]!r}... is too long to mean missing", "Give a shorter text")
         if self.delimiter is not None and not _can_mark(self.delimiter, '"'):
             raise InputError(

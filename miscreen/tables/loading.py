@@ -20,6 +20,7 @@ from miscreen.tables.labels import DECIMAL, THOUSANDS, kinds_of_commas, read_num
 from miscreen.tables.records import Records, Text, not_utf8
 from miscreen.tables.store import ColumnStore
 
+LONGEST_NULL = 254  # bytes of a null token
 _SHOWN = 40  # characters of a cell that is complained of
 _ROWS_TO_LEARN_FROM = 64
 _COMMENT_MARKS = ("#", "!")
@@ -99,6 +100,7 @@ class Loader:
         self._store = store
         self._free: list[Floats] = []  # arrays to be used again: touching new memory costs as much as parsing
         self._nulls, self._null_numbers = pack_nulls(null_tokens)
+        self._spelled: dict[bytes, float] = {}  # labels that were found to spell one of those numbers
         self.has_number = np.zeros(len(names), dtype=np.bool_)
         self.has_fraction = np.zeros(len(names), dtype=np.bool_)
         self.codes: dict[int, dict[bytes, int]] = {c: {} for c in np.flatnonzero(captured).tolist()}
@@ -241,11 +243,13 @@ class Loader:
         for i, (column, box) in enumerate(cells):
             cell = self._content(text, box)
             codes = self.codes.get(column)
-            code: float | None = None if codes is None else codes.get(cell)
+            code: float | None = None if codes is None else codes.get(cell, self._spelled.get(cell))
             if code is None and (codes is None or len(self._null_numbers)):
                 number = read_number(cell.decode("utf-8", "replace"))
                 if number is not None and number[0] in self._null_numbers:
                     code = np.nan
+                    if codes is not None:
+                        self._know_as_missing(cell)
                 elif number is not None and codes is None:
                     code = number[0]
             if code is None and codes is not None and _is_utf8(cell):
@@ -263,6 +267,13 @@ class Loader:
         if row < len(parsed.starts):
             raise self._bad_cell(_line(parsed.task, int(parsed.starts[row])), self._names[column], cell)
         parsed.values[columns, rows] = settled
+
+    def _know_as_missing(self, cell: bytes) -> None:
+        """Tell the kernel of a label that spells a number which means missing; many such are looked up here."""
+        if len(self._spelled) < kernels.KNOWN and len(token := cell.strip(b" \t")) <= LONGEST_NULL:
+            packed = bytes([len(token)]) + token
+            self._nulls = np.concatenate([np.frombuffer(packed, dtype=np.uint8), self._nulls])
+        self._spelled[cell] = np.nan
 
     def _content(self, text: Text, box: int) -> bytes:
         """What a boxed cell says, without its quotes."""
