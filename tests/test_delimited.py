@@ -498,6 +498,17 @@ def test_numbers_beside_a_word_are_noted(cells, words, tmp_path, caplog):
         assert not caplog.messages
 
 
+def test_of_many_words_beside_numbers_those_beside_most_are_noted(tmp_path, caplog):
+    caplog.set_level("INFO", "miscreen")
+    first = {"chromosome": ["X", "Y"], "stage": ["1a", "1b"], "gene": ["."], "site": ["."], "dose": ["#DIV/0!"]}
+    columns = [w + [f"{i % 7}" if len(w) > 1 else f"{i}.5" for i in range(20 - len(w))] for w in first.values()]
+    rows = [",".join(first), *map(",".join, zip(*columns, strict=True)), ""]
+    with read("\n".join(rows), tmp_path):
+        pass
+    assert "beside '.', '#DIV/0!', 'X'; it is taken" in caplog.text
+    assert "add --null '.' --null '#DIV/0!' --null 'X'" in caplog.text
+
+
 def test_nanoseconds_are_those_of_parquet(tmp_path):
     ticks = np.append(np.random.default_rng(0).integers(-(10**18), 2 * 10**18, 60), [-1, 1000, 10**18])
     made = polars.DataFrame(

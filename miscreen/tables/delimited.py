@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import gzip
-import itertools
 import logging
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import BinaryIO
@@ -209,7 +209,11 @@ class DelimitedSource(TableSource):
             columns = [column for column in text if found[column] == kinds]
             self._note(columns, f"looks like numbers with {' or '.join(kinds)}; it is taken as text: {advice}")
         words = {column: beside_numbers(self._meanings[column].content) for column in text}
-        some = [w for w in dict.fromkeys(itertools.chain.from_iterable(words.values())) if can_be_typed(w)][:_FEW_WORDS]
+        # Words that mean missing are beside more labels than those that do not, such as the X of chromosomes.
+        beside: Counter[str] = Counter()
+        for column, few in words.items():
+            beside.update(dict.fromkeys(few, len(self._meanings[column].content)))
+        some = [word for word, _ in beside.most_common() if can_be_typed(word)][:_FEW_WORDS]
         self._note(
             [column for column in text if not set(some).isdisjoint(words[column])],
             f"holds numbers beside {', '.join(map(repr, some))}; it is taken as text: if that means missing, add "
