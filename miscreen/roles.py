@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from miscreen.request import Request
 
 _LOG = logging.getLogger("miscreen")
-_INDEX_LEVEL = "__index_level_{}__"  # what pandas calls an index without a name in a file
+_INDEX_LEVEL = re.compile(r"__index_level_\d+__")  # what pandas calls a level of an index without a name in a file
 _ROUNDED = "numbers that doubles do not hold, such as integers of 2^53 and more"
 
 
@@ -83,7 +83,7 @@ def choose_columns(source: TableSource, request: Request) -> Roles:
     if request.features:
         wanted[:] = False
         wanted[index.many(request.features, "--features")] = True
-    elif levels := list(itertools.takewhile(source.names.__contains__, map(_INDEX_LEVEL.format, itertools.count()))):
+    elif levels := list(filter(_INDEX_LEVEL.fullmatch, source.names)):
         _LOG.info("the index of a pandas table is no feature: %s", ", ".join(levels))
         wanted[index.many(levels, "the index")] = False
     wanted[index.many(request.exclude, "--exclude")] = False

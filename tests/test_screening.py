@@ -514,6 +514,8 @@ def test_the_index_of_a_pandas_table_in_a_file_is_no_feature(
     assert "the index of a pandas table is no feature: __index_level_0__, __index_level_1__" in caplog.text
     assert found.to_arrow().equals(miscreen.rank(frame, "y", METHOD).to_arrow())
     assert miscreen.rank(path, "y", METHOD, features=["x", "__index_level_0__"]).names[0] == "__index_level_0__"
+    frame.rename_axis(index=["site", None]).to_parquet(tmp_path / "named.parquet")
+    assert sorted(miscreen.rank(tmp_path / "named.parquet", "y", METHOD).names) == ["site", "x"]
 
 
 def test_what_python_users_get_wrong() -> None:
