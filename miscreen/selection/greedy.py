@@ -96,8 +96,8 @@ class MrmrQuotient(Mrmr):
     Notes
     -----
     Ding and Peng (2005), J. Bioinform. Comput. Biol. 3:185, doi:10.1142/S0219720005001004. A quotient needs numbers
-    above 0, so this one criterion takes plug-in estimates without the correction of their bias; and those of I(x;s) by
-    the samples that have both, since the shares of two such would cancel.
+    above 0, so this one criterion takes plug-in estimates without the correction of their bias. I(x;s) is that of the
+    samples that have both, since a share of the rows above and below the line would cancel.
     """
 
     def relevance(self, information: Information) -> Floats:

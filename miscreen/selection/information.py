@@ -84,8 +84,8 @@ class Information:
     def with_target_and(self, z: Column) -> tuple[Floats, Floats, Floats]:
         """I(x;y|z), I(x,z;y) and H(x,y,z) of each candidate x, with y the target.
 
-        Samples that lack z tell of the first what they tell of I(x;y). Of the entropy, each term is that of the samples
-        that have the columns in it.
+        In the first, samples that lack z count as in I(x;y). The entropy is H(y,z) + H(x|y,z), each by the samples that
+        have its columns.
         """
         y = self.target
         missing = (z.codes == z.size) | (y.codes == y.size)
@@ -100,18 +100,15 @@ class Information:
             found[:, part] = terms
 
         self._share_out(self.candidates.codes, fill)
-        new, n, beyond = found
+        new, n, of_x = found
         known = self._n_with_target
         new += self.relevance * (1.0 - np.divide(n, known, out=np.ones(len(n)), where=known > 0))
-        alone = np.empty(1)
-        pair_information(
-            z.codes[np.newaxis], np.array([z.size]), y.codes, y.size, self._logs, self._unit, True, True, alone
-        )
-        cells = np.bincount(zy[~missing])
-        both = (self._logs[cells.sum()] - self._logs[cells].sum()) * self._unit + 0.5 * max(
-            0, int(np.count_nonzero(cells)) - 1
-        )
-        return new, alone + new, both / max(1, cells.sum()) + beyond
+        sizes, of_zy = np.array([z.size]), np.empty(1)
+        pair_information(z.codes[np.newaxis], sizes, y.codes, y.size, self._logs, self._unit, True, True, of_zy)
+        counts = np.bincount(zy[~missing])
+        samples, occupied = max(1, int(counts.sum())), max(1, int(np.count_nonzero(counts)))
+        rest = (self._logs[samples] - self._logs[counts].sum()) * self._unit + 0.5 * (occupied - 1)
+        return new, of_zy + new, rest / samples + of_x
 
     def _share_out(self, codes: Codes, fill: Callable[[Codes, slice], None]) -> None:
         parts = [slice(i, i + _SLICE) for i in range(0, len(codes), _SLICE)]
