@@ -211,15 +211,15 @@ def check_utf8(texts: Sequence[str]) -> None:
         raise InputError(f"{wrong!r} is no UTF-8 text, as names of columns and cells are", "Give it in UTF-8") from None
 
 
-def shown(name: str) -> str:
-    """A name in a message, which leaves out the end of one that would fill a screen.
+def in_short(text: str, most: int = _LONGEST) -> str:
+    """A name or a cell in a message, which leaves out the end of one that would fill a screen.
 
     Examples
     --------
-    >>> print(shown("age"), shown("age" * 1000))
+    >>> print(in_short("age"), in_short("age" * 1000))
     'age' 'ageageageageageageageageageageageageageageageageageageage...'
     """
-    return repr(name if len(name) <= _LONGEST else f"{name[: _LONGEST - 3]}...")
+    return repr(text if len(text) <= most else f"{text[: most - 3]}...")
 
 
 def first_of(names: Sequence[str]) -> str:
@@ -230,7 +230,7 @@ def first_of(names: Sequence[str]) -> str:
     >>> first_of(["age", "iq", "sex"])
     "'age' (and 2 more)"
     """
-    return shown(names[0]) + (f" (and {len(names) - 1:,} more)" if len(names) > 1 else "")
+    return in_short(names[0]) + (f" (and {len(names) - 1:,} more)" if len(names) > 1 else "")
 
 
 def as_typed(text: str) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from miscreen.errors import DataError, InputError, shown
+from miscreen.errors import DataError, InputError, in_short
 from miscreen.inference.permutation import generator
 from miscreen.model import ColumnType, Floats, Kind, ScreenSpec, Target
 from miscreen.ranking import UNITS, Ranking, arrow_column, measured
@@ -280,7 +280,7 @@ def locate(index: NameIndex, names: Sequence[str], label: str) -> NDArray[np.int
     """Where columns are that were chosen before; `DataError` when the table lacks some."""
     missing = [name for name in names if not index.has(name)]
     if missing:
-        some = ", ".join(map(shown, missing[:3])) + (", ..." if len(missing) > 3 else "")
+        some = ", ".join(map(in_short, missing[:3])) + (", ..." if len(missing) > 3 else "")
         raise DataError(
             f"{len(missing):,} of the {len(names):,} chosen features are not in {label}: {some}",
             "Use a ranking or selection of this table, or of one that has the same columns",

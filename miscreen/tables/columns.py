@@ -13,7 +13,7 @@ from shlex import quote
 import numpy as np
 from numpy.typing import NDArray
 
-from miscreen.errors import InputError, check_utf8, shown
+from miscreen.errors import InputError, check_utf8, in_short
 from miscreen.tables import no_columns
 
 _FEW = 3  # names that a message shows of several
@@ -108,7 +108,7 @@ class NameIndex:
         """The position of the column with that exact name; `InputError` with near names when there is none."""
         position = self._find(name)
         if position is None:
-            raise InputError(f"{self._label} has no column {shown(name)} for {role}", self._advice(name))
+            raise InputError(f"{self._label} has no column {in_short(name)} for {role}", self._advice(name))
         return position
 
     def many(self, patterns: Sequence[str], role: str) -> NDArray[np.intp]:
@@ -126,7 +126,7 @@ class NameIndex:
                 parts = pattern.split(",")
                 several = len(parts) > 1 and all(map(self.has, parts))
                 advice = f"Name each by itself{_repeated(role, parts)}" if several else self._advice(pattern)
-                raise InputError(f"{self._label} has no column {shown(pattern)} for {role}", advice)
+                raise InputError(f"{self._label} has no column {in_short(pattern)} for {role}", advice)
             hits = _matches(pattern, self._names)
             if not hits:
                 raise InputError(f"{role} {pattern!r} matches no column of {self._label}", "Check the pattern")
@@ -139,12 +139,12 @@ class NameIndex:
         if not near and len(self._names) <= 20_000:  # comparing all of a wide table's names takes seconds
             near = difflib.get_close_matches(name, self._names, n=3)
         if near:
-            return f"Did you mean {' or '.join(shown(n) for n in near)}?"
+            return f"Did you mean {' or '.join(in_short(n) for n in near)}?"
         if not self._names:
             return "It has no columns at all"
         if len(self._names) == 1:
-            return f"It has one column, {shown(self._names[0])}: if that is a whole line, give its --delimiter"
-        first = ", ".join(map(shown, self._names[:5]))
+            return f"It has one column, {in_short(self._names[0])}: if that is a whole line, give its --delimiter"
+        first = ", ".join(map(in_short, self._names[:5]))
         return f"It has {len(self._names):,} columns: {first}{', ...' if len(self._names) > 5 else ''}"
 
 

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.types as pt
 from numpy.typing import NDArray
 
-from miscreen.errors import DataError, shown
+from miscreen.errors import DataError, in_short
 from miscreen.model import EXACT_INTEGERS, ColumnType
 
 _EXACT_POWERS = 22  # up to which doubles hold those of ten
@@ -120,7 +120,7 @@ def check_names(names: Sequence[str], label: str) -> None:
     doubled: list[str] = []
     for position, name in enumerate(names, start=1):
         if name in seen and len(doubled) < 3:
-            doubled.append(f"{shown(name)} (columns {seen[name]} and {position})")
+            doubled.append(f"{in_short(name)} (columns {seen[name]} and {position})")
         seen.setdefault(name, position)
     raise DataError(
         f"{label} has columns with the same name: {', '.join(doubled)}", "Rename them, so that each is unique"

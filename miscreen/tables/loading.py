@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from miscreen.errors import DataError, as_typed
+from miscreen.errors import DataError, as_typed, in_short
 from miscreen.kernels import delimited as kernels
 from miscreen.model import Floats
 from miscreen.resources import format_bytes
@@ -298,10 +298,10 @@ class Loader:
             advice.append(f"if it means missing, add --null {as_typed(shown)}")
         advice.append(f"if the column holds labels, add --discrete {as_typed(name)}")
         advice.append(f"to leave it out, add --exclude {as_typed(name)}")
-        shown = repr(shown if len(shown) <= _SHOWN else shown[: _SHOWN - 3] + "...")
         hint = "; ".join(advice)
         return DataError(
-            f"{self._label}, line {line}, column {name!r}: {shown} in a column of numbers", hint[0].upper() + hint[1:]
+            f"{self._label}, line {line}, column {name!r}: {in_short(shown, _SHOWN)} in a column of numbers",
+            hint[0].upper() + hint[1:],
         )
 
     def _broken_row(self, task: _Task, start: int) -> DataError:
