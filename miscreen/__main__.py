@@ -57,11 +57,11 @@ def main() -> NoReturn:
 
     The interpreter is left without being taken down: Arrow's threads may still be giving back buffers to it.
     """
-    gc.set_threshold(_OBJECTS)
     try:
         _catch_signals()
     except KeyboardInterrupt:
         _end(_INTERRUPT, None)
+    gc.set_threshold(_OBJECTS)
     from miscreen.cli import main as run
 
     _buffer_output()
