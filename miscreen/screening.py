@@ -105,7 +105,7 @@ def rank(
     seed : int
         Key of everything random.
     read : ReadOptions, optional
-        How delimited text is read.
+        How delimited text is read, and what means missing in any table.
     threads : int, optional
         Compute threads; default: what the machine and the job allow.
     memory : int or str, optional

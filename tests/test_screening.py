@@ -542,8 +542,8 @@ def test_what_python_users_get_wrong() -> None:
             miscreen.rank(mixed_frame(), target, METHOD)
     with pytest.raises(InputError, match="memory in bytes must be a whole number"):
         miscreen.rank(mixed_frame(), "y", METHOD, memory=-5)
-    with pytest.raises(InputError, match=r"is no delimited text.*must be nulls or NaN in the file"):
-        miscreen.rank(Path(__file__).parents[1] / "data/samples/pbmc.parquet", "phase", read=miscreen.ReadOptions())
+    with pytest.raises(InputError, match="is no delimited text"):
+        miscreen.rank(Path(__file__).parents[1] / "data/samples/pbmc.parquet", "phase", read=miscreen.ReadOptions(";"))
 
 
 def test_names_that_are_no_text_are_refused_before_the_work() -> None:

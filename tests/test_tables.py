@@ -1090,3 +1090,90 @@ def test_columns_of_one_type_are_encoded_together(
     for row, those in zip(found, words, strict=True):
         levels = [False, True] if arrow_type == pa.bool_() else list(dict.fromkeys(w for w in those if w is not None))
         np.testing.assert_array_equal(row, [np.nan if w is None else levels.index(w) for w in those])
+
+
+WITH_CODES = {  # a column, what of it means missing where `CODED` are given
+    "float": (pa.array([-9.0, 1.5, None, -9.99, 7.0, 2.5]), [0, 3]),
+    "single": (pa.array([-9.0, 1.5, None, -9.99, 7.0, 2.5], pa.float32()), [0, 3]),
+    "whole": (pa.array([-9, 99_999_999, None, 100_000_000, 7, 2]), [0, 1]),
+    "short": (pa.array([-9, 1, None, 9, 7, 2], pa.int16()), [0]),
+    "decimal": (
+        pa.array([Decimal(x) for x in ("-9.00", "1.5", "2.5", "-9.99", "7", "2")], pa.decimal128(8, 2)),
+        [0, 3],
+    ),
+    "truth": (pa.array([True, False, None, True, False, True]), []),
+    "text": (pa.array(["-9", " unknown ", None, "-9.9900", "Unknown", "NA"]), [0, 1, 3]),
+    "views": (pa.array(["-9", " unknown ", None, "-9.9900", "Unknown", "NA"], pa.string_view()), [0, 1, 3]),
+    "category": (pa.array(["b", "unknown", None, "a", "unknown", "b"]).dictionary_encode(), [1, 4]),
+    "coded": (pa.array([3.0, -9.0, None, -9.99, 3.0, 1.0]).dictionary_encode(), [1, 3]),
+    "date": (pa.array([datetime.date(1900, 1, day) for day in (2, 1, 1, 3, 4, 5)]), [1, 2]),
+    "moment": (pa.array([datetime.datetime(1900, 1, day) for day in (2, 1, 1, 3, 4, 5)], pa.timestamp("ms")), [1, 2]),
+    "clock": (pa.array([datetime.time(hour) for hour in (0, 1, 2, 3, 4, 5)]), []),
+    "span": (pa.array([datetime.timedelta(-25567), *(datetime.timedelta(day) for day in range(5))]), []),
+    "list": (pa.array([[-9], [1], None, [2], [3], [4]]), []),
+    "nothing": (pa.nulls(6), []),
+}
+CODED = miscreen.ReadOptions(null_values=("-9", "-9.99", "99999999", "1e300", "-inf", " unknown", "1900-01-01"))
+
+
+def without_codes(columns: dict[str, tuple[pa.Array, list[int]]]) -> pa.Table:
+    cleaned = {}
+    for name, (column, missing) in columns.items():
+        values = [None if i in missing else value for i, value in enumerate(column.to_pylist())]
+        coded = pa.types.is_dictionary(column.type)
+        plain = pa.array(values, column.type.value_type if coded else column.type)
+        cleaned[name] = plain.dictionary_encode() if coded else plain
+    return pa.table(cleaned)
+
+
+@pytest.mark.parametrize("read_as", ["t.parquet", "t.arrow", "memory", "slice"])
+def test_values_that_mean_missing_are_missing_in_every_format(
+    read_as: str, tmp_path: Path, resources: Resources
+) -> None:
+    unknown = {"views", "coded"} if read_as == "t.parquet" else set()  # it has no views, no categories of numbers
+    columns = {name: both for name, both in WITH_CODES.items() if name not in unknown}
+    table = pa.table({name: column for name, (column, _) in columns.items()})
+    expected = without_codes(columns)
+    source: Any = tmp_path / read_as if "." in read_as else table
+    if read_as == "slice":
+        source = pa.concat_tables([table, table]).slice(3, 6)
+        expected = pa.concat_tables([expected, expected]).slice(3, 6)
+    elif "." in read_as:
+        WRITERS[read_as](table, source)
+    with (
+        open_table(source, resources=resources, read=CODED) as opened,
+        open_table(expected, resources=resources) as own,
+    ):
+        everything = np.arange(len(columns))
+        assert opened.types.tolist() == own.types.tolist()
+        np.testing.assert_array_equal(opened.values(everything), own.values(everything))
+        assert opened.table(everything).to_pylist() == expected.to_pylist()
+        for i in everything:  # in blocks of single precision, too
+            np.testing.assert_array_equal(opened.values(everything[i : i + 1]), own.values(everything[i : i + 1]))
+
+
+def test_arrays_and_frames_may_have_values_that_mean_missing(resources: Resources) -> None:
+    matrix = np.array([[-9, 1], [2, -9], [3, 4]])
+    for source, names in ((matrix, ["a", "b"]), (pd.DataFrame(matrix, columns=["a", "b"]), None)):
+        with open_table(source, names=names, resources=resources, read=CODED) as opened:
+            np.testing.assert_array_equal(opened.values(np.arange(2)), [[np.nan, 2, 3], [1, np.nan, 4]])
+            assert opened.table(np.arange(2)).to_pydict() == {"a": [None, 2, 3], "b": [1, None, 4]}
+
+
+def test_files_of_several_formats_have_the_same_values_that_mean_missing(tmp_path: Path, resources: Resources) -> None:
+    table = pa.table({"a": [-9, 1, 2], "b": ["unknown", "x", "y"]})
+    WRITERS["t.parquet"](table, tmp_path / "1.parquet")
+    (tmp_path / "2.csv").write_text("a,b\n-9,x\n3,unknown\n")
+    with open_table(tmp_path, resources=resources, read=CODED) as opened:
+        expected = {"a": [None, 1, 2, None, 3], "b": [None, "x", "y", "x", None]}
+        assert opened.table(np.arange(2)).to_pydict() == expected
+        np.testing.assert_array_equal(opened.values(np.arange(2))[0], [np.nan, 1, 2, np.nan, 3])
+
+
+def test_what_is_said_of_delimited_text_alone_is_refused_for_others(tmp_path: Path, resources: Resources) -> None:
+    table = pa.table({"a": [1.0]})
+    WRITERS["t.parquet"](table, tmp_path / "t.parquet")
+    for source in (tmp_path / "t.parquet", table):
+        for read in ({"delimiter": ";"}, {"header": False}, {"quote": ""}):
+            with pytest.raises(InputError, match="is no delimited text: it has no delimiter, quote or header"):
+                open_table(source, resources=resources, read=miscreen.ReadOptions(null_values=("-9",), **read))

@@ -345,7 +345,7 @@ class Inferring(_Keywords):
 
 @dataclass(frozen=True)
 class Reading:
-    """How a text table is read."""
+    """How a text table is read, and what means missing in any."""
 
     delimiter: Annotated[
         Any,
@@ -367,7 +367,7 @@ class Reading:
         Option(
             "--null",
             metavar="TEXT",
-            help="A further text that means missing, or a number, however spelled: -999 is -999.0, too; repeatable.",
+            help="What else means missing: text, or a number, however spelled (-999 is -999.0, too); repeatable.",
         ),
     ] = None
 

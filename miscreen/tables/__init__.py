@@ -63,7 +63,7 @@ def open_table(
     names : sequence of str, optional
         Column names of a NumPy array.
     read : ReadOptions, optional
-        How delimited text is read.
+        How delimited text is read; of other tables, what means missing.
     text_columns : callable
         Tells of all columns' names which delimited text is to be taken as labels even if it looks like numbers.
     ignored_columns : callable
@@ -86,11 +86,10 @@ def open_table(
         if not isinstance(read, ReadOptions):
             raise InputError(f"read= is {read!r}", "Give miscreen.ReadOptions, such as ReadOptions(delimiter=';')")
     if not isinstance(source, str | os.PathLike):
-        if read is not None:
-            raise InputError("read= goes with files of delimited text only", "Leave it out; the table is in memory")
         from miscreen.tables.memory import open_object
 
-        return open_object(source, names)
+        null_values = _null_values_alone(read, "the table")
+        return _masked(open_object(source, names), null_values)
     if names is not None:
         raise InputError("names= goes with a NumPy array only", "Leave it out; the file has names of its own")
     settings = {
@@ -185,18 +184,14 @@ def _dispatch(
             raise DataError(f"{label} is empty", "Give a table with a header and at least one row")
         compression = next((c for magic, c in COMPRESSIONS.items() if head.startswith(magic)), None)
         chosen = recognise(head, suffix, label, compressed=compression is not None)
-        if settings["read"] is not None and not chosen.delimited:
-            raise InputError(
-                f"{label} is no delimited text, so delimiter, quote, header and null tokens have no meaning",
-                "Leave them out; codes that mean missing must be nulls or NaN in the file, or convert it to CSV first",
-            )
+        null_values = () if chosen.delimited else _null_values_alone(settings["read"], label)
         if size is None and not chosen.streams:
             piped, file = file, _spool(file, label, settings["resources"].scratch_dir)
             if settings["owned"]:
                 piped.close()
             settings = {**settings, "owned": True}
         opening = Opening(file=file, label=label, suffix=suffix, compression=compression, size=size, **settings)
-        opened: TableSource = resolve_name(chosen.opener)(opening)
+        opened = _masked(resolve_name(chosen.opener)(opening), null_values)
     except BaseException:
         if settings["owned"]:
             file.close()
@@ -211,6 +206,23 @@ def _dispatch(
                 raise
             opened.files = ()
     return opened
+
+
+def _null_values_alone(read: ReadOptions | None, label: str) -> tuple[str, ...]:
+    """What means missing in a table that is no delimited text; `InputError` for what else is said of such text."""
+    if read is None:
+        return ()
+    if read != replace(type(read)(), null_values=read.null_values):
+        raise InputError(f"{label} is no delimited text: it has no delimiter, quote or header", "Leave them out")
+    return read.null_values
+
+
+def _masked(opened: TableSource, null_values: tuple[str, ...]) -> TableSource:
+    if not null_values:
+        return opened
+    from miscreen.tables.masked import MaskedSource
+
+    return MaskedSource(opened, null_values)
 
 
 def _spool(stream: BinaryIO, label: str, scratch_dir: Path) -> BinaryIO:

@@ -49,7 +49,7 @@ READING_SHARE = 4  # of the memory, one part is for what is being read; the rest
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """How delimited text is read.
+    """How delimited text is read, and what means missing in any table.
 
     Attributes
     ----------
@@ -62,9 +62,9 @@ class ReadOptions:
         The ASCII character around cells that hold delimiters or line ends, doubled where it is part of the text;
         empty when no character does that.
     null_values : tuple of str
-        What means missing beside `miscreen.tables.labels.NULL_TOKENS` and ``nan`` in any case. Compared with the text
-        of a cell without the spaces around it; a number means that number however it is spelled, so ``-9`` is
-        ``-9.0``, too.
+        What means missing; in delimited text beside `miscreen.tables.labels.NULL_TOKENS` and ``nan`` in any case.
+        Compared with the text of a cell without the spaces around it; a number means that number however it is
+        spelled, so ``-9`` is ``-9.0``, too. Of other tables see `miscreen.tables.masked.MaskedSource`.
 
     Examples
     --------

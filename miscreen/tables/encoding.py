@@ -258,11 +258,9 @@ def _decimals(column: pa.ChunkedArray, arrow_type: pa.DataType) -> NDArray[np.fl
 def _labels(column: pa.ChunkedArray, arrow_type: pa.DataType) -> pa.Array:
     """Text as one plain array, or what stands for it: not every Arrow function supports views and dictionaries."""
     if not pt.is_dictionary(arrow_type):
-        if pt.is_string_view(arrow_type):
-            column = pa.chunked_array([_without_stray_views(chunk) for chunk in column.chunks], arrow_type)
-        elif column.num_chunks == 1:
+        if column.num_chunks == 1 and not pt.is_string_view(arrow_type):
             return column.chunk(0)
-        return column.cast(pa.large_string()).combine_chunks()
+        return plain_text(column).combine_chunks()
     if pt.is_string_view(arrow_type.value_type) or _is_extension(arrow_type.value_type):
         column = pa.chunked_array([_with_plain_labels(chunk) for chunk in column.chunks])
     if column.num_chunks > 1:
@@ -276,6 +274,13 @@ def _labels(column: pa.ChunkedArray, arrow_type: pa.DataType) -> pa.Array:
     if len(labels) <= len(coded) and not labels.null_count and len(labels.unique()) == len(labels):
         return coded.indices  # which are as good as what they stand for, and numbered in a third of the time
     return labels.take(coded.indices)
+
+
+def plain_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column of text as one of large strings: not every Arrow function supports views."""
+    if pt.is_string_view(column.type):
+        column = pa.chunked_array([_without_stray_views(chunk) for chunk in column.chunks], column.type)
+    return column.cast(pa.large_string())
 
 
 def _with_plain_labels(chunk: pa.DictionaryArray) -> pa.DictionaryArray:

@@ -82,7 +82,7 @@ class Format:
         Whether opening reads it from its first byte to its last, so that a pipe will do; the others are read column by
         column, and copied from a pipe to scratch space first.
     delimited : bool
-        Whether it is delimited text, which `ReadOptions` are for.
+        Whether it is delimited text, which `ReadOptions` are for, but for what means missing in any table.
     """
 
     suffixes: tuple[str, ...]
