@@ -266,6 +266,15 @@ def test_describe_and_convert_pass_their_options(monkeypatch: pytest.MonkeyPatch
 # ---- what is written ---------------------------------------------------------------------------------------
 
 
+def test_a_note_is_shown_once(tmp_path: Path, capsys: Any) -> None:
+    x = np.random.default_rng(0).standard_normal(60)
+    pq.write_table(pa.table({"__index_level_0__": np.arange(60), "y": x, "x": x**3}), tmp_path / "t.parquet")
+    command = ["select", str(tmp_path / "t.parquet"), "-t", "y", "-m", "pearson", "--top", "1", "--stability", "2"]
+    assert main([*command, "--names"]) == 0
+    assert capsys.readouterr().err.count("note: the index of a pandas table is no feature: __index_level_0__\n") == 1
+
+
+
 def test_a_pipe_gets_csv_and_nothing_else(monkeypatch: pytest.MonkeyPatch, capfdbinary: Any) -> None:
     Library(monkeypatch, "rank", make_ranking([f"x{i}" for i in range(30)]))
     assert main(["rank", "t", "-t", "y"]) == 0

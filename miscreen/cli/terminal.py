@@ -56,12 +56,17 @@ def say(label: str, message: str, hint: str = "") -> None:
 
 
 def relay_notes(quiet: bool) -> None:
-    """Show what the library logs as notes or warnings, unless nothing is to be shown."""
+    """Show what the library logs as notes or warnings, each once, unless nothing is to be shown."""
     import logging
+
+    shown: set[str] = set()
 
     class Notes(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            say("warning" if record.levelno >= logging.WARNING else "note", record.getMessage())
+            message = record.getMessage()
+            if message not in shown:  # a command may read a table several times
+                shown.add(message)
+                say("warning" if record.levelno >= logging.WARNING else "note", message)
 
     log = logging.getLogger("miscreen")
     log.setLevel(logging.INFO)
