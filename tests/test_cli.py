@@ -274,7 +274,6 @@ def test_a_note_is_shown_once(tmp_path: Path, capsys: Any) -> None:
     assert capsys.readouterr().err.count("note: the index of a pandas table is no feature: __index_level_0__\n") == 1
 
 
-
 def test_a_pipe_gets_csv_and_nothing_else(monkeypatch: pytest.MonkeyPatch, capfdbinary: Any) -> None:
     Library(monkeypatch, "rank", make_ranking([f"x{i}" for i in range(30)]))
     assert main(["rank", "t", "-t", "y"]) == 0
