@@ -124,7 +124,9 @@ def rank(
     on_progress : callable, optional
         Called with a phase (``read``, ``score``), how much is done and how much there is, or None.
     **options
-        Options of the method.
+        Options of the method, with the values and defaults of the command line: ``mi`` (``auto``: False leaves mutual
+        information out), ``bins``, ``binning``, ``correction`` (``bin``), ``kernel``, ``bandwidth``,
+        ``bandwidth_multiplier``, ``grid``, ``scale`` (``kde``), ``k``, ``scale`` (``ksg``).
 
     Returns
     -------
