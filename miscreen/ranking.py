@@ -121,6 +121,11 @@ def measured(table: pa.Table, start: str) -> pa.ChunkedArray:
 class Ranking(Result):
     """Every feature with its score, best first; several targets one after the other.
 
+    The columns are ``target`` (when there are several), ``rank``, ``feature``, ``score`` (null without one),
+    ``mi_nats`` or ``mi_bits``, ``n`` (rows that the feature shares with the target), ``kind``, ``method``, ``status``
+    (``ok``, or why there is no score), and what was asked for: ``r``, ``linfoot``, ``normalized``, ``p_value``,
+    ``q_value``, ``selected``, ``p_method``, ``p_fwer``, and ``ci_low`` and ``ci_high`` in the unit of the ranking.
+
     Attributes
     ----------
     metadata : dict

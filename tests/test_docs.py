@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 import typer
 
@@ -159,7 +160,7 @@ def test_methods_are_documented() -> None:
     assert set(METHODS) <= set(re.findall(r"^\| `(\w+)` \|", (ROOT / "README.md").read_text(), re.MULTILINE))
     told = set(re.findall(r"``(\w+)``", str(miscreen.rank.__doc__)))
     options = {field.name for method in METHODS for field in fields(estimator_class(method).Options)}
-    assert set(METHODS) | options <= told
+    assert set(METHODS) | options | set(TOLD) <= told
 
 
 def test_costs_at_any_size_follow_from_those_of_a_column() -> None:
@@ -186,6 +187,15 @@ def test_costs_at_any_size_follow_from_those_of_a_column() -> None:
 def in_minutes(cells: str) -> list[float]:
     found = [cell.split() for cell in cells.split(" | ")]
     return [float(number) / (60 if unit == "s" else 1) for number, unit in found]
+
+
+def test_help_names_the_columns_of_results() -> None:
+    rng = np.random.default_rng(0)
+    table = pl.DataFrame(rng.standard_normal((60, 4)), schema=list("abcd")).with_columns(y=pl.Series(["u", "v"] * 30))
+    ranking = miscreen.rank(table, "y", "pearson", extra=["normalized"], fdr=0.1, max_t=19, ci=0.9)
+    several = miscreen.rank(table, ["y", "a"], unit="bits")
+    told = set(re.findall(r"``(\w+)``", str(miscreen.Ranking.__doc__)))
+    assert {*ranking.to_arrow().column_names, *several.to_arrow().column_names} <= told
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
