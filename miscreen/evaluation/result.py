@@ -111,6 +111,6 @@ class Evaluation(Result):
             panel.minorticks_off()
             panel.set_title(model)
             panel.set_xlabel("columns")
-        panels[0].set_ylabel(_LABELS[self.metric])
+        panels[0].set_ylabel(f"{_LABELS[self.metric]}\nmean and sd of the folds")
         panels[-1].legend(frameon=False)
         return figure
