@@ -87,7 +87,7 @@ def columns(*, quick: bool) -> Part:
         "Growth with the columns",
         "`miscreen.rank` on a float32 array of 300 rows, two threads, everything included. The ratio is the time of a "
         "column at the most columns over that at 10,000: 1 is flat, and up to 1.15 counts as flat. In the plot, peers "
-        "are called as functions on float64, as far as they get in some seconds.",
+        "are called as functions on float64, from one thread, as far as they get in some seconds.",
     )
     sizes = (10_000, 30_000, 100_000) if quick else (10_000, 30_000, 100_000, 300_000, 1_000_000)
     values = wide_array(300, sizes[-1] + 1)

@@ -67,7 +67,12 @@ def measured(row: dict[str, Any]) -> str:
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
     """The rows of a part as a Markdown table."""
-    lines = ["| what | against | reach | measured | ours | theirs | |", "|---|---|---|---|---|---|---|"]
+    times = "ours | theirs"
+    if all("fewest" in row["per"] for row in rows):
+        times = "at the fewest | at the most"
+    elif not any(row["rival"] for row in rows):  # both are ours
+        times = "time | of what it is against"
+    lines = [f"| what | against | reach | measured | {times} | |", "|---|---|---|---|---|---|---|"]
     for row in rows:
         aim = ""
         if row["reach"] is not None:

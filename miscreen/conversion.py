@@ -55,6 +55,10 @@ def convert(
     InputError, DataError, ResourceError
         As in `miscreen.rank`; also when the output exists, or cannot be written.
 
+    Notes
+    -----
+    Costs one pass over the table, and one to write it.
+
     Examples
     --------
     >>> import miscreen, numpy as np, tempfile

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 UNITS = {"nats": 1.0, "bits": 1.0 / math.log(2.0)}
 _ORDERS = ("score", "p_value", "q_value", "p_fwer")  # columns that tell which features are the best
+_ASKED_BY = {"p_value": " with --p-values", "q_value": " with --p-values", "p_fwer": " with --max-t 1000"}
 
 
 def ranking_order(scores: Floats, statuses: NDArray[np.uint8]) -> NDArray[np.intp]:
@@ -113,13 +114,18 @@ def measured(table: pa.Table, start: str) -> pa.ChunkedArray:
     """The column of a ranking whose name begins so, as those of information do with ``mi_``; `DataError` for none."""
     name = next((name for name in table.column_names if name.startswith(start)), None)
     if name is None:
-        what, how = ("of mutual information", "") if start == "mi_" else (start, " with --p-values")
-        raise DataError(f"the ranking has no column {what}", f"Rank the table again{how}")
+        what = "of mutual information" if start == "mi_" else start
+        raise DataError(f"the ranking has no column {what}", f"Rank the table again{_ASKED_BY.get(start, '')}")
     return table.column(name)
 
 
 class Ranking(Result):
     """Every feature with its score, best first; several targets one after the other.
+
+    The columns are ``target`` (when there are several), ``rank``, ``feature``, ``score`` (null without one),
+    ``mi_nats`` or ``mi_bits``, ``n`` (rows that the feature shares with the target), ``kind``, ``method``, ``status``
+    (``ok``, or why there is no score), and what was asked for: ``r``, ``linfoot``, ``normalized``, ``p_value``,
+    ``q_value``, ``selected``, ``p_method``, ``p_fwer``, and ``ci_low`` and ``ci_high`` in the unit of the ranking.
 
     Attributes
     ----------

@@ -163,7 +163,7 @@ class Request:
             "options": asdict(spec.options),
             "features": list(self.features),
             "exclude": list(self.exclude),
-            "read": None if self.read is None else asdict(self.read),
+            "read": None if self.read is None else asdict(self.read) | {"null_values": list(self.read.null_values)},
             "discrete": list(spec.discrete),
             "continuous": list(spec.continuous),
             "target_kind": None if spec.target_kind is None else spec.target_kind.label,

@@ -489,6 +489,28 @@ def test_a_run_goes_on_with_what_is_finished(
     assert not kept.exists()
 
 
+def test_a_run_of_every_option_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, kept = tmp_path / "table.csv", tmp_path / "kept"
+    pl.from_arrow(make_table()).write_csv(source)  # type: ignore[union-attr]
+    options: dict[str, Any] = {
+        "read": ReadOptions(delimiter=",", null_values=("-9", "?")),
+        "features": ("y", "group", "x*"),
+        "exclude": ("x5*",),
+        "discrete": ("x0",),
+        "continuous": ("x1",),
+        "extra": ("linfoot",),
+        "fdr": 0.1,
+        "strata": "group",
+        "ci": 0.9,
+        "max_t": 19,
+    }
+    first = miscreen.rank(source, ("y",), "pearson", checkpoints=kept, **options)
+    scored = counted_scores(monkeypatch)
+    again = miscreen.rank(source, ("y",), "pearson", checkpoints=kept, **options)
+    assert scored == []
+    assert again.to_arrow().equals(first.to_arrow())
+
+
 @pytest.mark.usefixtures("small_partitions")
 def test_progress_counts_what_was_finished_before(source: Path, tmp_path: Path) -> None:
     calls: list[tuple[str, int, int | None]] = []

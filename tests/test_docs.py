@@ -17,16 +17,19 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import polars as pl
 import pytest
 import typer
 
 import miscreen
 from miscreen.cli import application
 from miscreen.cli.progress import TOLD
-from miscreen.estimators import ESTIMATORS
+from miscreen.estimators import ESTIMATORS, estimator_class
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", ROOT / "data/samples/README.md", *(ROOT / "docs").rglob("*.md")])
@@ -155,7 +158,44 @@ def test_methods_are_documented() -> None:
     headings = set(re.findall(r"^## (\w+)", text, re.MULTILINE))
     assert set(METHODS) <= headings
     assert set(METHODS) <= set(re.findall(r"^\| `(\w+)` \|", (ROOT / "README.md").read_text(), re.MULTILINE))
-    assert set(METHODS) <= set(re.findall(r"``(\w+)``", str(miscreen.rank.__doc__)))
+    told = set(re.findall(r"``(\w+)``", str(miscreen.rank.__doc__)))
+    options = {field.name for method in METHODS for field in fields(estimator_class(method).Options)}
+    assert set(METHODS) | options | set(TOLD) <= told
+
+
+def test_costs_at_any_size_follow_from_those_of_a_column() -> None:
+    """10 million columns x 100,000 rows of float32, nodes of 32 cores and 1 GB/s, 20 GB/s together."""
+    text = (ROOT / "docs/cluster.md").read_text()
+    nodes = np.array([1, 16, 256])
+    reading = 4e12 / np.minimum(nodes * 1e9, 20e9) / 60  # minutes
+    for method in ("pearson", "kde", "auto"):
+        cost = re.search(rf"`{method}` ([\d.]+)(?: ms)?[\s,]", text)
+        row = re.search(rf"^\| `{method}`, ([\d.]+) core hours \| (.+) \|$", text, re.MULTILINE)
+        whole = re.search(rf"^\| all, `{method}` \| (.+) \|$", text, re.MULTILINE)
+        assert cost and row
+        minutes = float(cost[1]) * 1e4 / 60 / 32 / nodes
+        assert float(row[1]) == pytest.approx(float(cost[1]) * 1e4 / 3600, rel=0.02)
+        assert in_minutes(row[2]) == pytest.approx(minutes, rel=0.1)
+        if whole:
+            assert in_minutes(whole[1]) == pytest.approx(np.maximum(minutes, reading) + 50 / 60, rel=0.1)
+        if method == "auto":
+            full = re.search(r"from (\d+) on `auto`\s+waits for it too", text)
+            assert full and float(full[1]) == pytest.approx(minutes[0] / reading[-1], rel=0.1)
+            assert re.search(rf"little to gain beyond {full[1]}", text)
+
+
+def in_minutes(cells: str) -> list[float]:
+    found = [cell.split() for cell in cells.split(" | ")]
+    return [float(number) / (60 if unit == "s" else 1) for number, unit in found]
+
+
+def test_help_names_the_columns_of_results() -> None:
+    rng = np.random.default_rng(0)
+    table = pl.DataFrame(rng.standard_normal((60, 4)), schema=list("abcd")).with_columns(y=pl.Series(["u", "v"] * 30))
+    ranking = miscreen.rank(table, "y", "pearson", extra=["normalized"], fdr=0.1, max_t=19, ci=0.9)
+    several = miscreen.rank(table, ["y", "a"], unit="bits")
+    told = set(re.findall(r"``(\w+)``", str(miscreen.Ranking.__doc__)))
+    assert {*ranking.to_arrow().column_names, *several.to_arrow().column_names} <= told
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -248,7 +248,8 @@ def test_table_of_results(tmp_path: Path) -> None:
     for name in ("plot.svg", "again.svg", "plot.png"):
         found.plot(tmp_path / name)
     assert (tmp_path / "plot.svg").read_bytes() == (tmp_path / "again.svg").read_bytes()
-    assert "leaked" in (tmp_path / "plot.svg").read_text()
+    drawn = (tmp_path / "plot.svg").read_text()
+    assert "leaked" in drawn and "mean and sd of the folds" in drawn
     assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -69,6 +69,8 @@ def test_by_another_column() -> None:
             found.by(column)
     with pytest.raises(DataError, match="no column q_value"):
         found.by("q_value")
+    with pytest.raises(DataError, match=r"no column p_fwer\. Rank the table again with max_t=1000"):
+        found.by("p_fwer")
 
 
 def test_parts() -> None:

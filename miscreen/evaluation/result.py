@@ -30,6 +30,9 @@ def check_plot(path: str | PathLike[str], force: bool = False) -> None:
 class Evaluation(Result):
     """How well models predict the target from the best columns: one row for each method, number of columns and model.
 
+    The columns are ``method``, ``k``, ``model``, ``metric``, its ``mean`` and ``sd`` over the folds, where asked for
+    ``leaked_mean`` and ``leaked_sd``, and the figure of each fold: ``fold_1``, ``leaked_fold_1`` and so on.
+
     Attributes
     ----------
     metric : str
@@ -108,6 +111,6 @@ class Evaluation(Result):
             panel.minorticks_off()
             panel.set_title(model)
             panel.set_xlabel("columns")
-        panels[0].set_ylabel(_LABELS[self.metric])
+        panels[0].set_ylabel(f"{_LABELS[self.metric]}\nmean and sd of the folds")
         panels[-1].legend(frameon=False)
         return figure

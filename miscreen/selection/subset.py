@@ -138,6 +138,11 @@ def select(
     ResourceError
         When the codes of the candidates, one byte a sample, take more than half of the memory.
 
+    Notes
+    -----
+    Beside ranking and reading, k steps from M candidates take k M tables of counts, each of O(n): 1.5 microseconds at
+    1,000 samples. ``submodular`` takes M^2 / 2 tables and 4 M^2 bytes; ``top`` and ``threshold`` take none.
+
     Examples
     --------
     >>> import miscreen, numpy as np
