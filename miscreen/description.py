@@ -39,9 +39,9 @@ class Description:
     types, kinds : dict of str to int
         How many columns hold each type, and would be treated as each kind.
     n_missing : int
-        Missing values in the whole table.
+        Missing values in the whole table, infinite ones among them.
     n_columns_missing, n_columns_infinite, n_constant : int
-        Columns with missing values, with infinite values, with one value at most.
+        Columns with missing or infinite values, with infinite values, with one value at most.
     read_seconds : float
         What opening the table and reading all columns took.
     memory_bytes : int

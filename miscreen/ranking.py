@@ -97,14 +97,14 @@ def _settle(table: pa.Table) -> pa.Table:
     types = dict.fromkeys(("target", "feature", "kind", "method", "status", "p_method"), pa.string())
     types |= {"rank": pa.int64(), "n": pa.int64(), "selected": pa.bool_()}
     columns = {}
+    scored = pc.equal(table.column("status"), _scalar(Status.OK.label))
+    infinite = pc.and_(pc.is_null(table.column("score")), scored)  # and so is then the information that is the score
     for name, column in zip(table.column_names, table.columns, strict=True):
         kind = types.get(name, pa.float64())
         if kind == pa.bool_() and pa.types.is_string(column.type):
             column = pc.equal(column, _scalar("true"))
         settled = column.cast(kind)
-        left_out = settled.null_count == len(settled)
-        if name == "score" or (name.startswith("mi_") and not left_out):  # JSON makes infinity null
-            infinite = pc.and_(pc.is_null(settled), pc.equal(table.column("status"), _scalar(Status.OK.label)))
+        if name == "score" or name.startswith("mi_"):  # JSON makes infinity null
             settled = pc.if_else(infinite, _scalar(float("inf")), settled)
         columns[name] = settled
     return pa.table(columns)

@@ -239,6 +239,9 @@ def test_features_without_a_score_have_none() -> None:
     ranking = miscreen.rank(values, "y", names=[*"abcdefgh", "y"], ci=0.95)
     row = next(r for r in ranking.to_arrow().to_pylist() if r["feature"] == "a")
     assert row["ci_low"] is None and row["ci_high"] is None
+    few = miscreen.rank(table()[30:48], "y", "ksg", names=[*"abcdefgh", "y"], k=18, ci=0.95).to_arrow()
+    assert few["status"].to_pylist() == ["no estimate"] * 8
+    assert few["ci_low"].null_count == few["ci_high"].null_count == 8
 
 
 @pytest.mark.parametrize(

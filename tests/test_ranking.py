@@ -110,7 +110,7 @@ def test_to_a_file_and_back(suffix: str, tmp_path: Path) -> None:
 def test_infinite_and_missing_scores_come_back(tmp_path: Path) -> None:
     for suffix in ("csv", "tsv", "parquet", "arrow", "ndjson", "json"):
         path = tmp_path / f"r.{suffix}"
-        for made in (ranking(), ranking(scores=(np.nan,) * 6)):
+        for made in (ranking(), ranking(scores=(np.nan,) * 6), ranking(scores=(np.inf, *(np.nan,) * 5))):
             made.write(path, force=True)
             read = Ranking.read(path)
             assert read.scored().names == made.scored().names, suffix

@@ -425,6 +425,18 @@ def test_the_size_of_numbers_does_not_matter(method: str) -> None:
     np.testing.assert_allclose(list(scores.values()), scores[0, "x"], rtol=1e-12)
 
 
+@pytest.mark.parametrize("method", ["auto", "bin", "kde", "spearman", "copula"])
+def test_an_enormous_value_ties_no_others(method: str) -> None:
+    rng = np.random.default_rng(4)
+    y = rng.standard_normal(80)
+    x = np.exp2(-40 * (y + rng.standard_normal(80)))
+    x[0] = 2 * x.max()
+    far = np.where(x == x[0], 1.7e308, x * 2.0**-60)
+    ranking = miscreen.rank(np.column_stack([x, far, y]), "y", method, names=["x", "far", "y"])
+    near, other = ranking.to_arrow()["score"].to_pylist()
+    assert near == other > 0.1
+
+
 def test_an_enormous_outlier_leaves_a_number() -> None:
     rng = np.random.default_rng(4)
     y = rng.standard_normal(80)

@@ -104,7 +104,7 @@ class Intervals:
         Returns
         -------
         tuple of float64 arrays, shape (n_features,)
-            NaN where there is no interval, such as for 16 samples and fewer.
+            NaN where there is no interval, such as for 16 samples and fewer, and without a score.
         """
         low, high = np.full((2, len(names)), np.nan)
         linear = np.zeros(len(names), dtype=np.bool_)
@@ -113,7 +113,7 @@ class Intervals:
             n = np.count_nonzero(~np.isnan(batch.values[linear]), axis=1)
             ends = _of_correlations(scores.correlation[linear], n, scores.of_ranks, self._quantile)
             low[linear], high[linear] = ends
-        others = np.flatnonzero(~linear)
+        others = np.flatnonzero(~linear & ~np.isnan(scores.mi if scores.score is None else scores.score))
         for neighbors, some in self._by_neighbors(batch.take(others), others) if len(others) else ():
             low[some], high[some] = self._by_terms(batch.take(some), [names[f] for f in some.tolist()], neighbors)
         return low, high

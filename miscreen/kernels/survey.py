@@ -60,8 +60,9 @@ def mask_infinities(values: NDArray[np.float64], n_infinite: NDArray[np.int64]) 
 def rescale_extremes(values: NDArray[np.float64]) -> None:
     """Scale rows of `values` (n_features, n_samples) whose largest magnitude is beyond 2^300 or below 2^-300.
 
-    By a power of two, so that no digit changes but squares and sums of them stay finite and above zero. O(values), in
-    vectors where nothing is scaled.
+    By a power of two, so that squares and sums of them stay finite and above zero. Small ones come to 1, and large ones
+    to 2^300, no farther, so that no digit changes of values down to 2^-1300 times the largest. O(values), in vectors
+    where nothing is scaled.
     """
     n_features, n = values.shape
     for f in range(n_features):
@@ -76,7 +77,7 @@ def rescale_extremes(values: NDArray[np.float64]) -> None:
         for i in range(n):
             most = max(most, abs(values[f, i]))  # NaN compares as not larger
         if most > 0.0:
-            exponent = math.frexp(most)[1]
+            exponent = math.frexp(most)[1] - (300 if n_large else 0)
             half = exponent // 2  # in two steps: one factor could itself overflow
             for i in range(n):
                 values[f, i] = math.ldexp(math.ldexp(values[f, i], -half), half - exponent)
