@@ -17,6 +17,7 @@ import pytest
 
 import miscreen
 from miscreen import ReadOptions, merge, rank_shard
+from miscreen.cli import main
 from miscreen.cluster import run
 from miscreen.cluster.checkpoints import Checkpoints, remove_checkpoints
 from miscreen.cluster.identity import Identity
@@ -249,6 +250,25 @@ def test_a_part_that_is_given_by_several_paths_is_one(source: Path, tmp_path: Pa
         merge([tmp_path / "parts", tmp_path / "link", tmp_path / "parts" / ".." / "parts" / parts[0].name]).to_arrow()
         == whole
     )
+
+
+def test_a_merge_may_be_made_again_beside_its_parts(source: Path, tmp_path: Path) -> None:
+    output = tmp_path / "parts" / "r.parquet"
+    make_parts(source, tmp_path / "parts")
+    merge(output).write(output)
+    before = output.read_bytes()
+    merge(output).write(output, force=True)
+    assert output.read_bytes() == before
+
+
+def test_a_merge_does_not_take_the_place_of_a_part(source: Path, tmp_path: Path, capsys: Any) -> None:
+    parts = make_parts(source, tmp_path / "parts")
+    before = parts[1].read_bytes()
+    (tmp_path / "link.parquet").symlink_to(parts[1])
+    for output in (parts[1], tmp_path / "link.parquet"):
+        assert main(["merge", str(tmp_path / "parts"), "--force", "-o", str(output)]) == 2
+        assert "is one of the parts" in capsys.readouterr().err
+    assert parts[1].read_bytes() == before
 
 
 def test_parts_of_other_options_are_named(source: Path, tmp_path: Path) -> None:
