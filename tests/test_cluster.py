@@ -271,6 +271,12 @@ def test_a_merge_does_not_take_the_place_of_a_part(source: Path, tmp_path: Path,
     assert parts[1].read_bytes() == before
 
 
+def test_names_of_parts_may_hold_line_breaks(source: Path, tmp_path: Path) -> None:
+    make_parts(source, tmp_path / "parts", name="two\nlines")
+    for given in (tmp_path / "parts", tmp_path / "parts" / "two\nlines.parquet"):
+        assert len(merge(given)) == 91
+
+
 def test_parts_of_other_options_are_named(source: Path, tmp_path: Path) -> None:
     make_parts(source, tmp_path / "parts")
     rank_shard(source, "y", "2/4", tmp_path / "parts" / "r.parquet", method="pearson", min_samples=7, force=True)

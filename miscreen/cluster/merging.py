@@ -18,7 +18,7 @@ from miscreen.partition import rank_partitions
 from miscreen.ranking import Ranking
 
 SCRIPT = "array.sh"  # what `miscreen slurm` calls the script of the array, among the parts
-_PART = re.compile(r"(?P<stem>.+)\.(?P<k>\d+)-of-(?P<n>\d+)\.parquet")
+_PART = re.compile(r"(?P<stem>.+)\.(?P<k>\d+)-of-(?P<n>\d+)\.parquet", re.DOTALL)  # names may hold line breaks
 
 
 @dataclass(frozen=True)
