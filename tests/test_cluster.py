@@ -18,7 +18,7 @@ import pytest
 import miscreen
 from miscreen import ReadOptions, merge, rank_shard
 from miscreen.cli import main
-from miscreen.cluster import run
+from miscreen.cluster import conversion, run
 from miscreen.cluster.checkpoints import Checkpoints, remove_checkpoints
 from miscreen.cluster.identity import Identity
 from miscreen.cluster.part import Part
@@ -373,6 +373,64 @@ def test_an_input_that_changes_during_a_run_is_found(
             with pytest.raises(DataError, match="the input changed during the run"):
                 refused(source, "y", method="pearson", **({"top": 3} if refused is miscreen.select else {}))
             source.touch()
+
+
+@pytest.mark.usefixtures("small_partitions")
+@pytest.mark.parametrize("how", ["resume", "shard"])
+def test_nothing_is_kept_of_an_input_that_changed_until_it_is_back(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = np.random.default_rng(0).standard_normal((60, 60))
+    names = ["y", *(f"x{j}" for j in range(59))]
+    source, other = tmp_path / "table.arrow", tmp_path / "other.arrow"
+    miscreen.convert(values, source, names=names)
+    values[:, 1:] = -(values[:, 1:] ** 2)
+    miscreen.convert(values, other, names=names)
+    shutil.copy2(source, tmp_path / "copy")
+    whole = miscreen.rank(source, "y", "pearson").to_arrow()
+
+    def ranked() -> pa.Table:
+        if how == "resume":
+            return miscreen.rank(source, "y", "pearson", checkpoints=tmp_path / "kept").to_arrow()
+        rank_shard(source, "y", "1/1", tmp_path / "parts" / "r.parquet", method="pearson")
+        return merge(tmp_path / "parts").to_arrow()
+
+    with monkeypatch.context() as patch:
+        score = Screen.score_partition
+
+        def changing(screen: Screen, features: range) -> Partition:
+            if features.start >= 20:
+                with source.open("r+b") as file:
+                    file.write(other.read_bytes())
+            return score(screen, features)
+
+        patch.setattr(Screen, "score_partition", changing)
+        with pytest.raises(DataError, match="the input changed during the run"):
+            ranked()
+    shutil.copy2(tmp_path / "copy", source)
+    assert ranked() == whole
+
+
+def test_text_that_changes_before_it_is_converted_is_not_taken_for_what_it_was(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "table.csv"
+    source.write_text(pl.from_arrow(make_table()).write_csv())
+    shutil.copy2(source, tmp_path / "copy")
+    whole = miscreen.rank(source, "y", "pearson").to_arrow()
+    alone = conversion._one_at_a_time
+
+    def waiting(directory: Path) -> Any:
+        source.write_text((tmp_path / "copy").read_text().replace(".", "1."))
+        return alone(directory)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(conversion, "_one_at_a_time", waiting)
+        with pytest.raises(DataError, match="the input changed during the run"):
+            rank_shard(source, "y", "1/1", tmp_path / "parts" / "r.parquet", method="pearson")
+    shutil.copy2(tmp_path / "copy", source)
+    rank_shard(source, "y", "1/1", tmp_path / "parts" / "r.parquet", method="pearson")
+    assert merge(tmp_path / "parts").to_arrow() == whole
 
 
 def test_several_runs_share_a_directory(source: Path, tmp_path: Path) -> None:

@@ -11,11 +11,12 @@ import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from miscreen.cluster.identity import stamps
+from miscreen.cluster.identity import check_unchanged, stamps
 from miscreen.errors import DataError
 from miscreen.request import Request
 from miscreen.screening import Screen
@@ -56,7 +57,8 @@ def _convert_once(source: str | os.PathLike[str], request: Request, directory: P
     The name tells the text's size and time and how it was read, so that a file of another table is never taken.
     """
     metadata = request.metadata()
-    about = [stamps(source), *(metadata[name] for name in ("version", "read", "discrete", "exclude", "strata"))]
+    files = stamps(source)
+    about = [files, *(metadata[name] for name in ("version", "read", "discrete", "exclude", "strata"))]
     if metadata["exclude"] or metadata["target_kind"] == "discrete":  # targets are read though excluded, and as classes
         about += [metadata["target"], metadata["target_kind"]]
     digest = hashlib.sha256(json.dumps(about).encode()).hexdigest()[:12]
@@ -70,7 +72,8 @@ def _convert_once(source: str | os.PathLike[str], request: Request, directory: P
             Screen(table, request)  # tells of names and targets that are wrong before anything is written
             _LOG.info("%s is text, and is converted once for all shards, to %s", source, path)
             wide = assemble(table, np.arange(len(table.names)), request.resources, request.on_progress)
-            Destination(path, "arrow", force=True).write(wide.table, None, wide.on_bytes)
+            unchanged = partial(check_unchanged, source, files)  # since the wait, too
+            Destination(path, "arrow", force=True).write(wide.table, None, wide.on_bytes, unchanged)
     return path
 
 

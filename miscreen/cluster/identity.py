@@ -48,14 +48,6 @@ class Identity:
         """Thirty-two letters that differ where anything does."""
         return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:32]
 
-    def check_unchanged(self, source: Any) -> None:
-        """`DataError` when a file has changed since: what was read of it may be a mixture."""
-        if (now := stamps(source)) != self.files:
-            raise DataError(
-                f"the input changed during the run: it was {_shown(self.files)} and is {_shown(now)}",
-                "Start anew when nobody writes to it",
-            )
-
     def to_json(self) -> dict[str, Any]:
         """For `from_json`."""
         return {"files": self.files, "columns": self.columns, "metadata": self.metadata}
@@ -92,6 +84,15 @@ def stamps(source: Any) -> list[list[Any]]:
         status = path.stat()
         found.append([path.name, status.st_size, status.st_mtime_ns])
     return found
+
+
+def check_unchanged(source: Any, files: list[list[Any]]) -> None:
+    """`DataError` when a file has changed since these `stamps`: what was read of it may be a mixture."""
+    if (now := stamps(source)) != files:
+        raise DataError(
+            f"the input changed during the run: it was {_shown(files)} and is {_shown(now)}",
+            "Start anew when nobody writes to it",
+        )
 
 
 def _differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Iterator[str]:
