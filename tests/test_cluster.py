@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -197,6 +198,22 @@ def test_a_part_that_is_done_is_left_as_it_is(source: Path, tmp_path: Path, monk
     assert scored == []
     make_parts(source, tmp_path / "parts", method="bin", force=True)
     assert merge(tmp_path / "parts").metadata["method"] == "bin"
+
+
+def test_a_part_that_is_done_leaves_what_another_run_has_finished(source: Path, tmp_path: Path) -> None:
+    (part, *_) = make_parts(source, tmp_path / "parts", n=2)
+    found, scored = Part.read(part), Part.read(part).partitions[0]
+    ours = Identity.from_json(found.about["run"])
+    theirs = replace(ours, metadata=ours.metadata | {"method": "bin"})
+    for identity, left in ((theirs, True), (ours, False)):
+        with Checkpoints(part.with_name(f"{part.name}.partial"), identity) as kept:
+            kept.keep(scored)
+        make_parts(source, tmp_path / "parts", n=2)
+        assert kept.directory.exists() == left
+        if left:
+            with Checkpoints(kept.directory, identity) as again:
+                assert len(again.load()) == 1
+            remove_checkpoints(kept.directory)
 
 
 def test_what_cannot_be_a_shard(source: Path, tmp_path: Path) -> None:

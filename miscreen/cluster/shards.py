@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from os import PathLike
@@ -15,7 +16,7 @@ from miscreen.cluster.conversion import open_for_shards
 from miscreen.cluster.identity import Identity, check_unchanged, stamps
 from miscreen.cluster.part import Part
 from miscreen.cluster.run import Counted, score_range
-from miscreen.errors import DataError, InputError, path_given
+from miscreen.errors import DataError, InputError, MiscreenError, path_given
 from miscreen.request import Request
 from miscreen.screening import Screen
 from miscreen.tables.files import check_apart
@@ -124,7 +125,9 @@ def rank_shard(
         identity = Identity.of(files, table, job)
         if path.exists() and _stands(path, identity, force):
             if unfinished.is_dir():
-                remove_checkpoints(unfinished)
+                # What is there may be of another run, which goes on later or is at work.
+                with suppress(MiscreenError), Checkpoints(unfinished, identity):
+                    remove_checkpoints(unfinished)
             return path
         if n > job.n_features:
             raise InputError(
