@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import stat
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from miscreen.errors import DataError, InputError, MiscreenError, ResourceError
 from miscreen.inference.null import SHARED, Null
 from miscreen.partition import Findings, Partition
 from miscreen.screening import Screen
+from miscreen.tables.wide import assemble
 
 N_FEATURES = 90
 
@@ -448,6 +450,28 @@ def test_text_that_changes_before_it_is_converted_is_not_taken_for_what_it_was(
     shutil.copy2(tmp_path / "copy", source)
     rank_shard(source, "y", "1/1", tmp_path / "parts" / "r.parquet", method="pearson")
     assert merge(tmp_path / "parts").to_arrow() == whole
+
+
+def test_text_that_another_host_converted_meanwhile_is_left_to_those_who_read_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, folder = tmp_path / "table.csv", tmp_path / "parts"
+    source.write_text(pl.from_arrow(make_table()).write_csv())
+    there: list[tuple[Path, int]] = []
+
+    def meanwhile(*arguments: Any) -> Any:
+        if not there:
+            there.append((Path(), 0))
+            rank_shard(source, "y", "1/2", folder / "r.parquet", method="pearson")
+            (found,) = folder.glob("*.arrow")
+            there[0] = found, found.stat().st_ino
+        return assemble(*arguments)
+
+    monkeypatch.setattr(conversion, "_one_at_a_time", lambda directory: nullcontext())
+    monkeypatch.setattr(conversion, "assemble", meanwhile)
+    rank_shard(source, "y", "2/2", folder / "r.parquet", method="pearson")
+    assert [(path, path.stat().st_ino) for path in folder.glob("*.arrow")] == there
+    assert merge(folder).to_arrow() == miscreen.rank(source, "y", "pearson").to_arrow()
 
 
 def test_several_runs_share_a_directory(source: Path, tmp_path: Path) -> None:

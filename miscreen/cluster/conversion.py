@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from miscreen.cluster.identity import check_unchanged, stamps
-from miscreen.errors import DataError
+from miscreen.errors import DataError, InputError
 from miscreen.request import Request
 from miscreen.screening import Screen
 from miscreen.tables.files import check_apart, streams
@@ -73,13 +73,18 @@ def _convert_once(source: str | os.PathLike[str], request: Request, directory: P
             _LOG.info("%s is text, and is converted once for all shards, to %s", source, path)
             wide = assemble(table, np.arange(len(table.names)), request.resources, request.on_progress)
             unchanged = partial(check_unchanged, source, files)  # since the wait, too
-            Destination(path, "arrow", force=True).write(wide.table, None, wide.on_bytes, unchanged)
+            try:
+                Destination(path, "arrow").write(wide.table, None, wide.on_bytes, unchanged)
+            except InputError:
+                if not path.exists():
+                    raise
+                # Another host was first, and its file may be in use, which network file systems do not let be replaced.
     return path
 
 
 @contextmanager
 def _one_at_a_time(directory: Path) -> Iterator[None]:
-    """Wait until no other process converts here; without locks several would make the same file, one after another."""
+    """Wait until no other process converts here; without locks several would make the same file, and keep the first."""
     import fcntl
 
     descriptor = os.open(directory, os.O_RDONLY)
