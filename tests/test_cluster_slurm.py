@@ -126,6 +126,19 @@ def test_a_limit_of_elements_at_a_time_is_of_the_array_alone(folder: Path, capfd
         assert lines.index("#SBATCH --array=1-8") < lines.index(f"#SBATCH {option}") < lines.index("END")
 
 
+def test_an_array_whose_merge_is_refused_is_cancelled(folder: Path, capfd: Any) -> None:
+    tools = folder.parent / "tools"
+    refuses = "case $last in *merge.sh) echo QOSMaxSubmitJobPerUserLimit >&2; exit 1;; esac"
+    (tools / "sbatch").write_text(
+        SBATCH.replace("done\n", f"done\n{refuses}\n").replace("echo 17", "echo '17;sandbox'")
+    )
+    (tools / "scancel").write_text('#!/bin/sh\necho "scancel $*" >> calls\n')
+    (tools / "scancel").chmod(0o755)
+    assert main(["slurm", "t.parquet", "-t", "y", "--shards", "2", "--submit"]) == 1
+    assert "Slurm did not take the jobs: QOSMaxSubmitJobPerUserLimit" in capfd.readouterr().err
+    assert (folder / "calls").read_text().splitlines()[-1] == "scancel 17"
+
+
 def test_what_slurm_would_refuse_is_refused_here(folder: Path, capfd: Any) -> None:
     for arguments in (
         ["--time", "soon"],

@@ -96,7 +96,9 @@ class SlurmJob:
             _written(array, self._array()),
             _written(merge, self._merge()),
             f"job=$(sbatch --parsable {quote(_path(array))})",
-            f'sbatch --dependency="afterany:${{job%%;*}}" {quote(_path(merge))}',
+            # Where a limit of jobs lets the array in, but not the merge, neither stays.
+            f'sbatch --dependency="afterany:${{job%%;*}}" {quote(_path(merge))} ||'
+            ' { scancel "${job%%;*}"; exit 1; }',
         ]
         return "\n".join(lines) + "\n"
 
