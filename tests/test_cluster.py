@@ -340,6 +340,15 @@ def test_an_input_changed_between_shards_is_found(change: str, source: Path, tmp
     assert merge(tmp_path / "parts").names == miscreen.rank(source, "y", "pearson").names
 
 
+def test_any_time_of_a_file_can_be_told() -> None:
+    for nanoseconds, told in (
+        (253402300899 * 10**9, "10000-01-01 00:01:39.000000"),
+        (-1001, "1969-12-31 23:59:59.999998"),
+    ):
+        found, other = (Identity([["t.parquet", 5, time]], "", {}) for time in (nanoseconds, 0))
+        assert found.difference(other).endswith(f" is t.parquet of 5 bytes, changed {told}")
+
+
 def test_of_two_inputs_the_newer_counts(source: Path, tmp_path: Path) -> None:
     make_parts(source, tmp_path / "parts", n=2)
     os.utime(source, ns=(0, source.stat().st_mtime_ns + 1))

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from miscreen.errors import DataError, InputError
 from miscreen.screening import Screen
 from miscreen.tables.files import files_of
@@ -119,11 +121,10 @@ def _short(value: Any) -> str:
 
 
 def _shown(files: Any) -> str:
-    import datetime as dt
-
     if not isinstance(files, list):
         return repr(files)
+    # Not Python's own times, which know no year 10000, as a file system may after a wrong clock.
     return " and ".join(
-        f"{name} of {size:,} bytes, changed {dt.datetime.fromtimestamp(changed / 1e9, dt.UTC):%Y-%m-%d %H:%M:%S.%f}"
+        f"{name} of {size:,} bytes, changed {str(np.datetime64(changed // 1000, 'us')).replace('T', ' ')}"
         for name, size, changed in files
     )
