@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -792,7 +793,7 @@ def test_an_existing_file_is_refused_before_the_work(
     assert path.read_text() == "mine"
 
 
-def test_going_on_replaces_the_output_of_a_run_that_began(
+def test_going_on_replaces_the_output_that_the_run_had_written(
     monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path
 ) -> None:
     Library(monkeypatch, "rank", make_ranking(["a"]))
@@ -801,10 +802,40 @@ def test_going_on_replaces_the_output_of_a_run_that_began(
     partial.mkdir()
     assert main(["rank", "t", "-t", "y", "--resume", "-o", str(output)]) == 2
     assert f"{str(output)!r} exists already" in capsys.readouterr().err
-    (partial / "run.json").write_text("{}")
-    assert main(["rank", "t", "-t", "y", "--resume", "-o", str(output)]) == 0
-    assert output.read_text() != "mine"
+    (partial / "run.json").write_text("{}")  # of a run that was killed before it wrote anything
+    assert main(["rank", "t", "-t", "y", "--resume", "-o", str(output)]) == 2
+    assert f"{str(output)!r} exists already" in capsys.readouterr().err
+    output.unlink()
+
+    write = Ranking.write
+
+    def noting(ranking: Ranking, path: Any, **options: Any) -> None:
+        write(ranking, path, **options)
+        shutil.copytree(partial, tmp_path / "killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Ranking, "write", noting)
+        assert main(["rank", "t", "-t", "y", "--resume", "-o", str(output)]) == 0
     assert not partial.exists()
+    (tmp_path / "killed").rename(partial)  # as after a kill when the output had its name already
+    output.write_text("ours")
+    assert main(["rank", "t", "-t", "y", "--resume", "-o", str(output)]) == 0
+    assert output.read_text() != "ours"
+    assert not partial.exists()
+    output.unlink()
+    (tmp_path / "r.csv.meta.json").unlink()
+    partial.mkdir()
+    (partial / "run.json").write_text("{}")
+
+    def fail(ranking: Ranking, path: Any, **options: Any) -> None:
+        raise ResourceError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Ranking, "write", fail)
+        assert main(["rank", "t", "-t", "y", "--resume", "-o", str(output)]) == 1
+    output.write_text("mine")
+    assert main(["rank", "t", "-t", "y", "--resume", "-o", str(output)]) == 2
+    assert output.read_text() == "mine"
 
 
 # ---- help --------------------------------------------------------------------------------------------------

@@ -6,6 +6,8 @@ import errno
 import os
 import shutil
 import stat
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,8 @@ import pytest
 
 import miscreen
 from miscreen import ReadOptions, merge, rank_shard
-from miscreen.cluster import run
+from miscreen.cli import main
+from miscreen.cluster import conversion, run
 from miscreen.cluster.checkpoints import Checkpoints, remove_checkpoints
 from miscreen.cluster.identity import Identity
 from miscreen.cluster.part import Part
@@ -27,6 +30,7 @@ from miscreen.errors import DataError, InputError, MiscreenError, ResourceError
 from miscreen.inference.null import SHARED, Null
 from miscreen.partition import Findings, Partition
 from miscreen.screening import Screen
+from miscreen.tables.wide import assemble
 
 N_FEATURES = 90
 
@@ -198,6 +202,22 @@ def test_a_part_that_is_done_is_left_as_it_is(source: Path, tmp_path: Path, monk
     assert merge(tmp_path / "parts").metadata["method"] == "bin"
 
 
+def test_a_part_that_is_done_leaves_what_another_run_has_finished(source: Path, tmp_path: Path) -> None:
+    (part, *_) = make_parts(source, tmp_path / "parts", n=2)
+    found, scored = Part.read(part), Part.read(part).partitions[0]
+    ours = Identity.from_json(found.about["run"])
+    theirs = replace(ours, metadata=ours.metadata | {"method": "bin"})
+    for identity, left in ((theirs, True), (ours, False)):
+        with Checkpoints(part.with_name(f"{part.name}.partial"), identity) as kept:
+            kept.keep(scored)
+        make_parts(source, tmp_path / "parts", n=2)
+        assert kept.directory.exists() == left
+        if left:
+            with Checkpoints(kept.directory, identity) as again:
+                assert len(again.load()) == 1
+            remove_checkpoints(kept.directory)
+
+
 def test_what_cannot_be_a_shard(source: Path, tmp_path: Path) -> None:
     for text in ("0/4", "5/4", "3", "a/b", "1/0", "-1/4"):
         with pytest.raises(InputError, match="is no shard"):
@@ -251,6 +271,31 @@ def test_a_part_that_is_given_by_several_paths_is_one(source: Path, tmp_path: Pa
     )
 
 
+def test_a_merge_may_be_made_again_beside_its_parts(source: Path, tmp_path: Path) -> None:
+    output = tmp_path / "parts" / "r.parquet"
+    make_parts(source, tmp_path / "parts")
+    merge(output).write(output)
+    before = output.read_bytes()
+    merge(output).write(output, force=True)
+    assert output.read_bytes() == before
+
+
+def test_a_merge_does_not_take_the_place_of_a_part(source: Path, tmp_path: Path, capsys: Any) -> None:
+    parts = make_parts(source, tmp_path / "parts")
+    before = parts[1].read_bytes()
+    (tmp_path / "link.parquet").symlink_to(parts[1])
+    for output in (parts[1], tmp_path / "link.parquet"):
+        assert main(["merge", str(tmp_path / "parts"), "--force", "-o", str(output)]) == 2
+        assert "is one of the parts" in capsys.readouterr().err
+    assert parts[1].read_bytes() == before
+
+
+def test_names_of_parts_may_hold_line_breaks(source: Path, tmp_path: Path) -> None:
+    make_parts(source, tmp_path / "parts", name="two\nlines")
+    for given in (tmp_path / "parts", tmp_path / "parts" / "two\nlines.parquet"):
+        assert len(merge(given)) == 91
+
+
 def test_parts_of_other_options_are_named(source: Path, tmp_path: Path) -> None:
     make_parts(source, tmp_path / "parts")
     rank_shard(source, "y", "2/4", tmp_path / "parts" / "r.parquet", method="pearson", min_samples=7, force=True)
@@ -293,6 +338,15 @@ def test_an_input_changed_between_shards_is_found(change: str, source: Path, tmp
     for k in (1, 3, 4):
         rank_shard(source, "y", f"{k}/4", tmp_path / "parts" / "r.parquet", method="pearson", force=True)
     assert merge(tmp_path / "parts").names == miscreen.rank(source, "y", "pearson").names
+
+
+def test_any_time_of_a_file_can_be_told() -> None:
+    for nanoseconds, told in (
+        (253402300899 * 10**9, "10000-01-01 00:01:39.000000"),
+        (-1001, "1969-12-31 23:59:59.999998"),
+    ):
+        found, other = (Identity([["t.parquet", 5, time]], "", {}) for time in (nanoseconds, 0))
+        assert found.difference(other).endswith(f" is t.parquet of 5 bytes, changed {told}")
 
 
 def test_of_two_inputs_the_newer_counts(source: Path, tmp_path: Path) -> None:
@@ -347,6 +401,86 @@ def test_an_input_that_changes_during_a_run_is_found(
             with pytest.raises(DataError, match="the input changed during the run"):
                 refused(source, "y", method="pearson", **({"top": 3} if refused is miscreen.select else {}))
             source.touch()
+
+
+@pytest.mark.usefixtures("small_partitions")
+@pytest.mark.parametrize("how", ["resume", "shard"])
+def test_nothing_is_kept_of_an_input_that_changed_until_it_is_back(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = np.random.default_rng(0).standard_normal((60, 60))
+    names = ["y", *(f"x{j}" for j in range(59))]
+    source, other = tmp_path / "table.arrow", tmp_path / "other.arrow"
+    miscreen.convert(values, source, names=names)
+    values[:, 1:] = -(values[:, 1:] ** 2)
+    miscreen.convert(values, other, names=names)
+    shutil.copy2(source, tmp_path / "copy")
+    whole = miscreen.rank(source, "y", "pearson").to_arrow()
+
+    def ranked() -> pa.Table:
+        if how == "resume":
+            return miscreen.rank(source, "y", "pearson", checkpoints=tmp_path / "kept").to_arrow()
+        rank_shard(source, "y", "1/1", tmp_path / "parts" / "r.parquet", method="pearson")
+        return merge(tmp_path / "parts").to_arrow()
+
+    with monkeypatch.context() as patch:
+        score = Screen.score_partition
+
+        def changing(screen: Screen, features: range) -> Partition:
+            if features.start >= 20:
+                with source.open("r+b") as file:
+                    file.write(other.read_bytes())
+            return score(screen, features)
+
+        patch.setattr(Screen, "score_partition", changing)
+        with pytest.raises(DataError, match="the input changed during the run"):
+            ranked()
+    shutil.copy2(tmp_path / "copy", source)
+    assert ranked() == whole
+
+
+def test_text_that_changes_before_it_is_converted_is_not_taken_for_what_it_was(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "table.csv"
+    source.write_text(pl.from_arrow(make_table()).write_csv())
+    shutil.copy2(source, tmp_path / "copy")
+    whole = miscreen.rank(source, "y", "pearson").to_arrow()
+    alone = conversion._one_at_a_time
+
+    def waiting(directory: Path) -> Any:
+        source.write_text((tmp_path / "copy").read_text().replace(".", "1."))
+        return alone(directory)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(conversion, "_one_at_a_time", waiting)
+        with pytest.raises(DataError, match="the input changed during the run"):
+            rank_shard(source, "y", "1/1", tmp_path / "parts" / "r.parquet", method="pearson")
+    shutil.copy2(tmp_path / "copy", source)
+    rank_shard(source, "y", "1/1", tmp_path / "parts" / "r.parquet", method="pearson")
+    assert merge(tmp_path / "parts").to_arrow() == whole
+
+
+def test_text_that_another_host_converted_meanwhile_is_left_to_those_who_read_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, folder = tmp_path / "table.csv", tmp_path / "parts"
+    source.write_text(pl.from_arrow(make_table()).write_csv())
+    there: list[tuple[Path, int]] = []
+
+    def meanwhile(*arguments: Any) -> Any:
+        if not there:
+            there.append((Path(), 0))
+            rank_shard(source, "y", "1/2", folder / "r.parquet", method="pearson")
+            (found,) = folder.glob("*.arrow")
+            there[0] = found, found.stat().st_ino
+        return assemble(*arguments)
+
+    monkeypatch.setattr(conversion, "_one_at_a_time", lambda directory: nullcontext())
+    monkeypatch.setattr(conversion, "assemble", meanwhile)
+    rank_shard(source, "y", "2/2", folder / "r.parquet", method="pearson")
+    assert [(path, path.stat().st_ino) for path in folder.glob("*.arrow")] == there
+    assert merge(folder).to_arrow() == miscreen.rank(source, "y", "pearson").to_arrow()
 
 
 def test_several_runs_share_a_directory(source: Path, tmp_path: Path) -> None:

@@ -106,6 +106,39 @@ def test_names_reach_the_command_as_they_are(name: str, folder: Path, capfd: Any
     assert sorted(p.name for p in folder.iterdir()) == sorted(expected)
 
 
+@pytest.mark.parametrize("submit", [True, False])
+def test_names_of_files_need_not_be_utf8(submit: bool, folder: Path, capfdbinary: Any) -> None:
+    file, output = os.fsdecode(b"\xff.parquet"), os.fsdecode(b"\xfe.csv")
+    (folder / "t.parquet").rename(folder / file)
+    submitted = ["--submit"] if submit else []
+    assert main(["slurm", file, "-t", "y", "--shards=3", f"--output={output}", *submitted]) == 0
+    if not submit:
+        subprocess.run(["sh"], input=capfdbinary.readouterr().out, check=True, capture_output=True)
+    words = (folder / "words").read_bytes().split(b"\0")
+    assert b"\xff.parquet" in words and b"\xfe.csv" in words
+
+
+def test_a_limit_of_elements_at_a_time_is_of_the_array_alone(folder: Path, capfd: Any) -> None:
+    for option in ("--array=1-8%2", "-a1-8%2", "-a 1-8%2"):
+        assert main(["slurm", "t.parquet", "-t", "y", "--shards", "8", f"--sbatch={option}", "--sbatch=--x=1"]) == 0
+        lines = capfd.readouterr().out.splitlines()
+        assert lines.count(f"#SBATCH {option}") == 1 and lines.count("#SBATCH --x=1") == 2
+        assert lines.index("#SBATCH --array=1-8") < lines.index(f"#SBATCH {option}") < lines.index("END")
+
+
+def test_an_array_whose_merge_is_refused_is_cancelled(folder: Path, capfd: Any) -> None:
+    tools = folder.parent / "tools"
+    refuses = "case $last in *merge.sh) echo QOSMaxSubmitJobPerUserLimit >&2; exit 1;; esac"
+    (tools / "sbatch").write_text(
+        SBATCH.replace("done\n", f"done\n{refuses}\n").replace("echo 17", "echo '17;sandbox'")
+    )
+    (tools / "scancel").write_text('#!/bin/sh\necho "scancel $*" >> calls\n')
+    (tools / "scancel").chmod(0o755)
+    assert main(["slurm", "t.parquet", "-t", "y", "--shards", "2", "--submit"]) == 1
+    assert "Slurm did not take the jobs: QOSMaxSubmitJobPerUserLimit" in capfd.readouterr().err
+    assert (folder / "calls").read_text().splitlines()[-1] == "scancel 17"
+
+
 def test_what_slurm_would_refuse_is_refused_here(folder: Path, capfd: Any) -> None:
     for arguments in (
         ["--time", "soon"],

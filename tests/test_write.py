@@ -8,6 +8,7 @@ import io
 import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -370,6 +371,39 @@ def test_a_full_disk_is_told_and_leaves_nothing(suffix: str, small_disk: Callabl
     with pytest.raises(ResourceError, match="the disk is full"):
         Destination(disk / f"kept{suffix}", force=True).write(large, METADATA)
     assert read(disk / f"kept{suffix}").equals(pl.from_arrow(TABLE))
+
+
+@pytest.mark.parametrize("unnamed", [True, False])
+@pytest.mark.parametrize("name", ["flush", "fsync"])
+def test_a_disk_that_is_full_for_the_last_bytes_leaves_what_lies_beside(
+    name: str, unnamed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the table is small enough to wait in a buffer, or the file system tells when it is flushed alone."""
+    if not unnamed:
+        monkeypatch.delattr(os, "O_TMPFILE", raising=False)
+    Destination(tmp_path / "kept.csv").write(TABLE, METADATA)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    long = pa.table({"a": ["long"] * 1000})
+    limits, fsync = resource.getrlimit(resource.RLIMIT_FSIZE), os.fsync
+
+    def full(descriptor: int) -> None:
+        if os.fstat(descriptor).st_size > 1000:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        fsync(descriptor)
+
+    try:
+        if name == "flush":
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+        else:
+            monkeypatch.setattr(os, "fsync", full)
+        told = r"File too large.*ulimit -f" if name == "flush" else "the disk is full"
+        with pytest.raises(ResourceError, match=told):
+            Destination(tmp_path / "out.csv").write(long, METADATA)
+        with pytest.raises(ResourceError, match=told):
+            Destination(tmp_path / "kept.csv", force=True).write(long, {"version": "2"})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_signals_while_writing_leave_nothing(tmp_path: Path) -> None:

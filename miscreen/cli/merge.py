@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 from miscreen.cli.options import Parts, Quiet, Running, Top, Writing
 from miscreen.cli.rank import conclude, deliver
+from miscreen.errors import InputError
 
 
 def merge(parts: Parts, *, top: Top = None, writing: Writing, quiet: Quiet = False) -> None:
@@ -26,7 +28,10 @@ def merge(parts: Parts, *, top: Top = None, writing: Writing, quiet: Quiet = Fal
     Running(quiet=quiet).start()
 
     import miscreen
+    from miscreen.cluster.merging import part_files
 
+    if writing.output is not None and os.path.realpath(writing.output) in map(os.path.realpath, part_files(parts)):
+        raise InputError(f"the output {writing.output!r} is one of the parts", "Choose another name")
     ranking = miscreen.merge(parts)
     deliver(ranking, top, writing)
     conclude(ranking, writing, began, quiet=quiet)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -56,9 +57,9 @@ def rank(
         return
     checkpoints = dividing.checkpoints(writing.output)
     if checkpoints is not None:
-        from miscreen.cluster.checkpoints import is_unfinished
+        from miscreen.cluster.checkpoints import has_output, noting_output, remove_checkpoints
 
-        if is_unfinished(checkpoints):  # the run that went before may have come as far as its output
+        if has_output(checkpoints):  # the run that went before came so far, and what is there is of it
             writing = replace(writing, force=True)
     writing.check(source)
     limits = running.start()
@@ -77,10 +78,9 @@ def rank(
             **dividing.keywords(writing.output),
             on_progress=progress,
         )
-    deliver(ranking, top, writing)
+    with noting_output(checkpoints) if checkpoints is not None else nullcontext():
+        deliver(ranking, top, writing)
     if checkpoints is not None:
-        from miscreen.cluster.checkpoints import remove_checkpoints
-
         remove_checkpoints(checkpoints)
     conclude(ranking, writing, began, quiet=running.quiet)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -98,18 +99,20 @@ def slurm(
     )
     if job.minutes == 0 and not quiet:
         say("warning", f"to sbatch --time {time} is less than a minute", "Half an hour is 30 or 0:30:00")
+    script = os.fsencode(job.script())  # names of files as they are, UTF-8 or not
     if not submit:
-        sys.stdout.write(job.script())
+        sys.stdout.buffer.write(script)
         return
     if shutil.which("sbatch") is None:
         raise ResourceError("there is no sbatch here", "Leave out --submit, and run the script where Slurm is")
-    done = subprocess.run(["/bin/sh", "-e"], input=job.script(), capture_output=True, text=True, check=False)
+    done = subprocess.run(["/bin/sh", "-e"], input=script, capture_output=True, check=False)
     if done.returncode:
         raise ResourceError(
-            f"Slurm did not take the jobs: {done.stderr.strip()}", "Check the options; --sbatch gives further ones"
+            f"Slurm did not take the jobs: {os.fsdecode(done.stderr).strip()}",
+            "Check the options; --sbatch gives further ones",
         )
     if not quiet:
-        say("done", f"{done.stdout.strip()} (the merge, after an array of {shards}) -> {job.parts}")
+        say("done", f"{os.fsdecode(done.stdout).strip()} (the merge, after an array of {shards}) -> {job.parts}")
 
 
 def _check_names(source: str, request: Request) -> None:

@@ -8,6 +8,8 @@ import json
 import logging
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -19,6 +21,7 @@ from miscreen.tables.aside import HIDDEN, aside, write_error
 
 _LOG = logging.getLogger("miscreen")
 _RUN = "run.json"
+_OUTPUT = "output"  # beside that: the run has come as far as writing its result
 _NAME = re.compile(r"\d+-\d+\.parquet")
 
 
@@ -83,6 +86,7 @@ class Checkpoints:
         """Note whose directory this is, or see that it is this run's."""
         path = self.directory / _RUN
         if not path.exists():
+            (self.directory / _OUTPUT).unlink(missing_ok=True)  # of one that was removed halfway
             strangers = [p.name for p in self.directory.iterdir() if not HIDDEN.fullmatch(p.name)]
             if strangers:
                 raise InputError(
@@ -152,19 +156,35 @@ def _file_name(partition: Partition) -> str:
     return f"{partition.first}-{partition.first + len(partition.names)}.parquet"
 
 
-def is_unfinished(directory: Path) -> bool:
-    """Whether a run has begun to keep there what is finished, and has not removed it."""
-    return (directory / _RUN).is_file()
+@contextmanager
+def noting_output(directory: Path) -> Iterator[None]:
+    """Note that the run writes its result, so that one that is there when it is killed is known as its own."""
+    path = directory / _OUTPUT
+    try:
+        path.touch()
+    except OSError as error:
+        raise write_error(path, error) from error
+    try:
+        yield
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def has_output(directory: Path) -> bool:
+    """Whether a run that keeps there what is finished has begun to write its result, and may go on to replace it."""
+    return (directory / _OUTPUT).is_file()
 
 
 def remove_checkpoints(directory: Path) -> None:
     """Remove a directory of checkpoints once the result is written; what others put there stays.
 
-    The note of whose it is goes last, so that a directory that is removed halfway is still recognised.
+    The notes go last, so that a directory that is removed halfway is still recognised.
     """
     for path in directory.iterdir():
         if _NAME.fullmatch(path.name) or HIDDEN.fullmatch(path.name):
             path.unlink(missing_ok=True)
     (directory / _RUN).unlink(missing_ok=True)
+    (directory / _OUTPUT).unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         directory.rmdir()

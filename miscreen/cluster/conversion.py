@@ -11,12 +11,13 @@ import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from miscreen.cluster.identity import stamps
-from miscreen.errors import DataError
+from miscreen.cluster.identity import check_unchanged, stamps
+from miscreen.errors import DataError, InputError
 from miscreen.request import Request
 from miscreen.screening import Screen
 from miscreen.tables.files import check_apart, streams
@@ -56,7 +57,8 @@ def _convert_once(source: str | os.PathLike[str], request: Request, directory: P
     The name tells the text's size and time and how it was read, so that a file of another table is never taken.
     """
     metadata = request.metadata()
-    about = [stamps(source), *(metadata[name] for name in ("version", "read", "discrete", "exclude", "strata"))]
+    files = stamps(source)
+    about = [files, *(metadata[name] for name in ("version", "read", "discrete", "exclude", "strata"))]
     if metadata["exclude"] or metadata["target_kind"] == "discrete":  # targets are read though excluded, and as classes
         about += [metadata["target"], metadata["target_kind"]]
     digest = hashlib.sha256(json.dumps(about).encode()).hexdigest()[:12]
@@ -70,13 +72,19 @@ def _convert_once(source: str | os.PathLike[str], request: Request, directory: P
             Screen(table, request)  # tells of names and targets that are wrong before anything is written
             _LOG.info("%s is text, and is converted once for all shards, to %s", source, path)
             wide = assemble(table, np.arange(len(table.names)), request.resources, request.on_progress)
-            Destination(path, "arrow", force=True).write(wide.table, None, wide.on_bytes)
+            unchanged = partial(check_unchanged, source, files)  # since the wait, too
+            try:
+                Destination(path, "arrow").write(wide.table, None, wide.on_bytes, unchanged)
+            except InputError:
+                if not path.exists():
+                    raise
+                # Another host was first, and its file may be in use, which network file systems do not let be replaced.
     return path
 
 
 @contextmanager
 def _one_at_a_time(directory: Path) -> Iterator[None]:
-    """Wait until no other process converts here; without locks several would make the same file, one after another."""
+    """Wait until no other process converts here; without locks several would make the same file, and keep the first."""
     import fcntl
 
     descriptor = os.open(directory, os.O_RDONLY)

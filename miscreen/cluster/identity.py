@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from miscreen.errors import DataError, InputError
 from miscreen.screening import Screen
 from miscreen.tables.files import files_of
@@ -47,14 +49,6 @@ class Identity:
     def digest(self) -> str:
         """Thirty-two letters that differ where anything does."""
         return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:32]
-
-    def check_unchanged(self, source: Any) -> None:
-        """`DataError` when a file has changed since: what was read of it may be a mixture."""
-        if (now := stamps(source)) != self.files:
-            raise DataError(
-                f"the input changed during the run: it was {_shown(self.files)} and is {_shown(now)}",
-                "Start anew when nobody writes to it",
-            )
 
     def to_json(self) -> dict[str, Any]:
         """For `from_json`."""
@@ -94,6 +88,15 @@ def stamps(source: Any) -> list[list[Any]]:
     return found
 
 
+def check_unchanged(source: Any, files: list[list[Any]]) -> None:
+    """`DataError` when a file has changed since these `stamps`: what was read of it may be a mixture."""
+    if (now := stamps(source)) != files:
+        raise DataError(
+            f"the input changed during the run: it was {_shown(files)} and is {_shown(now)}",
+            "Start anew when nobody writes to it",
+        )
+
+
 def _differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Iterator[str]:
     for name in sorted(set(ours) | set(theirs)):
         mine, other = ours.get(name), theirs.get(name)
@@ -118,11 +121,10 @@ def _short(value: Any) -> str:
 
 
 def _shown(files: Any) -> str:
-    import datetime as dt
-
     if not isinstance(files, list):
         return repr(files)
+    # Not Python's own times, which know no year 10000, as a file system may after a wrong clock.
     return " and ".join(
-        f"{name} of {size:,} bytes, changed {dt.datetime.fromtimestamp(changed / 1e9, dt.UTC):%Y-%m-%d %H:%M:%S.%f}"
+        f"{name} of {size:,} bytes, changed {str(np.datetime64(changed // 1000, 'us')).replace('T', ' ')}"
         for name, size, changed in files
     )

@@ -18,7 +18,7 @@ from miscreen.partition import rank_partitions
 from miscreen.ranking import Ranking
 
 SCRIPT = "array.sh"  # what `miscreen slurm` calls the script of the array, among the parts
-_PART = re.compile(r"(?P<stem>.+)\.(?P<k>\d+)-of-(?P<n>\d+)\.parquet")
+_PART = re.compile(r"(?P<stem>.+)\.(?P<k>\d+)-of-(?P<n>\d+)\.parquet", re.DOTALL)  # names may hold line breaks
 
 
 @dataclass(frozen=True)
@@ -64,14 +64,9 @@ def merge(parts: str | PathLike[str] | Sequence[str | PathLike[str]]) -> Ranking
     -----
     About 4 microseconds and 600 bytes a column; the table itself is not read.
     """
-    given = list(parts) if isinstance(parts, Iterable) and not isinstance(parts, str | bytes) else [parts]
-    if not given:
-        raise InputError("no parts are given", "Give the parts, their directory, or the output named to the shards")
-    named = [path for entry in given for path in _part_files(path_given("parts", entry))]
-    paths = list({os.path.realpath(path): path for path in reversed(named)}.values())[::-1]  # a file may be named twice
     found: list[_Found] = []
     damaged: list[Path] = []
-    for path in paths:
+    for path in part_files(parts):
         try:
             part = Part.read(path)
             identity = Identity.from_json(part.about["run"])
@@ -102,18 +97,29 @@ def merge(parts: str | PathLike[str] | Sequence[str | PathLike[str]]) -> Ranking
     return rank_partitions([p for f in found for p in f.part.partitions], found[0].identity.metadata)
 
 
-def _part_files(path: Path) -> list[Path]:
+def part_files(parts: str | PathLike[str] | Sequence[str | PathLike[str]]) -> list[Path]:
+    """The files that `merge` reads, each once; `InputError` when there are none."""
+    given = list(parts) if isinstance(parts, Iterable) and not isinstance(parts, str | bytes) else [parts]
+    if not given:
+        raise InputError("no parts are given", "Give the parts, their directory, or the output named to the shards")
+    named = [path for entry in given for path in _meant_by(path_given("parts", entry))]
+    return list({os.path.realpath(path): path for path in reversed(named)}.values())[::-1]  # a file may be named twice
+
+
+def _meant_by(path: Path) -> list[Path]:
     """The part files that a path means."""
     if path.is_dir():
         found = [p for p in path.iterdir() if _PART.fullmatch(p.name)]
         if not found:
             _refuse_none(path)
             raise InputError(f"the directory {str(path)!r} holds no parts", "Parts are called NAME.K-of-N.parquet")
-    elif path.is_file():
+    elif path.is_file() and _PART.fullmatch(path.name):
         return [path]
     else:
         near = path.parent.iterdir() if path.parent.is_dir() else ()
         found = [p for p in near if (m := _PART.fullmatch(p.name)) and m["stem"] == path.stem]
+        if not found and path.is_file():  # a part under another name; beside parts it is what was merged of them
+            return [path]
         if not found:
             _refuse_none(path.parent)
             raise InputError(

@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from miscreen.cluster.checkpoints import Checkpoints
-from miscreen.cluster.identity import Identity, stamps
+from miscreen.cluster.identity import Identity, check_unchanged, stamps
 from miscreen.cluster.stopping import stop_on_signals
 from miscreen.errors import InputError, StoppedError, path_given
 from miscreen.partition import Partition, rank_partitions
@@ -53,14 +54,17 @@ def rank_in_partitions(
         if checkpoints is not None:
             kept = stack.enter_context(Checkpoints(path_given("checkpoints", checkpoints), identity))
         features = range(job.n_features)
+        unchanged = partial(check_unchanged, source, files)
         if dask is None:
             assert kept is not None  # else there are no partitions
-            partitions = score_range(job.score_partition, features, table.n_samples, kept, counted)
+            partitions = score_range(job.score_partition, features, table.n_samples, kept, counted, unchanged)
         else:
             from miscreen.cluster.workers import score_with_dask
 
-            partitions = score_with_dask(source, request, identity, features, kept, counted, str(dask), workers)
-        identity.check_unchanged(source)
+            partitions = score_with_dask(
+                source, request, identity, features, kept, counted, unchanged, str(dask), workers
+            )
+        unchanged()
         return rank_partitions(partitions, job.metadata)
 
 
@@ -81,16 +85,23 @@ class Counted:
 
 
 def score_range(
-    score: Callable[[range], Partition], features: range, n_samples: int, kept: Checkpoints, counted: Counted
+    score: Callable[[range], Partition],
+    features: range,
+    n_samples: int,
+    kept: Checkpoints,
+    counted: Counted,
+    unchanged: Callable[[], None],
 ) -> list[Partition]:
     """Score features in partitions of about `PARTITION_SECONDS`, leaving out those that are kept already.
 
     Raises
     ------
+    DataError
+        When the input changed: nothing is kept of what was read since.
     StoppedError
         When a signal asked for it; the partition in hand is finished and kept.
     """
-    collected = Collected(features, n_samples, kept, counted, PARTITION_SECONDS)
+    collected = Collected(features, n_samples, kept, counted, unchanged, PARTITION_SECONDS)
     with stop_on_signals() as stop:
         for piece in collected.pieces():
             collected.check_stop(stop)
@@ -111,6 +122,8 @@ class Collected:
         Has the former and gets the latter.
     counted : Counted
         Learns how much is finished.
+    unchanged : callable
+        Raises when the input has changed since the run began.
     seconds : float
         How long a partition is to take.
 
@@ -120,12 +133,19 @@ class Collected:
     """
 
     def __init__(
-        self, features: range, n_samples: int, kept: Checkpoints | None, counted: Counted, seconds: float
+        self,
+        features: range,
+        n_samples: int,
+        kept: Checkpoints | None,
+        counted: Counted,
+        unchanged: Callable[[], None],
+        seconds: float,
     ) -> None:
         self.partitions = [] if kept is None else kept.load()
         self._features = features
         self._kept = kept
         self._counted = counted
+        self._unchanged = unchanged
         self._pace = Pace(max(1, _FIRST_VALUES // n_samples), seconds)
         counted.total, counted.done = len(features), sum(len(p.names) for p in self.partitions)
         if self.partitions:
@@ -147,6 +167,7 @@ class Collected:
         """Take in a partition that took so long, and keep it."""
         self._pace.took(len(partition.names), seconds)
         if self._kept is not None:
+            self._unchanged()  # else it would be kept as of an input that it is not of, and used when that is back
             self._kept.keep(partition)
         self.partitions.append(partition)
         self._counted.done += len(partition.names)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from miscreen.cluster.checkpoints import Checkpoints, remove_checkpoints
 from miscreen.cluster.conversion import open_for_shards
-from miscreen.cluster.identity import Identity, stamps
+from miscreen.cluster.identity import Identity, check_unchanged, stamps
 from miscreen.cluster.part import Part
 from miscreen.cluster.run import Counted, score_range
-from miscreen.errors import DataError, InputError, path_given
+from miscreen.errors import DataError, InputError, MiscreenError, path_given
 from miscreen.request import Request
 from miscreen.screening import Screen
 from miscreen.tables.files import check_apart
@@ -117,24 +119,27 @@ def rank_shard(
     check_apart(source, path)
     counted = Counted(request.on_progress)
     request = replace(request, on_progress=counted)
-    partial = path.with_name(f"{path.name}.partial")
+    unfinished = path.with_name(f"{path.name}.partial")
     with open_for_shards(source, request, path.parent) as table:
         job = Screen(table, request)
         identity = Identity.of(files, table, job)
         if path.exists() and _stands(path, identity, force):
-            if partial.is_dir():
-                remove_checkpoints(partial)
+            if unfinished.is_dir():
+                # What is there may be of another run, which goes on later or is at work.
+                with suppress(MiscreenError), Checkpoints(unfinished, identity):
+                    remove_checkpoints(unfinished)
             return path
         if n > job.n_features:
             raise InputError(
                 f"there are {job.n_features:,} columns to rank, fewer than {n:,} shards", "Take fewer shards"
             )
         features = range(job.n_features * (k - 1) // n, job.n_features * k // n)
-        with Checkpoints(partial, identity) as kept:
-            partitions = score_range(job.score_partition, features, table.n_samples, kept, counted)
-            identity.check_unchanged(source)
+        with Checkpoints(unfinished, identity) as kept:
+            unchanged = partial(check_unchanged, source, files)
+            partitions = score_range(job.score_partition, features, table.n_samples, kept, counted, unchanged)
+            unchanged()
             Part(partitions, {"run": identity.to_json(), "k": k, "n": n}).write(path)
-            remove_checkpoints(partial)
+            remove_checkpoints(unfinished)
     return path
 
 

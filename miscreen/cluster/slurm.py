@@ -20,6 +20,7 @@ _LEAST_MINUTES = 5  # for a signal ahead of the limit to leave time for work
 _TIME = re.compile(
     r"(?P<m>\d+)|(?P<m2>\d+):\d\d|(?P<h>\d+):(?P<m3>\d\d):\d\d|(?P<d>\d+)-(?P<h2>\d+)(:(?P<m4>\d\d)(:\d\d)?)?"
 )
+_ARRAY = re.compile(r"--array\b|-a")  # as for so many elements at a time, of which the merge is none
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class SlurmJob:
     memory_mib : int, optional
         Of each job.
     sbatch : sequence of str
-        Further options of sbatch, such as ``--account=x``.
+        Further options of sbatch, such as ``--account=x``; ``--array=1-16%4`` is of the array alone.
     """
 
     rank: Sequence[str]
@@ -95,13 +96,15 @@ class SlurmJob:
             _written(array, self._array()),
             _written(merge, self._merge()),
             f"job=$(sbatch --parsable {quote(_path(array))})",
-            f'sbatch --dependency="afterany:${{job%%;*}}" {quote(_path(merge))}',
+            # Where a limit of jobs lets the array in, but not the merge, neither stays.
+            f'sbatch --dependency="afterany:${{job%%;*}}" {quote(_path(merge))} ||'
+            ' { scancel "${job%%;*}"; exit 1; }',
         ]
         return "\n".join(lines) + "\n"
 
     def _array(self) -> str:
         parts = self.parts / f"{self.output.stem}.parquet"
-        options = [f"--array=1-{self.shards}", f"--cpus-per-task={self.cpus}", *self._shared("%a")]
+        options = [f"--array=1-{self.shards}", f"--cpus-per-task={self.cpus}", *self._shared("%a", self.sbatch)]
         if self.minutes is not None and self.minutes >= _LEAST_MINUTES:
             options.append(f"--signal=B:USR1@{SIGNAL_SECONDS}")
         # exec puts the command in the place of the shell, which would keep signals to itself.
@@ -113,9 +116,10 @@ class SlurmJob:
     def _merge(self) -> str:
         parts = self.parts / f"{self.output.stem}.parquet"
         run = f"exec {join([*self.merge, _path(parts), '-o', _path(self.output)])}"
-        return _batch(["--cpus-per-task=1", *self._shared("merge")], [run])
+        once = [option for option in self.sbatch if not _ARRAY.match(option)]
+        return _batch(["--cpus-per-task=1", *self._shared("merge", once)], [run])
 
-    def _shared(self, log: str) -> list[str]:
+    def _shared(self, log: str, further: Sequence[str]) -> list[str]:
         name = re.sub(r"[^\w.-]", "_", self.output.stem) or "miscreen"
         # %% is a percent sign to sbatch, which sees no other escapes in this name.
         logs = _path(self.parts).replace("%", "%%").replace("\\", "\\\\")
@@ -124,7 +128,7 @@ class SlurmJob:
             options.append(f"--time={self.time}")
         if self.memory_mib is not None:
             options.append(f"--mem={self.memory_mib}M")
-        return [*options, *map(_quoted, self.sbatch)]
+        return [*options, *map(_quoted, further)]
 
 
 def _path(path: Path) -> str:

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -59,6 +59,7 @@ def score_with_dask(
     features: range,
     kept: Checkpoints | None,
     counted: Counted,
+    unchanged: Callable[[], None],
     where: str,
     workers: int | None,
 ) -> list[Partition]:
@@ -73,7 +74,7 @@ def score_with_dask(
     StoppedError
         With `kept`, when a signal asked for it; what the workers have in hand is finished and kept.
     """
-    collected = Collected(features, identity.metadata["n_samples"], kept, counted, TASK_SECONDS)
+    collected = Collected(features, identity.metadata["n_samples"], kept, counted, unchanged, TASK_SECONDS)
     if collected.complete:
         return collected.partitions
     with _connected(where, workers, request.resources) as (client, memory_bytes):

@@ -85,7 +85,7 @@ def aside(path: Path, force: bool) -> Iterator[BinaryIO]:
     try:
         with open(descriptor, "wb", closefd=False) as file:
             yield file
-        os.fsync(descriptor)
+            flush(file)
         if temporary is None:
             _name(descriptor, path, force)
         elif force:
@@ -97,6 +97,12 @@ def aside(path: Path, force: bool) -> Iterator[BinaryIO]:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
             _unfinished.discard(str(temporary))
+
+
+def flush(file: BinaryIO) -> None:
+    """Have all that was written on the disk, or hear what keeps it from there."""
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def _hidden(path: Path) -> Path:
@@ -152,4 +158,8 @@ def write_error(path: Path, error: OSError) -> MiscreenError:
             f"{str(path)!r} was written by someone else meanwhile",
             "Choose another name, or overwrite with --force",
         )
-    return ResourceError(f"cannot write {str(path)!r}: {error.strerror or error}", "Check the disk and permissions")
+    limited = error.errno == errno.EFBIG
+    return ResourceError(
+        f"cannot write {str(path)!r}: {error.strerror or error}",
+        "Raise the limit on the size of a file (ulimit -f)" if limited else "Check the disk and permissions",
+    )

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from miscreen.errors import DataError, InputError, check_choice, first_of
-from miscreen.tables.aside import aside, check_output, write_error
+from miscreen.tables.aside import aside, check_output, flush, write_error
 
 # pyarrow and polars are imported where they write or read: paths are checked long before, at the start of a run.
 
@@ -306,6 +306,7 @@ class Destination:
                     digest = hashlib.sha256()
                     write_stream(table, _Told(file, digest.update), writer, on_bytes=on_bytes)  # type: ignore[arg-type]
                     beside.write(metadata_json({**metadata, DIGEST: digest.hexdigest()}) + b"\n")
+                    flush(file)  # a disk that is full for its last bytes shows itself before either has a name
                 if check is not None:
                     check()
         except OSError as error:
