@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,10 @@ PEERS = {
     "scikit-learn: nearest neighbours": peers.sklearn_regression,
     "ennemi: nearest neighbours": peers.ennemi_mi(classes=False),
     "scikit-learn: f_regression": peers.sklearn_pearson,
+}
+MACHINE: dict[str, tuple[Callable[[np.ndarray], object], int]] = {  # NumPy, without the interpreter's lock
+    "the machine: sums": (lambda block: block.sum(axis=1), 256),
+    "the machine: exponentials": (np.exp, 16),
 }
 PATIENCE = 5.0  # seconds that a peer may take for one point of the plot against columns
 
@@ -139,12 +145,15 @@ def threads(*, quick: bool) -> Part:
         "Two threads",
         "`miscreen.rank` on an Arrow table in memory, 1,000 rows of float32, then from files of "
         f"{n_rows:,} x {n_columns:,} (read before, so that they come from the system's cache), everything from opening "
-        "to the ranking included; two threads beside one, turn by turn.",
+        "to the ranking included; two threads beside one, turn by turn. The first rows are what the machine allows: "
+        "NumPy adding up the same columns, which come from memory, and their exponentials, made in the near caches.",
     )
     values = wide_array(1000, 20_000 if quick else 100_000)
     names = [f"x{number}" for number in range(values.shape[1])]
     whole = pa.table(list(values.T), names=names)
     repeats = 2 if quick else 5
+    for name, (work, width) in MACHINE.items():
+        part.add(_machine(name, [values.T[i : i + width] for i in range(0, values.shape[1], width)], work, repeats))
     for name, options in METHODS.items():
         some = whole.select(range(whole.num_columns // (20 if options["method"] == "ksg" else 1)))
         part.add(_two_threads(name, f"one thread, {some.num_columns:,} columns", some, "x0", repeats, options))
@@ -153,6 +162,23 @@ def threads(*, quick: bool) -> Part:
         for name in ("kde", "bin", "copula", "pearson"):
             part.add(_two_threads(f"{name}, {path.name}", "one thread", path, "y", repeats, METHODS[name]))
     return part
+
+
+def _machine(name: str, blocks: list[np.ndarray], work: Callable[[np.ndarray], object], repeats: int) -> Row:
+    """What a second thread saves of work in which nothing is to be opened, dealt out or put together."""
+
+    def each(some: list[np.ndarray]) -> None:
+        for block in some:
+            work(block)
+
+    n_columns = sum(map(len, blocks))
+    times: list[list[float]] = [[], []]
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(repeats):
+            for count, found in zip((2, 1), times, strict=True):
+                shares = [blocks[i::count] for i in range(count)]
+                found.append(seconds(lambda shares=shares: [*pool.map(each, shares)]) / n_columns)
+    return compared(name, "one thread", *times, rival=False)
 
 
 def _two_threads(
