@@ -148,6 +148,6 @@ def test_options_without_effect_on_a_pair_are_refused(option: dict[str, Any]) ->
 
 def test_options_without_effect_on_a_table_are_refused() -> None:
     table = np.random.default_rng(0).standard_normal((50, 2))
-    for option, words in (({"read": miscreen.ReadOptions(";")}, "read= goes with files"), ({"workers": 4}, "workers")):
+    for option, words in (({"read": miscreen.ReadOptions(";")}, "no delimited text"), ({"workers": 4}, "workers")):
         with pytest.raises(InputError, match=words):
             miscreen.rank(table, "b", names=["a", "b"], **option)
