@@ -822,6 +822,12 @@ def test_going_on_replaces_the_output_that_the_run_had_written(
     assert main(["rank", "t", "-t", "y", "--resume", "-o", str(output)]) == 0
     assert output.read_text() != "ours"
     assert not partial.exists()
+    partial.mkdir()
+    (partial / "output").touch()  # as after a kill when the output was complete and this was being removed
+    assert main(["rank", "t", "-t", "y", "--resume", "-o", str(output)]) == 2
+    assert f"{str(output)!r} exists already" in capsys.readouterr().err
+    (partial / "output").unlink()
+    partial.rmdir()
     output.unlink()
     (tmp_path / "r.csv.meta.json").unlink()
     partial.mkdir()
