@@ -518,6 +518,9 @@ def test_describe_tells_people_and_programs(monkeypatch: pytest.MonkeyPatch, cap
     ]
     assert main(["describe", "t", "--json"]) == 0
     assert json.loads(capfd.readouterr().out) == json.loads(json.dumps(facts))
+    Library(monkeypatch, "describe", SimpleNamespace(**facts | {"costs": {}}))
+    assert main(["describe", "t"]) == 0
+    assert capfd.readouterr().out.endswith("methods are timed on continuous columns without missing values only\n")
 
 
 # ---- compiling ahead ---------------------------------------------------------------------------------------
