@@ -47,8 +47,8 @@ class Description:
     memory_bytes : int
         Most that a run would hold with these resources.
     costs : dict of str to float
-        Seconds that scoring all columns by a method would take, from a trial on some of them; empty without
-        a column that could serve as target.
+        Seconds that scoring all columns by a method would take, from a trial on some continuous ones without missing
+        values; empty where there are none beside the target, or fewer than 10 rows.
     """
 
     label: str

@@ -518,6 +518,9 @@ def test_describe_tells_people_and_programs(monkeypatch: pytest.MonkeyPatch, cap
     ]
     assert main(["describe", "t", "--json"]) == 0
     assert json.loads(capfd.readouterr().out) == json.loads(json.dumps(facts))
+    Library(monkeypatch, "describe", SimpleNamespace(**facts | {"costs": {}}))
+    assert main(["describe", "t"]) == 0
+    assert capfd.readouterr().out.endswith("methods are timed on continuous columns without missing values only\n")
 
 
 # ---- compiling ahead ---------------------------------------------------------------------------------------
@@ -822,6 +825,12 @@ def test_going_on_replaces_the_output_that_the_run_had_written(
     assert main(["rank", "t", "-t", "y", "--resume", "-o", str(output)]) == 0
     assert output.read_text() != "ours"
     assert not partial.exists()
+    partial.mkdir()
+    (partial / "output").touch()  # as after a kill when the output was complete and this was being removed
+    assert main(["rank", "t", "-t", "y", "--resume", "-o", str(output)]) == 2
+    assert f"{str(output)!r} exists already" in capsys.readouterr().err
+    (partial / "output").unlink()
+    partial.rmdir()
     output.unlink()
     (tmp_path / "r.csv.meta.json").unlink()
     partial.mkdir()

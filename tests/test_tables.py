@@ -1095,6 +1095,7 @@ def test_columns_of_one_type_are_encoded_together(
 WITH_CODES = {  # a column, what of it means missing where `CODED` are given
     "float": (pa.array([-9.0, 1.5, None, -9.99, 7.0, 2.5]), [0, 3]),
     "single": (pa.array([-9.0, 1.5, None, -9.99, 7.0, 2.5], pa.float32()), [0, 3]),
+    "fill": (pa.array([1e20, 0.0, None, -3.4028235e38, 1.0, 2.0], pa.float32()), [0, 3]),
     "whole": (pa.array([-9, 99_999_999, None, 100_000_000, 7, 2]), [0, 1]),
     "short": (pa.array([-9, 1, None, 9, 7, 2], pa.int16()), [0]),
     "decimal": (
@@ -1106,14 +1107,20 @@ WITH_CODES = {  # a column, what of it means missing where `CODED` are given
     "views": (pa.array(["-9", " unknown ", None, "-9.9900", "Unknown", "NA"], pa.string_view()), [0, 1, 3]),
     "category": (pa.array(["b", "unknown", None, "a", "unknown", "b"]).dictionary_encode(), [1, 4]),
     "coded": (pa.array([3.0, -9.0, None, -9.99, 3.0, 1.0]).dictionary_encode(), [1, 3]),
+    "single coded": (pa.array([3.0, -9.0, None, -9.99, 3.0, 1.0], pa.float32()).dictionary_encode(), [1, 3]),
     "date": (pa.array([datetime.date(1900, 1, day) for day in (2, 1, 1, 3, 4, 5)]), [1, 2]),
     "moment": (pa.array([datetime.datetime(1900, 1, day) for day in (2, 1, 1, 3, 4, 5)], pa.timestamp("ms")), [1, 2]),
+    "moment coded": (
+        pa.array([datetime.datetime(1900, 1, day) for day in (2, 1, 1, 3, 4, 5)]).dictionary_encode(),
+        [1, 2],
+    ),
     "clock": (pa.array([datetime.time(hour) for hour in (0, 1, 2, 3, 4, 5)]), []),
     "span": (pa.array([datetime.timedelta(-25567), *(datetime.timedelta(day) for day in range(5))]), []),
     "list": (pa.array([[-9], [1], None, [2], [3], [4]]), []),
     "nothing": (pa.nulls(6), []),
 }
-CODED = miscreen.ReadOptions(null_values=("-9", "-9.99", "99999999", "1e300", "-inf", " unknown", "1900-01-01"))
+MISSING = "-9/-9.99/99999999/1e20/-3.4028235e+38/1e-50/1e300/-inf/ unknown/1900-01-01"
+CODED = miscreen.ReadOptions(null_values=MISSING.split("/"))
 
 
 def without_codes(columns: dict[str, tuple[pa.Array, list[int]]]) -> pa.Table:
@@ -1130,7 +1137,8 @@ def without_codes(columns: dict[str, tuple[pa.Array, list[int]]]) -> pa.Table:
 def test_values_that_mean_missing_are_missing_in_every_format(
     read_as: str, tmp_path: Path, resources: Resources
 ) -> None:
-    unknown = {"views", "coded"} if read_as == "t.parquet" else set()  # it has no views, no categories of numbers
+    # It has no views, and categories of labels alone.
+    unknown = {"views", "coded", "single coded", "moment coded"} if read_as == "t.parquet" else set()
     columns = {name: both for name, both in WITH_CODES.items() if name not in unknown}
     table = pa.table({name: column for name, (column, _) in columns.items()})
     expected = without_codes(columns)
@@ -1148,6 +1156,7 @@ def test_values_that_mean_missing_are_missing_in_every_format(
         assert opened.types.tolist() == own.types.tolist()
         np.testing.assert_array_equal(opened.values(everything), own.values(everything))
         assert opened.table(everything).to_pylist() == expected.to_pylist()
+        assert opened.table(everything).schema == own.table(everything).schema
         for i in everything:  # in blocks of single precision, too
             np.testing.assert_array_equal(opened.values(everything[i : i + 1]), own.values(everything[i : i + 1]))
 

@@ -81,6 +81,7 @@ def _lines(description: Description) -> list[tuple[str, str]]:
         return ", ".join(f"{number:,} {what}" for what, number in of.items() if number)
 
     d = description
+    timed = " and, by method:" if d.costs else "; methods are timed on continuous columns without missing values only"
     lines = [
         ("table", printable(d.label)),
         ("shape", f"{d.n_samples:,} rows x {d.n_columns:,} columns"),
@@ -89,7 +90,7 @@ def _lines(description: Description) -> list[tuple[str, str]]:
         ("missing", f"{d.n_missing:,} values in {d.n_columns_missing:,} columns"),
         ("infinite", f"in {d.n_columns_infinite:,} columns"),
         ("constant", f"{d.n_constant:,} columns"),
-        ("to rank it", f"{format_bytes(d.memory_bytes)} at most, {d.read_seconds:.1f} s to read and, by method:"),
+        ("to rank it", f"{format_bytes(d.memory_bytes)} at most, {d.read_seconds:.1f} s to read{timed}"),
     ]
     return lines + [("", f"{method:<10}{seconds:>10.2f} s") for method, seconds in d.costs.items()]
 

@@ -173,7 +173,8 @@ def noting_output(directory: Path) -> Iterator[None]:
 
 def has_output(directory: Path) -> bool:
     """Whether a run that keeps there what is finished has begun to write its result, and may go on to replace it."""
-    return (directory / _OUTPUT).is_file()
+    # Without the note of whose it is, the directory is being removed: that result is complete, and stays.
+    return all((directory / name).is_file() for name in (_RUN, _OUTPUT))
 
 
 def remove_checkpoints(directory: Path) -> None:

@@ -11,7 +11,7 @@ import pyarrow.types as pt
 from numpy.typing import NDArray
 
 from miscreen.model import ColumnType
-from miscreen.tables.encoding import encode, kind_of_time, plain_text
+from miscreen.tables.encoding import column_type, encode, kind_of_time, plain_text
 from miscreen.tables.labels import interpret, read_number
 from miscreen.tables.source import TableSource
 
@@ -21,9 +21,9 @@ _NUMBERS = (ColumnType.FLOAT, ColumnType.INTEGER, ColumnType.DECIMAL)
 class MaskedSource(TableSource):
     """Another table without the values that mean missing; types are as they were.
 
-    Numbers are compared as numbers, with a fraction such as -9.99 and what single precision makes of it; dates and
-    times by the time; text and categories by their text, without the spaces around it, and as numbers where they spell
-    one.
+    Numbers are compared as numbers, those such as -9.99 and 1e20 also with the value that single precision spells so;
+    dates and times by the time; text by what it says, without the spaces around it, and as a number where it spells
+    one; categories as what they hold.
 
     Parameters
     ----------
@@ -49,8 +49,9 @@ class MaskedSource(TableSource):
             if meaning.type == ColumnType.TEMPORAL and meaning.values is not None:
                 self._times.append((kind_of_time(meaning.arrow_type), float(meaning.values[0])))
         with np.errstate(over="ignore"):
-            rounded = {number: float(np.float32(number)) for number in self._numbers}
-        single = {near for number, near in rounded.items() if number == near or number % 1}  # integers are not rounded
+            pairs = [(number, np.float32(number)) for number in self._numbers]
+        # What single precision spells otherwise is another number, such as 100000000 for 99999999.
+        single = {float(near) for number, near in pairs if number in (float(near), float(str(near)))}
         self._sought = {4: sorted(single), 8: sorted(self._numbers | single)}  # by the bytes of a number
 
     def values(self, columns: NDArray[np.intp]) -> NDArray[Any]:
@@ -91,31 +92,39 @@ class MaskedSource(TableSource):
         """A table read from the whole, with nulls for what means missing."""
         arrays = table.columns
         for i, kind in enumerate(self._whole.types_of(columns).tolist()):
-            if kind in _NUMBERS:
-                missing = self._found(encode(table.select([i]))[0])
-            elif kind == ColumnType.TEMPORAL:
-                seconds = encode(table.select([i]))[0]
-                missing = np.isin(
-                    seconds, [at for counted, at in self._times if counted == kind_of_time(arrays[i].type)]
-                )
-            elif kind == ColumnType.TEXT:
-                arrays[i] = plain_text(arrays[i]) if pt.is_string_view(arrays[i].type) else arrays[i]
-                missing = self._missing_labels(arrays[i])
-            else:
-                continue
+            missing = self._missing(arrays[i], kind)
             if missing.any():
                 kept = pa.array(np.arange(len(missing)), mask=missing)
-                arrays[i] = arrays[i].take(kept)
+                arrays[i] = _taken(arrays[i], kept)
         return pa.Table.from_arrays(arrays, names=table.column_names)
 
-    def _missing_labels(self, column: pa.ChunkedArray) -> NDArray[np.bool_]:
-        """Which cells of a column of text or categories mean missing."""
-        codes = encode(pa.table([column], [""]))[0]
-        levels, first = np.unique(codes[~np.isnan(codes)], return_index=True)
-        labels = column.take(pa.array(np.flatnonzero(~np.isnan(codes))[first])).to_pylist()
-        return np.isin(codes, [level for level, label in zip(levels, labels, strict=True) if self._is_missing(label)])
+    def _missing(self, column: pa.ChunkedArray, kind: int) -> NDArray[np.bool_]:
+        """Which cells of a column of that `ColumnType` mean missing."""
+        if kind not in (*_NUMBERS, ColumnType.TEMPORAL, ColumnType.TEXT):
+            return np.zeros(len(column), dtype=np.bool_)
+        values = encode(pa.table([column], [""]))[0]
+        if kind in _NUMBERS:
+            return self._found(values)
+        if kind == ColumnType.TEMPORAL:
+            return np.isin(values, [at for counted, at in self._times if counted == kind_of_time(column.type)])
+        present = np.flatnonzero(~np.isnan(values))
+        levels, first = np.unique(values[present], return_index=True)
+        labels = _taken(column, pa.array(present[first]))
+        if pt.is_dictionary(labels.type):
+            held = column_type(labels.type.value_type)
+            if held not in (ColumnType.TEXT, ColumnType.UNSUPPORTED):
+                plain = labels.cast(labels.type.value_type)
+                return np.isin(values, levels[self._missing(plain, held)])
+        return np.isin(values, levels[[self._is_missing(str(label)) for label in labels.to_pylist()]])
 
-    def _is_missing(self, label: Any) -> bool:
-        word = str(label).strip(" \t")
+    def _is_missing(self, label: str) -> bool:
+        word = label.strip(" \t")
         number = read_number(word)
         return word in self._words or (number is not None and number[0] in self._numbers)
+
+
+def _taken(column: pa.ChunkedArray, rows: pa.Array) -> pa.ChunkedArray:
+    """Some rows of a column, in its type; null where a row is."""
+    if not pt.is_string_view(column.type):
+        return column.take(rows)
+    return plain_text(column).take(rows).cast(column.type)
