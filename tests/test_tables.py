@@ -1096,7 +1096,7 @@ WITH_CODES = {  # a column, what of it means missing where `CODED` are given
     "float": (pa.array([-9.0, 1.5, None, -9.99, 7.0, 2.5]), [0, 3]),
     "single": (pa.array([-9.0, 1.5, None, -9.99, 7.0, 2.5], pa.float32()), [0, 3]),
     "fill": (pa.array([1e20, 0.0, None, -3.4028235e38, 1.0, 2.0], pa.float32()), [0, 3]),
-    "whole": (pa.array([-9, 99_999_999, None, 100_000_000, 7, 2]), [0, 1]),
+    "whole": (pa.array([-9, 99_999_999, None, 100_000_000, 1_234_567_936, 1_234_567_900]), [0, 1, 5]),
     "short": (pa.array([-9, 1, None, 9, 7, 2], pa.int16()), [0]),
     "decimal": (
         pa.array([Decimal(x) for x in ("-9.00", "1.5", "2.5", "-9.99", "7", "2")], pa.decimal128(8, 2)),
@@ -1119,7 +1119,7 @@ WITH_CODES = {  # a column, what of it means missing where `CODED` are given
     "list": (pa.array([[-9], [1], None, [2], [3], [4]]), []),
     "nothing": (pa.nulls(6), []),
 }
-MISSING = "-9/-9.99/99999999/1e20/-3.4028235e+38/1e-50/1e300/-inf/ unknown/1900-01-01"
+MISSING = "-9/-9.99/99999999/1234567900/1e20/-3.4028235e+38/1e-50/1e300/-inf/ unknown/1900-01-01"
 CODED = miscreen.ReadOptions(null_values=MISSING.split("/"))
 
 

@@ -21,9 +21,9 @@ _NUMBERS = (ColumnType.FLOAT, ColumnType.INTEGER, ColumnType.DECIMAL)
 class MaskedSource(TableSource):
     """Another table without the values that mean missing; types are as they were.
 
-    Numbers are compared as numbers, those such as -9.99 and 1e20 also with the value that single precision spells so;
-    dates and times by the time; text by what it says, without the spaces around it, and as a number where it spells
-    one; categories as what they hold.
+    Numbers are compared as numbers, floats also with what single precision spells like the number given, as -9.99 and
+    1e20; dates and times by the time; text by what it says, without the spaces around it, and as a number where it
+    spells one; categories as what they hold.
 
     Parameters
     ----------
@@ -49,19 +49,21 @@ class MaskedSource(TableSource):
             if meaning.type == ColumnType.TEMPORAL and meaning.values is not None:
                 self._times.append((kind_of_time(meaning.arrow_type), float(meaning.values[0])))
         with np.errstate(over="ignore"):
-            pairs = [(number, np.float32(number)) for number in self._numbers]
+            single = [np.float32(number) for number in self._numbers]
+        exact = self._numbers.intersection(map(float, single))
+        self._exact = {4: exact, 8: self._numbers}  # by the bytes of a number
         # What single precision spells otherwise is another number, such as 100000000 for 99999999.
-        single = {float(near) for number, near in pairs if number in (float(near), float(str(near)))}
-        self._sought = {4: sorted(single), 8: sorted(self._numbers | single)}  # by the bytes of a number
+        self._spelled = {float(near) for near in single if float(str(near)) in self._numbers} - exact
 
     def values(self, columns: NDArray[np.intp]) -> NDArray[Any]:
         """See `TableSource.values`."""
         values = self._whole.values(columns)
-        numbers = np.isin(self._whole.types_of(columns), _NUMBERS)
+        types = self._whole.types_of(columns)
+        numbers = np.isin(types, _NUMBERS)
         if numbers.all():
-            values[self._found(values)] = np.nan
+            values[self._found(values, types)] = np.nan
         else:
-            values[numbers] = np.where(self._found(values[numbers]), np.nan, values[numbers])
+            values[numbers] = np.where(self._found(values[numbers], types[numbers]), np.nan, values[numbers])
             values[~numbers] = encode(self.table(columns[~numbers]))
         return values
 
@@ -81,11 +83,13 @@ class MaskedSource(TableSource):
         """See `TableSource.close`."""
         self._whole.close()
 
-    def _found(self, numbers: NDArray[Any]) -> NDArray[np.bool_]:
-        """Which numbers mean missing."""
+    def _found(self, numbers: NDArray[Any], types: NDArray[np.uint8]) -> NDArray[np.bool_]:
+        """Which numbers mean missing, in rows that each are of a `ColumnType`."""
         found = np.zeros(numbers.shape, dtype=np.bool_)
-        for sought in self._sought[numbers.itemsize]:
+        for sought in self._exact[numbers.itemsize]:
             found |= numbers == sought
+        for sought in self._spelled:
+            found |= (numbers == sought) & (types == ColumnType.FLOAT)[:, np.newaxis]
         return found
 
     def _masked(self, table: pa.Table, columns: NDArray[np.intp]) -> pa.Table:
@@ -104,7 +108,7 @@ class MaskedSource(TableSource):
             return np.zeros(len(column), dtype=np.bool_)
         values = encode(pa.table([column], [""]))[0]
         if kind in _NUMBERS:
-            return self._found(values)
+            return self._found(values[np.newaxis], np.array([kind], dtype=np.uint8))[0]
         if kind == ColumnType.TEMPORAL:
             return np.isin(values, [at for counted, at in self._times if counted == kind_of_time(column.type)])
         present = np.flatnonzero(~np.isnan(values))
