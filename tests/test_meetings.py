@@ -85,9 +85,9 @@ def test_one_outlier_that_meets_another(size: float, seed: int) -> None:
         shuffled = x.copy()
         shuffled[rest] = rng.permutation(x[rest])
         hits += abs(np.corrcoef(shuffled, y)[0, 1]) >= r - 1e-12
-    p, _ = p_of(x, y, "pearson", seed)
+    found = [p_of(x, y, "pearson", 10 * seed + other)[0] for other in range(5)]
     assert hits > 10
-    assert 0.4 < p / (hits / 400 / n) < 4
+    assert 0.5 < np.exp(np.mean(np.log(found))) / (hits / 400 / n) < 3  # the largest of several estimates is taken
 
 
 @pytest.mark.parametrize("method", ["spearman", "copula", "auto"])

@@ -74,11 +74,23 @@ def test_values_go_to_the_samples_of_an_order() -> None:
 
 def test_some_places_are_dealt_out_among_themselves() -> None:
     orders = np.tile(np.arange(5), (50_000, 1))
-    stir(orders, np.array([4, 1, 2, 0]), np.array([4]), KEY)
-    assert np.all(orders[:, 3] == 3)
+    stir(orders, np.array([0, 5]), np.array([4]), KEY)
+    moved = (orders != np.arange(5)).any(axis=0)
+    assert np.count_nonzero(moved) == 4  # the same in all
     assert evenly(orders, 24)
-    orders = np.tile(np.arange(6), (50_000, 1))
-    stir(orders, np.array([4, 1, 0, 5, 2]), np.array([2, 2, 5]), KEY)  # the second group has none
+    orders = np.tile(np.arange(7), (50_000, 1))
+    stir(orders, np.array([0, 3, 4, 7]), np.array([2, 0, 3]), KEY)
+    assert np.all(np.sort(orders[:, :3]) == [0, 1, 2])
     assert np.all(orders[:, 3] == 3)
-    assert np.all(np.sort(orders[:, [4, 1]]) == [1, 4])
+    assert np.all(np.sort(orders[:, 4:]) == [4, 5, 6])
     assert evenly(orders, 12)
+
+
+def test_places_are_chosen_evenly() -> None:
+    chosen = np.zeros((2000, 4), dtype=np.int64)
+    for i in range(len(chosen)):
+        orders = np.tile(np.arange(4), (50, 1))
+        stir(orders, np.array([0, 4]), np.array([2]), np.array([i, 1], dtype=np.uint64))
+        chosen[i] = (orders != np.arange(4)).any(axis=0)
+    assert np.all(chosen.sum(axis=1) == 2)
+    assert evenly(chosen, 6)

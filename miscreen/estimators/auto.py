@@ -164,6 +164,7 @@ class Auto(Estimator):
 
     Options: ClassVar[type[Any]] = AutoOptions
     score_alone: ClassVar[Mapping[str, Any]] = {"mi": False}
+    by_order = True
     table_order = "chi-square"
 
     def __init__(self, target: Target, options: AutoOptions) -> None:

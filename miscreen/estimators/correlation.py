@@ -30,6 +30,7 @@ class _Correlation(Estimator):
     """What the three share: a correlation of values, ranks or normal scores, or what labels allow instead."""
 
     extra_columns: ClassVar[tuple[str, ...]] = ("r", "linfoot")
+    by_order = True
     _stage: ClassVar[int]
     _name: ClassVar[str]
 

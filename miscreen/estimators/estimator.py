@@ -87,6 +87,9 @@ class Estimator(ABC):
         Options by which only the score is estimated and `Scores.mi` left out, for runs that do without it.
     extra_columns : tuple of str
         Every name that `Scores.extras` may hold: columns of numbers, NaN for batches that come without.
+    by_order : bool
+        Whether `statistic` sees columns of few levels that are no labels as numbers or ranks, so that samples of a rare
+        level count no more than others do.
     table_order : str
         What orders the tables of counts of two columns of levels as `statistic` does, for a test by counts alone (see
         `miscreen.inference.chi_square.table_test`). ``jackknife``, ``miller-madow`` and ``plug-in`` hold for features
@@ -97,6 +100,7 @@ class Estimator(ABC):
     Options: ClassVar[type[Any]] = NoOptions
     score_alone: ClassVar[Mapping[str, Any]] = {}
     extra_columns: ClassVar[tuple[str, ...]] = ()
+    by_order: ClassVar[bool] = False
     table_order: str = "jackknife"
 
     @abstractmethod

@@ -35,6 +35,7 @@ class Moves:
 
     def __init__(self, pattern: Pattern) -> None:
         dealing = pattern.dealing
+        self._bounds = dealing.starts
         self._starts, self._sizes = dealing.starts[:-1], np.diff(dealing.starts)
         self._group = np.repeat(np.arange(len(self._sizes)), self._sizes)
         targets = pattern.target_levels[dealing.samples]
@@ -43,8 +44,8 @@ class Moves:
         self._rank[self._by_target] = np.arange(len(self._by_target))
         values = np.unique(dealing.values, return_inverse=True)[1]
         uncommon = np.arange(len(self._group)) < (self._starts + dealing.dealt)[self._group]
-        few_values = uncommon if np.count_nonzero(uncommon) < FEW else uncommon & _rare(values)
-        few_samples = _rare(targets)
+        few_values = uncommon if np.count_nonzero(uncommon) < FEW else uncommon & _rare(values, pattern.labelled)
+        few_samples = _rare(targets, pattern.target_labelled)
         if not pattern.by_rank:
             few_values = few_values | (uncommon & _far(pattern.remote_values))
             few_samples = few_samples | _far(pattern.remote_targets[dealing.samples])
@@ -59,10 +60,8 @@ class Moves:
         at_all = np.cumsum(np.where(self._sizes < 2, 0, self._sizes))
         if counts.max() < 2 and at_all[-1]:
             counts[np.searchsorted(at_all, random.random() * at_all[-1], side="right")] = 2
-        shuffled = np.lexsort((random.random(len(self._group)), self._group))
-        chosen = np.arange(len(self._group)) < (self._starts + counts)[self._group]
         moved = orders.copy()
-        stir(moved, shuffled[chosen], np.cumsum(counts), random.integers(0, 2**64, 2, dtype=np.uint64))
+        stir(moved, self._bounds, counts, random.integers(0, 2**64, 2, dtype=np.uint64))
         return moved
 
     def exchange(self, orders: Orders, random: np.random.Generator) -> Orders:
@@ -93,10 +92,17 @@ class Moves:
         return np.where(inside, to, places)
 
 
-def _rare(levels: NDArray[np.intp]) -> NDArray[np.bool_]:
-    """Samples of few to a level, of a column of levels."""
+def _rare(levels: NDArray[np.intp], labelled: bool) -> NDArray[np.bool_]:
+    """Samples of few to a level, of a column of labels; of other levels those beside the commonest, if they are few."""
     counts = np.bincount(levels)
-    return (counts[levels] < FEW) & (_OF_LEVELS * np.count_nonzero(counts) <= len(levels))
+    rare: NDArray[np.bool_] = np.zeros(len(levels), dtype=np.bool_)
+    if _OF_LEVELS * np.count_nonzero(counts) > len(levels):
+        return rare
+    if labelled:
+        rare = counts[levels] < FEW
+    elif len(levels) - counts.max() < FEW:
+        rare = levels != np.argmax(counts)
+    return rare
 
 
 def _far(remote: Floats) -> NDArray[np.bool_]:

@@ -34,7 +34,7 @@ _SPLIT = 10  # one in so many goes on to the next level
 _ACCEPTED = 0.35  # share of moves aimed at
 _LEAST_STIR = 1e-4
 _EXCHANGES = 3  # for each move that deals out a share anew, where few values or samples decide
-_TOLD_BY_FEW = 100  # values: of fewer the tail is not surely exponential
+_TOLD_BY_FEW = 100  # values: of fewer the tail is not surely exponential, and many statistics are tied
 _BOUND = 1e100
 _OBJECT_BYTES = 1 << 11  # beside arrays that grow with the samples
 _DIGITS = 2.0**34
@@ -48,7 +48,7 @@ class Effort:
     Attributes
     ----------
     draws : int
-        Independent arrangements.
+        Independent arrangements; twice as many of fewer than 100 values beside the commonest, whose ties count.
     enough : int
         Exceedances among them that settle a p-value; with fewer the tail is sampled.
     level : int
@@ -71,7 +71,7 @@ class Effort:
 
 
 SHARED = Effort(draws=10_000, enough=200, level=2_000, chains=100, floor=1e-10, sequential=False)
-OWN = Effort(draws=4_000, enough=20, level=1_000, chains=50, floor=3e-6, sequential=True)
+OWN = Effort(draws=2_000, enough=20, level=1_000, chains=50, floor=3e-6, sequential=True)
 
 
 @dataclass(frozen=True)
@@ -146,6 +146,8 @@ class Null:
         self._pattern = pattern
         self._estimator = estimator
         self._effort = effort
+        self._told_by_few = pattern.dealing.dealt.sum() < _TOLD_BY_FEW
+        self._draws = effort.draws * (2 if self._told_by_few else 1)
         self._drawn = np.empty(0)
         self._levels: list[_Level] = []
         self._meetings: Meetings | None = None
@@ -167,8 +169,8 @@ class Null:
                 p = np.array([self._stopped(x) for x in lowered.tolist()])
             else:
                 self._draw_all(pool)
-                reached = self._effort.draws - np.searchsorted(np.sort(self._drawn), lowered)
-                p = np.where(reached >= self._effort.enough, (reached + 1) / (self._effort.draws + 1), np.nan)
+                reached = self._draws - np.searchsorted(np.sort(self._drawn), lowered)
+                p = np.where(reached >= self._effort.enough, (reached + 1) / (self._draws + 1), np.nan)
             how = np.full(len(p), PERMUTATION, dtype=object)
             beyond = np.flatnonzero(np.isnan(p))
             exact = self._exactly(lowered[beyond]) if len(beyond) else None
@@ -187,19 +189,18 @@ class Null:
         """Draw until enough have reached a statistic; NaN if they never do."""
         enough = self._effort.enough
         hits = np.flatnonzero(self._drawn >= observed)
-        while len(hits) < enough and len(self._drawn) < self._effort.draws:  # rounding may have lowered some of them
+        while len(hits) < enough and len(self._drawn) < self._draws:  # rounding may have lowered some of them
             check_wanted()
-            numbers = range(len(self._drawn), min(self._effort.draws, len(self._drawn) + self._at_once()))
+            numbers = range(len(self._drawn), min(self._draws, len(self._drawn) + self._at_once()))
             further = self._estimator.drawn(self._pattern.dealing, numbers, observed, enough - len(hits))
             self._drawn = np.concatenate((self._drawn, _finite(further)))
             hits = np.flatnonzero(self._drawn >= observed)
         return enough / (int(hits[enough - 1]) + 1) if len(hits) >= enough else math.nan
 
     def _draw_all(self, pool: Executor | None) -> None:
-        draws = self._effort.draws
-        if len(self._drawn) < draws:
+        if len(self._drawn) < self._draws:
             step = min(_DRAWS, self._at_once())
-            parts = [range(start, min(start + step, draws)) for start in range(0, draws, step)]
+            parts = [range(start, min(start + step, self._draws)) for start in range(0, self._draws, step)]
             drawn = _each(pool, self._draw, parts)
             self._drawn = _finite(np.concatenate(drawn))
 
@@ -221,7 +222,7 @@ class Null:
         if self._moves is None:
             self._moves = Moves(self._pattern)
             self._levels.append(self._first_level())
-        few = self._moves.among_few or self._pattern.dealing.dealt.sum() < _TOLD_BY_FEW
+        few = self._moves.among_few or self._told_by_few
         floor = _DEEPEST if few else self._effort.floor
         least = 0.0
         if self._effort.sequential and self._least < _SURELY_BEYOND and (len(self._levels) > 1 or self._descend(pool)):
@@ -252,15 +253,15 @@ class Null:
         if self._tables is None:
             self._tables = Tables(self._pattern, self._evaluate)
         found = self._tables.p_values(observed)
-        return None if found is None else np.minimum(found, self._effort.enough / self._effort.draws)
+        return None if found is None else np.minimum(found, self._effort.enough / self._draws)
 
     def _by_meetings(self, observed: Floats) -> Floats:
         if self._meetings is None:
-            self._meetings = Meetings(self._pattern, self._evaluate, self._effort.draws)
+            self._meetings = Meetings(self._pattern, self._evaluate, self._draws)
         assert self._moves is not None
         # Chains that exchange values find what ranks have; outliers may lie farther off than they get.
         least = self._meetings.least(observed, beyond=not (self._moves.among_few and self._pattern.by_rank))
-        return np.minimum(least, self._effort.enough / self._effort.draws)
+        return np.minimum(least, self._effort.enough / self._draws)
 
     def _first_level(self) -> _Level:
         best = np.argsort(-self._drawn, kind="stable")[: self._effort.enough]
@@ -288,22 +289,25 @@ class Null:
         """Move some chains among the arrangements beyond a threshold: all statistics, and the best arrangements."""
         random, moves = generator(self._pattern.key, chains.start, number), self._moves
         assert moves is not None
-        orders, found, stir = start.best[chains], start.best_found[chains], start.stir
+        orders, found, stir = start.best[chains].copy(), start.best_found[chains], start.stir
         visited: list[Floats] = []
         parts: list[tuple[Orders, Floats]] = []
-        count = self._effort.level // _SPLIT
+        count, kept, bar = self._effort.level // _SPLIT, 0, -math.inf
         exchanges = _EXCHANGES if moves.among_few else 0
         for step in range((1 + exchanges) * length):
             anew = step % (1 + exchanges) == 0
             moved = moves.deal_anew(orders, stir, random) if anew else moves.exchange(orders, random)
             there = self._evaluate(moved)
             accepted, changed = there >= start.threshold, there != found
-            orders = np.where(accepted[:, np.newaxis], moved, orders)
+            orders[accepted] = moved[accepted]
             found = np.where(accepted, there, found)
             visited.append(found)
-            parts.append((orders, found))
-            if sum(len(part[1]) for part in parts) > 3 * count:  # memory for so many
+            better = found > bar
+            parts.append((orders[better], found[better]))
+            kept += len(parts[-1][1])
+            if kept > 3 * count:  # memory for so many
                 parts = [_best(parts, count)]
+                kept, bar = count, parts[0][1].min()
             if anew:
                 often = np.count_nonzero(accepted & changed) >= _ACCEPTED * np.count_nonzero(changed)
                 stir = min(1.0, max(_LEAST_STIR, stir * (1.3 if often else 0.8)))

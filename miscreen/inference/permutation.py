@@ -67,6 +67,10 @@ class Pattern:
         Which of the target's values each sample has, ascending.
     remote_targets : float64 array, shape (n_samples,)
         How remote the target is, by sample: see `remoteness`.
+    labelled : bool
+        Whether the statistic takes levels of the feature for labels, which a few samples may decide.
+    target_labelled : bool
+        The same of the target.
     """
 
     dealing: Dealing
@@ -75,6 +79,8 @@ class Pattern:
     by_rank: bool
     target_levels: NDArray[np.intp]
     remote_targets: Floats
+    labelled: bool
+    target_labelled: bool
 
     @property
     def remote_values(self) -> Floats:
@@ -94,11 +100,22 @@ class Permuter:
     seed : int
     strata : int64 array, shape (n_present,), optional
         Values are dealt out only among samples of the same stratum.
+    by_order : bool
+        `Estimator.by_order`.
     """
 
-    def __init__(self, target: Target, margin_free: bool, seed: int, strata: NDArray[np.int64] | None) -> None:
+    def __init__(
+        self,
+        target: Target,
+        margin_free: bool,
+        seed: int,
+        strata: NDArray[np.int64] | None,
+        by_order: bool = False,
+    ) -> None:
         self.shares = margin_free and strata is None  # whether features can have a pattern in common
         self._by_rank = margin_free
+        self._by_order = by_order
+        self._target_labelled = target.nominal or not by_order
         self._remote = remoteness(target.values, target.nominal, margin_free)
         self._salt = f"{seed}\0{target.name}\0".encode("utf-8", "surrogateescape")
         n = len(target.values)
@@ -169,7 +186,10 @@ class Permuter:
             np.array([len(of) - np.count_nonzero(of) for of in common]),
             np.frombuffer(digest, dtype="<u8", count=2).astype(np.uint64),
         )
-        return Pattern(dealing, digest, ways, self._by_rank, self._levels, self._remote)
+        labelled = nominal or not self._by_order
+        return Pattern(
+            dealing, digest, ways, self._by_rank, self._levels, self._remote, labelled, self._target_labelled
+        )
 
 
 def remoteness(values: Floats, nominal: bool, by_rank: bool) -> Floats:

@@ -57,7 +57,7 @@ class Significance:
         self._target = target
         self._estimator = estimator
         self._restricted = strata is not None
-        self._permuter = Permuter(target, estimator.margin_free, seed, strata)
+        self._permuter = Permuter(target, estimator.margin_free, seed, strata, estimator.by_order)
         self._nulls: OrderedDict[bytes, tuple[Null, int]] = OrderedDict()  # and what each was found to take
         self._held = 0  # by all of them: to add it up for each feature would take longer than to draw a null
         self._keys: dict[bytes, bytes] = {}  # of patterns, by the ties of features that have them

@@ -139,6 +139,7 @@ class _Instruction:
         return instruction(self._name)
 
 
+add_sixteen: Any = _Instruction("add_sixteen")
 add_tile: Any = _Instruction("add_tile")
 bits_of: Any = _Instruction("bits_of")
 byte_at: Any = _Instruction("byte_at")

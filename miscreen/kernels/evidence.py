@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-from miscreen.kernels._jit import add_tile, bits_of, copy_bytes, float_of, inlined, inner, kernel
+from miscreen.kernels._jit import add_sixteen, add_tile, bits_of, copy_bytes, float_of, inlined, inner, kernel
 from miscreen.kernels.classes import by_sample
 from miscreen.kernels.counts import level_codes
 from miscreen.kernels.ranks import by_presence, compact, compact_target, normal_quantile, untied
@@ -310,9 +310,7 @@ def _subtract(rows, count, rest):
 def _add_rows(table, places, samples, total):
     """Add the functions of some samples, whose places in the table are given by sample, to a row, one by one. O(n)."""
     for sample in samples:
-        row = table[places[sample]]
-        for j in range(_WIDTH):
-            total[j] += row[j]
+        add_sixteen(total.ctypes.data, 1.0, table[places[sample]].ctypes.data)
 
 
 @inner
@@ -422,30 +420,59 @@ def _label_shapes(n, moments, codes, n_classes, sizes, shapes):
 
 
 @inner
+def _levelled(along, count, n_classes):
+    """Whether places along an order are so few that samples had better be counted by them. O(count)."""
+    changes = 0
+    for i in range(1, count):
+        changes += along[i] != along[i - 1]
+    return 2 * n_classes * changes < count
+
+
+@inner
+def _add_levels(table, along, classes, order, first, levelled, left, sums):
+    """Add to each class the functions of the first so many samples, and take these from those left. O(first)."""
+    if not levelled:
+        for i in range(first):
+            c = classes[order[i]]
+            add_sixteen(sums[c].ctypes.data, 1.0, table[along[i]].ctypes.data)
+            left[c] -= 1.0
+        return
+    before, start = np.empty_like(left), 0
+    while start < first:
+        for c in range(len(left)):
+            before[c] = left[c]
+        stop = start
+        while stop < first and along[stop] == along[start]:
+            left[classes[order[stop]]] -= 1.0
+            stop += 1
+        for c in range(len(left)):
+            add_sixteen(sums[c].ctypes.data, before[c] - left[c], table[along[start]].ctypes.data)
+        start = stop
+
+
+@inner
 def _labelled_pair(
-    n, table, x_along, x_labelled, moments, of_target, order, first, n_classes, sizes, shapes, sums, priors, effect,
-    effects, share,
+    n, table, x_along, x_labelled, levelled, moments, of_target, order, first, n_classes, sizes, shapes, sums, priors,
+    effect, effects, share,
 ):  # fmt: skip
     """Evidence between a margin with an order and one of classes, in few scores or in all cosines. O(n FUNCTIONS).
 
     Samples are taken in this order, along which x has its classes if it is labelled, or places in the table, as the
     target has by sample; those that follow the first so many are tied. sums: scratch of float64 (>= n_classes, _WIDTH).
     """
+    left = np.empty(n_classes)  # samples yet to come
     for c in range(n_classes):
+        left[c] = sizes[c]
         for j in range(_WIDTH):
             sums[c, j] = 0.0
-        sums[c, _COLUMNS] = sizes[c]  # of samples yet to come
-    for i in range(first):
-        along, across = x_along[i], of_target[order[i]]
-        row, own = (table[across], sums[along]) if x_labelled else (table[along], sums[across])
-        for j in range(_COLUMNS):
-            own[j] += row[j]
-        own[_COLUMNS] -= 1.0
+    if x_labelled:
+        for i in range(first):
+            add_sixteen(sums[x_along[i]].ctypes.data, 1.0, table[of_target[order[i]]].ctypes.data)
+    else:
+        _add_levels(table, x_along, of_target, order, first, levelled, left, sums)
     if first < n:
-        row = table[x_along[first]]
         for c in range(n_classes):
-            for j in range(_COLUMNS):
-                sums[c, j] += sums[c, _COLUMNS] * row[j]
+            add_sixteen(sums[c].ctypes.data, left[c], table[x_along[first]].ctypes.data)
     squares = np.empty(n_classes)
     totals = np.zeros(2)
     for family in range(2):
@@ -671,6 +698,8 @@ def label_evidence(
             if max(kx, ky) > len(sums):
                 sums, shapes = np.empty((max(kx, ky), _WIDTH)), np.empty((2, FUNCTIONS, _SHAPES, max(kx, ky)))
             _label_shapes(held, moments[a], places[b], max(kx, ky), sizes, shapes)
+        apart = held if b == 0 else min(held, first_tied)  # samples that may differ
+        levelled = b == 1 and _levelled(along, apart, max(kx, ky))
         for r in range(turns):
             if dealing:
                 arrangement(r, samples, starts, dealt, key, first, orders, x_order)
@@ -679,9 +708,8 @@ def label_evidence(
                 scores[f + r] = _classes_pair(held, along, kx, of_target, ky, x_order, prior, effect)
             else:
                 scores[f + r] = _labelled_pair(
-                    held, ranks, along, b == 0, moments[a], of_target, x_order,
-                    held if b == 0 else min(held, first_tied), max(kx, ky), sizes, shapes, sums, class_priors, effect,
-                    effects, class_share,
+                    held, ranks, along, b == 0, levelled, moments[a], of_target, x_order, apart, max(kx, ky), sizes,
+                    shapes, sums, class_priors, effect, effects, class_share,
                 )  # fmt: skip
             count += 1
             reached += scores[f + r] >= observed

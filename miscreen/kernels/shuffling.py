@@ -103,18 +103,26 @@ def lay_out_values(values: NDArray[np.float64], orders: NDArray[np.int64], rows:
 
 @kernel
 def stir(
-    orders: NDArray[np.int64], places: NDArray[np.int64], ends: NDArray[np.int64], key: NDArray[np.uint64]
+    orders: NDArray[np.int64], starts: NDArray[np.int64], counts: NDArray[np.int64], key: NDArray[np.uint64]
 ) -> None:
     """Deal out what every order has at some places anew among these, every way as likely as any other.
 
-    places: group by group; ends: where those of each group end. O(orders).
+    starts: where groups of places begin, and the end; counts: of how many in each, the same for all orders, and all
+    choices as likely. O(places) once, and O(counts) for every order.
     """
     state, step = _mixed(key[0]), key[1] | _U1
+    places = np.empty(starts[len(counts)], np.int64)
+    for i in range(len(places)):
+        places[i] = i
+    for g in range(len(counts)):
+        for i in range(starts[g], starts[g] + counts[g]):
+            further, state = _below(np.uint64(starts[g + 1] - i), state, step)
+            other = i + np.int64(further)
+            places[i], places[other] = places[other], places[i]
     for r in range(len(orders)):
-        start = 0
-        for end in ends:
-            for i in range(end - 1, start, -1):
+        for g in range(len(counts)):
+            start = starts[g]
+            for i in range(start + counts[g] - 1, start, -1):
                 further, state = _below(np.uint64(i - start + 1), state, step)
                 one, other = places[i], places[start + np.int64(further)]
                 orders[r, one], orders[r, other] = orders[r, other], orders[r, one]
-            start = end
