@@ -55,7 +55,8 @@ class Effort:
         Arrangements at each level of the tail, a tenth of which go on to the next; where few samples decide, four
         times as many at a level.
     chains : int
-        Arrangements moved together, in the same places: fewer calls, but in small strata chains that are too alike.
+        Arrangements moved together, in the same places: fewer calls, but in small strata chains that are too alike. The
+        tail begins at as many of the best draws, if not more are `enough`.
     floor : float
         Below, the tail is extrapolated where it is seen to be exponential.
     sequential : bool
@@ -123,8 +124,8 @@ class Null:
     doi:10.2202/1544-6115.1585), or when sequential h / L, where draw L was the h-th to reach it (Besag & Clifford
     1991, doi:10.1093/biomet/78.2.301): both valid p-values.
 
-    Tail: where fewer than h draws reach the statistic, the h best of them are the start of Markov chains that keep
-    to the arrangements beyond them, the best tenth of which are the start of the next level (subset simulation, Au
+    Tail: where fewer than h draws reach the statistic, the best of them are the start of Markov chains that keep to
+    the arrangements beyond them, the best tenth of which are the start of the next level (subset simulation, Au
     & Beck 2001, doi:10.1016/S0266-8920(01)00019-4). A move deals out anew some of the values, so many that about a
     third of the moves are accepted. Where few samples decide, each is followed by three that exchange a value, see
     `Moves`, and the best fortieth goes on. The standard deviation of log10 p at 1e-8 is about 0.15 with the effort
@@ -264,7 +265,7 @@ class Null:
         return np.minimum(least, self._effort.enough / self._draws)
 
     def _first_level(self) -> _Level:
-        best = np.argsort(-self._drawn, kind="stable")[: self._effort.enough]
+        best = np.argsort(-self._drawn, kind="stable")[: max(self._effort.enough, self._effort.chains)]
         return _level(1.0, self._drawn, self._pattern.dealing.orders(best), self._drawn[best], 1.0)
 
     def _descend(self, pool: Executor | None) -> bool:
