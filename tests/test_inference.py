@@ -152,6 +152,16 @@ def test_p_does_not_depend_on_what_was_asked_before(effort: Effort) -> None:
             assert [null.p_values(observed[i : i + 1])[0][0] for i in order] == [alone[i] for i in order]
 
 
+def test_p_falls_where_the_tail_begins() -> None:
+    """Chains may find more of it than draws have."""
+    values = np.arange(150.0) - 74.5
+    observed = np.linspace(0.15, 0.25, 200) * (values @ values)
+    for seed in range(12):
+        p, how = null_of(values, values, OWN, seed).p_values(observed)
+        assert np.all(np.diff(p) <= 0)
+        assert set(how) == {PERMUTATION, SPLITTING}
+
+
 @EFFORTS
 def test_p_falls_as_the_statistic_rises_and_never_is_zero(effort: Effort) -> None:
     values = np.arange(100.0) - 49.5

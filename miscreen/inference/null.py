@@ -179,6 +179,8 @@ class Null:
                 p[beyond], how[beyond] = exact, EXACT
             elif len(beyond):  # all has been drawn, and the best of it are where the tail begins
                 p[beyond], how[beyond] = self._tail(lowered[beyond], pool)
+                # What chains make of the share that the tail begins at may lie above what draws have settled.
+                p[beyond] = np.minimum(p[beyond], self._effort.enough / self._draws)
                 if self._effort.sequential:
                     least = self._by_meetings(lowered[beyond])
                     more = least > p[beyond]
