@@ -48,7 +48,8 @@ class Effort:
     Attributes
     ----------
     draws : int
-        Independent arrangements; twice as many of fewer than 100 values beside the commonest, whose ties count.
+        Independent arrangements; when sequential twice as many of fewer than 100 values beside the commonest, whose
+        ties count.
     enough : int
         Exceedances among them that settle a p-value; with fewer the tail is sampled.
     level : int
@@ -148,7 +149,7 @@ class Null:
         self._estimator = estimator
         self._effort = effort
         self._told_by_few = pattern.dealing.dealt.sum() < _TOLD_BY_FEW
-        self._draws = effort.draws * (2 if self._told_by_few else 1)
+        self._draws = effort.draws * (2 if effort.sequential and self._told_by_few else 1)
         self._drawn = np.empty(0)
         self._levels: list[_Level] = []
         self._meetings: Meetings | None = None
