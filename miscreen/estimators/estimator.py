@@ -88,8 +88,8 @@ class Estimator(ABC):
     extra_columns : tuple of str
         Every name that `Scores.extras` may hold: columns of numbers, NaN for batches that come without.
     by_order : bool
-        Whether `statistic` sees columns of few levels that are no labels as numbers or ranks, so that the few samples of
-        a rare level hardly decide.
+        Whether `statistic` sees columns of few levels that are no labels as numbers or ranks, so that the few samples
+        of a rare level hardly decide.
     table_order : str
         What orders the tables of counts of two columns of levels as `statistic` does, for a test by counts alone (see
         `miscreen.inference.chi_square.table_test`). ``jackknife``, ``miller-madow`` and ``plug-in`` hold for features
