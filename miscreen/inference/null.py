@@ -56,8 +56,7 @@ class Effort:
         Arrangements at each level of the tail, a tenth of which go on to the next; where few samples decide, four
         times as many at a level.
     chains : int
-        Arrangements moved together, in the same places: fewer calls, but in small strata chains that are too alike. The
-        tail begins at as many of the best draws, if not more are `enough`.
+        Arrangements moved together, in the same places: fewer calls, but in small strata chains that are too alike.
     floor : float
         Below, the tail is extrapolated where it is seen to be exponential.
     sequential : bool
@@ -125,7 +124,7 @@ class Null:
     doi:10.2202/1544-6115.1585), or when sequential h / L, where draw L was the h-th to reach it (Besag & Clifford
     1991, doi:10.1093/biomet/78.2.301): both valid p-values.
 
-    Tail: where fewer than h draws reach the statistic, the best of them are the start of Markov chains that keep to
+    Tail: where fewer than h draws reach the statistic, the h best of them are the start of Markov chains that keep to
     the arrangements beyond them, the best tenth of which are the start of the next level (subset simulation, Au
     & Beck 2001, doi:10.1016/S0266-8920(01)00019-4). A move deals out anew some of the values, so many that about a
     third of the moves are accepted. Where few samples decide, each is followed by three that exchange a value, see
@@ -180,7 +179,7 @@ class Null:
                 p[beyond], how[beyond] = exact, EXACT
             elif len(beyond):  # all has been drawn, and the best of it are where the tail begins
                 p[beyond], how[beyond] = self._tail(lowered[beyond], pool)
-                # What chains make of the share that the tail begins at may lie above what draws have settled.
+                # Ties may put more into the tail than draws have settled.
                 p[beyond] = np.minimum(p[beyond], self._effort.enough / self._draws)
                 if self._effort.sequential:
                     least = self._by_meetings(lowered[beyond])
@@ -268,7 +267,7 @@ class Null:
         return np.minimum(least, self._effort.enough / self._draws)
 
     def _first_level(self) -> _Level:
-        best = np.argsort(-self._drawn, kind="stable")[: max(self._effort.enough, self._effort.chains)]
+        best = np.argsort(-self._drawn, kind="stable")[: self._effort.enough]
         return _level(1.0, self._drawn, self._pattern.dealing.orders(best), self._drawn[best], 1.0)
 
     def _descend(self, pool: Executor | None) -> bool:
