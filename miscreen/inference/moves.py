@@ -35,15 +35,14 @@ class Moves:
 
     def __init__(self, pattern: Pattern) -> None:
         dealing = pattern.dealing
-        self._bounds = dealing.starts
-        self._starts, self._sizes = dealing.starts[:-1], np.diff(dealing.starts)
+        self._starts, self._sizes = dealing.starts, np.diff(dealing.starts)
         self._group = np.repeat(np.arange(len(self._sizes)), self._sizes)
         targets = pattern.target_levels[dealing.samples]
         self._by_target = dealing.samples[np.lexsort((targets, self._group))]
         self._rank = np.empty(dealing.template.values.shape[1], dtype=np.intp)  # place of a sample among those
         self._rank[self._by_target] = np.arange(len(self._by_target))
         values = np.unique(dealing.values, return_inverse=True)[1]
-        uncommon = np.arange(len(self._group)) < (self._starts + dealing.dealt)[self._group]
+        uncommon = np.arange(len(self._group)) < (self._starts[:-1] + dealing.dealt)[self._group]
         few_values = uncommon if np.count_nonzero(uncommon) < FEW else uncommon & _rare(values, pattern.labelled)
         few_samples = _rare(targets, pattern.target_labelled)
         if not pattern.by_rank:
@@ -61,7 +60,7 @@ class Moves:
         if counts.max() < 2 and at_all[-1]:
             counts[np.searchsorted(at_all, random.random() * at_all[-1], side="right")] = 2
         moved = orders.copy()
-        stir(moved, self._bounds, counts, random.integers(0, 2**64, 2, dtype=np.uint64))
+        stir(moved, self._starts, counts, random.integers(0, 2**64, 2, dtype=np.uint64))
         return moved
 
     def exchange(self, orders: Orders, random: np.random.Generator) -> Orders:

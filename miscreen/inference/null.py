@@ -179,12 +179,12 @@ class Null:
                 p[beyond], how[beyond] = exact, EXACT
             elif len(beyond):  # all has been drawn, and the best of it are where the tail begins
                 p[beyond], how[beyond] = self._tail(lowered[beyond], pool)
-                # Ties may put more into the tail than draws have settled.
-                p[beyond] = np.minimum(p[beyond], self._effort.enough / self._draws)
                 if self._effort.sequential:
                     least = self._by_meetings(lowered[beyond])
                     more = least > p[beyond]
                     p[beyond[more]], how[beyond[more]] = least[more], MEETINGS
+            # Ties may put more into the tail than draws have settled.
+            p[beyond] = np.minimum(p[beyond], self._effort.enough / self._draws)
             self.held_bytes = self._pattern_bytes + self._drawn.nbytes + sum(level.nbytes for level in self._levels)
         return np.maximum(p, self._least), how
 
@@ -255,16 +255,14 @@ class Null:
         """The shares that reach statistics which too few draws reach, where all tables can be looked at."""
         if self._tables is None:
             self._tables = Tables(self._pattern, self._evaluate)
-        found = self._tables.p_values(observed)
-        return None if found is None else np.minimum(found, self._effort.enough / self._draws)
+        return self._tables.p_values(observed)
 
     def _by_meetings(self, observed: Floats) -> Floats:
         if self._meetings is None:
             self._meetings = Meetings(self._pattern, self._evaluate, self._draws)
         assert self._moves is not None
         # Chains that exchange values find what ranks have; outliers may lie farther off than they get.
-        least = self._meetings.least(observed, beyond=not (self._moves.among_few and self._pattern.by_rank))
-        return np.minimum(least, self._effort.enough / self._draws)
+        return self._meetings.least(observed, beyond=not (self._moves.among_few and self._pattern.by_rank))
 
     def _first_level(self) -> _Level:
         best = np.argsort(-self._drawn, kind="stable")[: self._effort.enough]
