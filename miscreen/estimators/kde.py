@@ -12,7 +12,7 @@ from miscreen.estimators.estimator import Estimator, settle_number
 from miscreen.estimators.isj import isj_bandwidth, isj_bandwidths
 from miscreen.estimators.plugin import arranged_plugin, plugin_scores
 from miscreen.kernels.density import KERNELS, arranged_class_kde, class_kde
-from miscreen.kernels.joint_density import joint_kde, margin, margin_by_sample
+from miscreen.kernels.joint_density import arranged_joint_kde, joint_kde, margin, margin_by_sample
 from miscreen.kernels.margins import ascending_scores
 from miscreen.kernels.ranks import normal_score_table
 from miscreen.model import Batch, Dealing, Floats, Kind, Scores, Target
@@ -175,18 +175,27 @@ class Kde(Estimator):
             return Scores(mi, method)
         return Scores(mi, [f"{method} (silverman)" if np.isnan(b).any() else method for b in bandwidths])
 
-    def _in_one_pass(self, dealing: Dealing, asked: tuple[Any, ...]) -> int | None:
+    def _in_one_pass(self, dealing: Dealing, asked: tuple[Any, ...]) -> int:
         target, template, options = self._target, dealing.template, self._options
-        if template.kind == target.kind:
-            return arranged_plugin(target, dealing, asked) if target.kind == Kind.DISCRETE else None
-        bandwidth = self._given
-        if options.bandwidth == "isj":  # of the margin that has an order, whose values stay what they are
-            bandwidth = float(isj_bandwidths(template, target, on_ranks=len(self._table) > 0)[0, 0])
-        count: int = arranged_class_kde(
-            template.values[0], template.order[0], target.values, target.order, template.kind == Kind.DISCRETE,
-            self._table, bandwidth, self._factor, options.bandwidth_multiplier, self._shape,
-            POINTS_PER_GRID * options.grid, *asked,
-        )  # fmt: skip
+        alike = template.kind == target.kind
+        if alike and target.kind == Kind.DISCRETE:
+            return arranged_plugin(target, dealing, asked)
+        if options.bandwidth == "isj":  # of margins that have an order, whose values stay what they are
+            bandwidths = isj_bandwidths(template, target, on_ranks=len(self._table) > 0)[0]
+        else:
+            bandwidths = np.full(2, self._given)
+        count: int
+        if alike:
+            count = arranged_joint_kde(
+                template.values[0], template.order[0], target.values, target.order, self._table, bandwidths,
+                options.bandwidth_multiplier, self._shape, options.grid, *asked,
+            )  # fmt: skip
+        else:
+            count = arranged_class_kde(
+                template.values[0], template.order[0], target.values, target.order, template.kind == Kind.DISCRETE,
+                self._table, float(bandwidths[0]), self._factor, options.bandwidth_multiplier, self._shape,
+                POINTS_PER_GRID * options.grid, *asked,
+            )  # fmt: skip
         return count
 
     def _bandwidth(self, ascending: Floats) -> float:

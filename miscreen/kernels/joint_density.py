@@ -15,6 +15,7 @@ from miscreen.kernels.density import EDGE, kernel_shape, sum_xlogx
 from miscreen.kernels.logarithm import logarithm, xlogx
 from miscreen.kernels.margins import any_repeats, ascending_scores, score_places
 from miscreen.kernels.ranks import by_presence, normal_score_table, present_count, present_order
+from miscreen.kernels.shuffling import arrangement
 from miscreen.kernels.spread import spread
 
 _STRIP = 512  # samples looked up together
@@ -222,3 +223,44 @@ def joint_kde(
             continue
         _share_out(x_positions[:n], y_positions, order[f], counts)
         mi[f] = _joint_mi(counts, x, y, folded, smoothed, sides, products)
+
+
+@kernel
+def arranged_joint_kde(
+    values, order, target, target_order, full_table, bandwidths, multiplier, shape, grid,
+    samples, starts, dealt, key, first, orders, observed, enough, mi,
+):  # fmt: skip
+    """Mutual information, in nats, of arrangements of a feature, as `joint_kde` has it.
+
+    values, order: of the feature, float64 with NaN = missing and its argsort; target, target_order: likewise;
+    bandwidths: float64 (2,); samples, starts, dealt, key: as `deal_out` takes them; mi: float64 (n_arrangements,);
+    orders, observed, enough: as `arranged_correlations` takes them. Returns how many there are. O(n + grid^3 / 2) each.
+    """
+    n, half = len(samples), grid // 2
+    table = full_table if len(full_table) in (0, 2 * n - 1) else normal_score_table(n)
+    kept_order, x_by_sample, y_positions = np.empty(n, np.intp), np.empty(len(values)), np.empty(len(values))
+    present_order(values, target_order, kept_order)
+    y = margin_by_sample(
+        ascending_scores(target, kept_order, table), kept_order, bandwidths[1], multiplier, shape, grid, y_positions
+    )
+    x = margin_by_sample(
+        ascending_scores(values, order[:n], table), order[:n], bandwidths[0], multiplier, shape, grid, x_by_sample
+    )
+    x_positions, dealt_order = np.empty(n), np.empty(n, np.int64)
+    for i in range(n):
+        x_positions[i] = x_by_sample[samples[i]]
+    counts = np.empty((grid, grid))
+    folded, smoothed = np.empty((2, half, grid)), np.empty((2, half, grid))
+    sides, products = np.empty((2, grid, half)), np.empty((2, grid, half))
+    count = reached = 0
+    for r in range(len(mi)):
+        mi[r] = np.nan
+        if x[3] and y[3]:
+            arrangement(r, samples, starts, dealt, key, first, orders, dealt_order)
+            _share_out(x_positions, y_positions, dealt_order, counts)
+            mi[r] = _joint_mi(counts, x, y, folded, smoothed, sides, products)
+        count += 1
+        reached += mi[r] >= observed
+        if reached >= enough:
+            break
+    return count
