@@ -40,6 +40,8 @@ FINE = 0.15  # nats more than the series: the dependence is finer than its funct
 WEAK = 1.5  # errors of such an estimate, up to which more neighbours are not worth their time
 CHANCE = 1.25  # standard deviation of an estimate for independent columns, times the root of k and of the samples
 SHARE = 0.25  # of the information that an expansion in products of functions is off by
+_STRIPES = 16  # of as many samples, by which it is told how evenly a margin is spread
+_TURNED = 2.0  # times as many visits, from which the other margin is laid out in columns
 
 
 @inner
@@ -50,6 +52,21 @@ def distinct_count(ascending):
         if ascending[i] != ascending[i - 1]:
             count += 1
     return count
+
+
+@inner
+def _visits(xs, x_weight, ys, y_weight):
+    """How many columns of x neighbours are looked for in, up to a factor that x and y share: see `lay_columns`. O(1).
+
+    A neighbour is about as far as the square root of what a sample has to itself, the widths of a column about it in x
+    and in y multiplied; divided by the width in x, that leaves the root of the ratio of the two.
+    """
+    narrow = wide = 0.0
+    for stripe in range(_STRIPES):
+        first, last = len(xs) * stripe // _STRIPES, max(len(xs) * (stripe + 1) // _STRIPES - 1, 0)
+        narrow += 1.0 / math.sqrt(max((xs[last] - xs[first]) * x_weight, np.finfo(np.float64).tiny))
+        wide += math.sqrt((ys[last] - ys[first]) * y_weight)
+    return narrow * wide
 
 
 @inner
@@ -304,7 +321,11 @@ def pair_mi(
     if n <= k or not (has_extent(xs, x_weight) and has_extent(ys, y_weight)):
         return np.nan, np.nan, False
     duplicates = np.empty(0, np.intp)
-    if mixed and distinct_count(ys) < distinct_count(xs):  # columns of many ties are searched fastest
+    if mixed:
+        turned = distinct_count(ys) < distinct_count(xs)  # columns of many ties are searched fastest
+    else:
+        turned = _visits(xs, x_weight, ys, y_weight) > _TURNED * _visits(ys, y_weight, xs, x_weight)
+    if turned:
         xs, x_order, x_margin, x_weight, ys, y_order, y_margin, y_weight = (
             ys, y_order, y_margin, y_weight, xs, x_order, x_margin, x_weight
         )  # fmt: skip
