@@ -170,10 +170,13 @@ class PlainNumbers:
                 self._items[here], item_bits[here] = _PLAIN[key]
         plain = self._items >= 0
         self._item_bits = item_bits
-        self._codecs = [head.codec for head in heads]
-        self._packed = any(codec is not None for codec in self._codecs)
+        codecs = {head.codec for head in heads if head.codec is not None and head.n_rows}
+        self._codecs = {  # and the batches with rows that each is of
+            codec: np.array([b for b, head in enumerate(heads) if head.codec == codec and head.n_rows])
+            for codec in sorted(codecs)
+        }
         shape = len(heads), len(types)
-        self._lengths = np.zeros((*shape, 2) if self._packed else (0, 0, 2), dtype=np.int64)
+        self._lengths = np.zeros((*shape, 2) if codecs else (0, 0, 2), dtype=np.int64)
         self._places = np.zeros(shape, dtype=np.int64)
         self._bits = np.full(shape, -1, dtype=np.int64)
         for b, (head, (start, size)) in enumerate(zip(heads, bodies.tolist(), strict=True)):
@@ -216,15 +219,11 @@ class PlainNumbers:
         ValueError
             When one cannot be unpacked.
         """
-        step = max(1, PIECE_BYTES // max(1, 8 * out.shape[1])) if self._packed else max(1, len(columns))
+        step = max(1, PIECE_BYTES // max(1, 8 * out.shape[1])) if self._codecs else max(1, len(columns))
         for first in range(0, len(columns), step):
             some = columns[first : first + step]
             places, bits = np.take(self._places, some, axis=1), np.take(self._bits, some, axis=1)
-            held = [
-                self._unpack(codec, int(n_rows), some, b, places[b], bits[b])
-                for b, (codec, n_rows) in enumerate(zip(self._codecs, self._heights, strict=True))
-                if codec is not None and n_rows
-            ]
+            held = [self._unpack(codec, some, places, bits) for codec in self._codecs]
             gather_numbers(self._items[some], places, bits, self._heights, rows[first : first + step], out)
             del held
 
@@ -233,15 +232,20 @@ class PlainNumbers:
         return self._bytes[starts[:, np.newaxis] + np.arange(_SIZE_BYTES)].view("<i8")[:, 0]
 
     def _unpack(
-        self, codec: int, n_rows: int, columns: NDArray[np.intp], b: int,
-        places: NDArray[np.int64], bits: NDArray[np.int64],
-    ) -> Any:  # fmt: skip
-        """Unpack columns of a batch: makes places and bits those of what is unpacked, and returns what holds it."""
-        has_bits = np.flatnonzero(bits >= 0)
-        lengths = np.concatenate([self._lengths[b, columns, 0], self._lengths[b, columns[has_bits], 1]])
-        addresses = np.concatenate([places, bits[has_bits] >> 3])
-        needed, needed_bits = _needed(n_rows, self._item_bits[columns], bits >= 0)
-        needed = np.concatenate([needed, needed_bits[has_bits]])
+        self, codec: int, columns: NDArray[np.intp], places: NDArray[np.int64], bits: NDArray[np.int64]
+    ) -> Any:
+        """Unpack columns of all batches with a codec: makes places and bits those of what is unpacked, and returns what
+        holds it.
+        """
+        batches = self._codecs[codec]
+        there, bits_there = places[batches], bits[batches]
+        has_bits = bits_there >= 0
+        values, bitmaps = np.moveaxis(self._lengths[batches[:, np.newaxis], columns], -1, 0)
+        needed, needed_bits = _needed(self._heights[batches, np.newaxis], self._item_bits[columns], has_bits)
+        lengths, needed, addresses = (
+            np.concatenate([of_values.ravel(), of_bits[has_bits]])
+            for of_values, of_bits in ((values, bitmaps), (needed, needed_bits), (there, bits_there >> 3))
+        )
         if np.any(lengths < _SIZE_BYTES):
             raise ValueError("a buffer lacks its size")
         starts = addresses - self._bytes.ctypes.data
@@ -256,13 +260,14 @@ class PlainNumbers:
         if packed.any():
             spans = np.stack([starts + _SIZE_BYTES, lengths, sizes], axis=1)[packed]
             addresses[packed], held = _UNPACKERS[codec](self._bytes, spans)
-        places[:] = addresses[: len(columns)]
-        bits[has_bits] = 8 * addresses[len(columns) :]
+        places[batches] = addresses[: there.size].reshape(there.shape)
+        bits_there[has_bits] = 8 * addresses[there.size :]
+        bits[batches] = bits_there
         return held
 
 
 def _needed(
-    n_rows: int, item_bits: NDArray[np.int64], has_bits: NDArray[np.bool_]
+    n_rows: int | NDArray[np.int64], item_bits: NDArray[np.int64], has_bits: NDArray[np.bool_]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """How many bytes the numbers of each column take, and its bitmap."""
     return -(-n_rows * item_bits // 8), has_bits * -(-n_rows // 8)
