@@ -289,6 +289,23 @@ def _methylation(rng: Rng, y: Floats, strength: float) -> Floats:
     return rng.beta(mean * precision, (1 - mean) * precision)
 
 
+def _skewed(rng: Rng, y: Floats, strength: float) -> Floats:
+    """Some are skewed to one side or the other, as the target's sign says, of the same mean and spread as the rest."""
+    skewed = np.sign(y) * (rng.gamma(2.0, size=len(y)) - 2) / np.sqrt(2)
+    return np.where((rng.random(len(y)) < strength) & (y != 0), skewed, rng.standard_normal(len(y)))
+
+
+def _bent(rng: Rng, y: Floats, strength: float) -> Floats:
+    """Up, down and up again along what the target tells only the side of."""
+    along = np.sign(y) * np.abs(rng.standard_normal(len(y)))
+    return strength * (along**3 - 2.2 * along) + rng.standard_normal(len(y))
+
+
+def _often_in_the_middle(rng: Rng, y: Floats, strength: float) -> Floats:
+    """Counts of a rate that is higher for the middle half of the target."""
+    return rng.poisson(1 + strength * (np.abs(y) < 0.674)).astype(np.float64)
+
+
 # ---- held out -----------------------------------------------------------------------------------------------
 
 
@@ -403,6 +420,12 @@ def _designs() -> dict[str, Design]:
     add("daily peak", _daily_peak, _uniform, 0.05, 0.6, **reviewed)
     add("out of range, two classes", _out_of_range, _classes(0.7, 0.3), 0.02, 0.3, **classes, **reviewed)
     add("methylation, three stages", _methylation, _classes(0.4, 0.3, 0.3), 0.02, 0.4, **classes, **reviewed)
+    sides, three = lambda r, n: r.choice((-1.0, 1.0), n), lambda r, n: r.choice((-1.0, 0.0, 1.0), n)
+    add("skewed along the target", _skewed, _normal, 0.1, 0.7, **reviewed)
+    add("two classes skewed apart", _skewed, sides, 0.1, 0.7, **classes, **reviewed)
+    add("three classes skewed apart", _skewed, three, 0.1, 0.8, **classes, **reviewed)
+    add("bent, two classes", _bent, sides, 0.02, 0.3, **classes, **reviewed)
+    add("counts, more in the middle", _often_in_the_middle, _normal, 0.05, 0.5, **reviewed)
 
     add("switch", _switch, _normal, 0.05, 0.6, **held_out)
     add("sensor that saturates", _clipped, _normal, 0.02, 0.25, **held_out)

@@ -34,6 +34,7 @@ _SPLIT = 10  # one in so many goes on to the next level
 _ACCEPTED = 0.35  # share of moves aimed at
 _LEAST_STIR = 1e-4
 _EXCHANGES = 3  # for each move that deals out a share anew, where few values or samples decide
+_COUNTED_OUT = 0.05  # p, from which down all tables are looked at if they are few: what is taken for a finding is exact
 _TOLD_BY_FEW = 100  # values: of fewer the tail is not surely exponential, and many statistics are tied
 _BOUND = 1e100
 _OBJECT_BYTES = 1 << 11  # beside arrays that grow with the samples
@@ -173,18 +174,19 @@ class Null:
                 reached = self._draws - np.searchsorted(np.sort(self._drawn), lowered)
                 p = np.where(reached >= self._effort.enough, (reached + 1) / (self._draws + 1), np.nan)
             how = np.full(len(p), PERMUTATION, dtype=object)
-            beyond = np.flatnonzero(np.isnan(p))
-            exact = self._exactly(lowered[beyond]) if len(beyond) else None
+            small = np.flatnonzero(~(p > _COUNTED_OUT))
+            exact = self._exactly(lowered[small]) if len(small) else None
             if exact is not None:
-                p[beyond], how[beyond] = exact, EXACT
-            elif len(beyond):  # all has been drawn, and the best of it are where the tail begins
+                p[small], how[small] = exact, EXACT
+            beyond = np.flatnonzero(np.isnan(p))
+            if len(beyond):  # all has been drawn, and the best of it are where the tail begins
                 p[beyond], how[beyond] = self._tail(lowered[beyond], pool)
                 if self._effort.sequential:
                     least = self._by_meetings(lowered[beyond])
                     more = least > p[beyond]
                     p[beyond[more]], how[beyond[more]] = least[more], MEETINGS
-            # Ties may put more into the tail than draws have settled.
-            p[beyond] = np.minimum(p[beyond], self._effort.enough / self._draws)
+                # Ties may put more into the tail than draws have settled.
+                p[beyond] = np.minimum(p[beyond], self._effort.enough / self._draws)
             self.held_bytes = self._pattern_bytes + self._drawn.nbytes + sum(level.nbytes for level in self._levels)
         return np.maximum(p, self._least), how
 

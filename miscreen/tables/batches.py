@@ -231,9 +231,7 @@ class PlainNumbers:
         """What buffers that begin there say that they are unpacked to."""
         return self._bytes[starts[:, np.newaxis] + np.arange(_SIZE_BYTES)].view("<i8")[:, 0]
 
-    def _unpack(
-        self, codec: int, columns: NDArray[np.intp], places: NDArray[np.int64], bits: NDArray[np.int64]
-    ) -> Any:
+    def _unpack(self, codec: int, columns: NDArray[np.intp], places: NDArray[np.int64], bits: NDArray[np.int64]) -> Any:
         """Unpack columns of all batches with a codec: makes places and bits those of what is unpacked, and returns what
         holds it.
         """
