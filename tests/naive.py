@@ -528,7 +528,7 @@ def _described(values: list[float], labels: bool, cosines: bool) -> dict[int, li
     scores = [NormalDist().inv_cdf((b + t + 1) / (2 * (n + 1))) for b, t in zip(below, through, strict=True)]
     middles = [(b + t) / (2 * n) for b, t in zip(below, through, strict=True)]
     waves = [[math.cos(math.pi * j * u) for u in middles] for j in range(1, 13)]
-    raw = waves if cosines else [scores, [s * s for s in scores], *waves[2:]]
+    raw = waves if cosines else [scores, [s * s for s in scores], [s**3 for s in scores], *waves[3:]]
     commonest = max(values.count(v) for v in values)
     most = min(len(set(values)) - 1, max(1, (n - commonest) // 10))
     found: dict[int, list[list[float]]] = {}
@@ -576,7 +576,7 @@ def evidence_and_series(
             z = min(size, 6 / lean * ((1 + lean * size / 2) ** (1 / 3) - 1) + lean / 6)
         return z, spread, of_one
 
-    logs, series = [], 0.0
+    logs, series, at_once = [], 0.0, 0.0
     classes = x_labels or y_labels or 1 in (len(_described(x, False, False)), len(_described(y, False, False)))
     for cosines in (False, True):
         x_functions, y_functions = _described(x, x_labels, cosines), _described(y, y_labels, cosines)
@@ -586,11 +586,14 @@ def evidence_and_series(
             kept = [(z, spread) for z, spread, of_one in deviates if of_one < 2 or (j, k) == (1, 1)]
             degrees = sum(spread for _, spread in kept)
             q = sum(spread * z * z for z, spread in kept)
-            v = variance * 0.55 ** (j + k - 2) if classes and cosines else variance
+            falling = variance * 0.7 ** (j + k - 2)
             if classes:
-                prior = 1.0 if cosines else {2: 0.45, 3: 0.11}.get(j + k, 0.1 / (j + k - 1) ** 3)
+                prior = 1.0 if cosines else {2: 0.45, 3: 0.11, 4: 0.03}.get(j + k, 0.1 / (j + k - 1) ** 3)
             else:
-                prior = {(1, 1): 0.5, (2, 2): 0.065}.get((j, k), 0.4 / (j * k) ** 3)
+                named = {(1, 1): 0.5, (1, 2): 0.065, (2, 2): 0.065, (1, 3): 0.025}
+                prior = named.get((min(j, k), max(j, k)), 0.4 / (j * k) ** 3)
+                at_once += cosines * 0.5 * (q * falling / (1 + falling) - degrees * math.log(1 + falling))
+            v = falling if classes and cosines else variance
             log_factor = 0.5 * (q * v / (1 + v) - degrees * math.log(1 + v))
             weight = log_factor if prior == 1.0 else math.log(1 + prior * (math.exp(log_factor) - 1))
             total += weight
@@ -600,6 +603,8 @@ def evidence_and_series(
         logs.append(total)
     share = 0.1 if classes else 0.15
     mixed = math.log((1 - share) * math.exp(logs[0]) + share * math.exp(logs[1]))
+    if not classes:
+        mixed = math.log(0.95 * math.exp(mixed) + 0.05 * math.exp(at_once))
     return mixed, math.nan if x_labels or y_labels else series
 
 

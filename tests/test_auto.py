@@ -141,6 +141,14 @@ def test_a_rare_class_leaves_the_evidence_of_the_others() -> None:
     assert abs(evidence(x, y, y_labels=True)[0] - whole) < 10
 
 
+@pytest.mark.parametrize("name", ["two classes skewed apart", "skewed along the target"])
+def test_skewness_is_seen_where_location_and_spread_are_alike(name: str) -> None:
+    table = DESIGNS[name].sample(0)
+    found = evidence(table.features, table.target, y_labels=DESIGNS[name].target_discrete)
+    linear = np.array([abs(np.corrcoef(x, table.target)[0, 1]) for x in table.features])
+    assert auroc(linear, table.truth) < 0.6 < 0.8 < auroc(found, table.truth)
+
+
 def test_evidence_stays_finite_and_apart_where_dependence_is_strong() -> None:
     y = np.random.default_rng(7).standard_normal(3000)
     noise = np.random.default_rng(8).standard_normal(3000)

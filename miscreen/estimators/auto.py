@@ -16,13 +16,21 @@ from miscreen.estimators.estimator import Estimator
 from miscreen.estimators.ksg import SHARED, TIED, Ksg, KsgOptions
 from miscreen.estimators.mixed import mixed_mi
 from miscreen.estimators.plugin import plugin_scores
-from miscreen.kernels.evidence import FUNCTIONS, MOMENTS, evidence, function_table, label_evidence, score_functions
+from miscreen.kernels.evidence import (
+    CLASSES_AT_ONCE,
+    FUNCTIONS,
+    MOMENTS,
+    evidence,
+    function_table,
+    label_evidence,
+    score_functions,
+)
 from miscreen.model import Batch, Dealing, Floats, Kind, Scores, Target, samples_per_class
 
 # The first three, and the priors below, were settled on the designs of tests/designs.py that are not held out.
 VARIANCE = 4.0  # of a correlation that is not 0, in units of the variance that chance gives it
-FALL = 0.55  # of that variance from one cosine to the next, where classes differ in all
-SHARES = (0.15, 0.1)  # of the second hypothesis: cosines for scores, and for classes all cosines
+FALL = 0.7  # of that variance from one cosine to the next, where all are correlated
+SHARES = (0.15, 0.1, 0.05)  # of further hypotheses: cosines for scores, classes in all cosines, all pairs of cosines
 NEIGHBORS = 8  # of two continuous columns, for the information
 TOGETHER = 0.4  # nats, from which telling large groups of ties apart costs more than it gains
 CLASS_NEIGHBORS = 10  # of a continuous column within a class
@@ -54,18 +62,20 @@ def priors() -> Floats:
     """Probability that function j of one margin is correlated with function k of the other, at [j - 1, k - 1].
 
     It falls with the orders, since coarse dependence is likelier than fine. Where the spread of one side goes along
-    with that of the other, as about a cross, a ring or in clusters, the squares are correlated.
+    with that of the other, as about a cross, a ring or in clusters, the squares are correlated; where the spread or the
+    skewness of one goes along with the other, its square or cube and the other's score.
     """
     order = np.arange(1.0, FUNCTIONS + 1)
     found: Floats = 0.4 / np.outer(order, order) ** 3
-    found[0, 0], found[1, 1] = 0.5, 0.065
+    found[:3, 0] = found[0, :3] = 0.5, 0.065, 0.025
+    found[1, 1] = 0.065
     return found
 
 
 def class_priors() -> Floats:
-    """Probability that classes differ in function j of the other margin: in location, in spread, or more finely."""
+    """Probability that classes differ in function j of the other margin: location, spread, skewness, or more finely."""
     found: Floats = 0.1 / np.arange(1.0, FUNCTIONS + 1) ** 3
-    found[:2] = 0.45, 0.11
+    found[:3] = 0.45, 0.11, 0.03
     return found
 
 
@@ -101,22 +111,22 @@ class Auto(Estimator):
 
     Notes
     -----
-    A column with an order is described by up to twelve functions of its average ranks: the normal score and its
-    square, which is how Gaussian columns depend on each other in location and in spread, then the cosines of
-    order 3 and up, made orthonormal under the ties of the column itself (Mukhopadhyay & Parzen 2014,
+    A column with an order is described by up to twelve functions of its average ranks: the normal score, its square and
+    its cube, by which columns depend on each other in location, spread and skewness, then the cosines of order 4 and
+    up, made orthonormal under the ties of the column itself (Mukhopadhyay & Parzen 2014,
     arXiv:1405.2601, take polynomials of ranks). Labels are described by their classes. For every pair of
     functions, (n - 1) times their squared correlation has mean 1 under independence, exactly, and is about
     chi-squared; the class of labels and one function give a sum of such. With z a correlation so scaled, the Bayes
     factor of an effect of variance v = 4 against none is B = (1 + v)^(-d/2) exp(z^2 v / (2 (1 + v))), d the degrees
     of freedom, and the evidence is the sum of ln(1 + p (B - 1)) over all pairs, with the probability p of `priors`: a
-    spike-and-slab prior of independent effects (George & McCulloch 1993, doi:10.1080/01621459.1993.10476353). The
-    other hypothesis, with prior probability 0.15, has the cosines of order 1 and 2 for the scores, which heavy tails
-    leave more of. The Bayes factor is the mean of the two so weighted.
+    spike-and-slab prior of independent effects (George & McCulloch 1993, doi:10.1080/01621459.1993.10476353). A
+    second hypothesis, with prior probability 0.15, has the cosines of order 1 to 3 for the scores, which heavy tails
+    leave more of. By a third, with 0.05, all pairs of cosines are correlated, as where a dependence is of no simple
+    shape, the variance v falling by 0.7 from order to order. The Bayes factor is the mean of the three so weighted.
 
     Classes are labels, two levels, or a column with hardly any samples beside its commonest value. They differ in the
     functions of the other column with the probabilities of `class_priors`, and by the other hypothesis, with prior
-    probability 0.1, in all cosines at once, as classes of several modes do, the variance v falling by 0.55 from order
-    to order. Two columns of labels have but one term, Pearson's chi-squared, in both hypotheses.
+    probability 0.1, in all cosines at once, as classes of several modes do, v falling likewise. Two columns of labels have but one term, Pearson's chi-squared, in both hypotheses.
 
     The mean of exp(score) is 1 under independence, so that P(score > t) < exp(-t) for columns of all kinds, as far
     as z is normal. Where few samples decide it is skewed, and shrunk by the cube root of Wilson & Hilferty. A pair of
@@ -179,7 +189,8 @@ class Auto(Estimator):
         self._priors = priors()
         self._class_priors = class_priors()
         self._effect = _weights(np.array(VARIANCE))
-        self._effects = _weights(VARIANCE * np.power(FALL, np.arange(FUNCTIONS)))
+        self._effects = _weights(VARIANCE * np.power(FALL, np.arange(2 * FUNCTIONS - 1)))
+        self._shares = np.array(SHARES)
         self._neighbors = Ksg(target, KsgOptions(k=NEIGHBORS, scale="rank"), TIED, SHARED)
         self._class_neighbors = Ksg(target, KsgOptions(k=CLASS_NEIGHBORS, scale="rank"), TIED)
 
@@ -222,19 +233,19 @@ class Auto(Estimator):
 
         Returns how many there are.
         """
-        target, share, class_share = self._target, *SHARES
+        target = self._target
         table, rank_moments = self._ranks(len(dealing[0]) or len(target.values))
         margins = table, *self._target_margin, rank_moments
         count: int
         if labels:
             count = label_evidence(
                 batch.values, batch.order, batch.nominal, target.values, target.order, self._labels, *margins,
-                self._class_priors, self._effect, self._effects, class_share, found[0], *dealing,
+                self._class_priors, self._effect, self._effects, SHARES[CLASSES_AT_ONCE], found[0], *dealing,
             )  # fmt: skip
         else:
             count = evidence(
                 batch.values, batch.order, target.values, target.order, *margins, self._priors, self._class_priors,
-                self._effect, self._effects, share, class_share, *found, *dealing,
+                self._effect, self._effects, self._shares, *found, *dealing,
             )  # fmt: skip
         return count
 

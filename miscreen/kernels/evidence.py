@@ -20,8 +20,8 @@ from miscreen.kernels.shuffling import arrangement
 from miscreen.kernels.sorting import extremes
 
 FUNCTIONS = 12  # of a margin, in each family
-_SCORES, _COSINES = 0, 1  # the families, which differ in their first two functions
-_COLUMNS = FUNCTIONS + 2  # of the table: the first family, then what is the second's alone
+_SCORES, _COSINES = 0, 1  # the families, which differ in their first three functions
+_COLUMNS = FUNCTIONS + 3  # of the table: the first family, then what is the second's alone
 _WIDTH = 16  # of its rows, whole vectors; the rest is 0
 # Moments of a margin are float64 (2, MOMENTS, _WIDTH): for each family the Cholesky factor of its covariance, a row a
 # function, then what its functions have once they are orthonormal, and the means of all columns of the table.
@@ -35,6 +35,7 @@ _LEAST_LEAN = 1e-4  # less skewness draws in nothing
 _MOST_LOG = 36.0  # of a Bayes factor beside which 1 is nothing
 _FEW_TIED = 8  # one in so many samples at the commonest value are worth leaving out
 _LARGE = 1e280  # times e^36 can still be held
+FEW_COSINES, CLASSES_AT_ONCE, ALL_AT_ONCE = 0, 1, 2  # hypotheses beside the first, whose shares are given
 _SHAPES = 4  # numbers for each function and class
 _DEPENDENT = 1e-4  # share of a function's variance below which the others are taken to hold it: less is rounding
 
@@ -43,26 +44,25 @@ _DEPENDENT = 1e-4  # share of a function's variance below which the others are t
 def _function_values(below, through, n, row):
     """Write the functions of samples tied at the places `below` to `through` - 1 of n, ascending. O(functions).
 
-    The normal score and its square, by which Gaussian columns depend; then cosines of the rank, which are bounded;
-    at the end the two cosines that the first two stand for.
+    The normal score, its square, by which Gaussian columns depend, and its cube, by which they lean; then cosines of
+    the rank, which are bounded; at the end the three cosines that the first three stand for.
     """
     score = normal_quantile((below + through + 1) / (2.0 * (n + 1)))
     row[0] = score
     row[1] = score * score
+    row[2] = score * score * score
     step = 2.0 * math.cos(math.pi * (below + through) / (2.0 * n))
     before, now = 1.0, 0.5 * step
     row[FUNCTIONS] = now
-    row[FUNCTIONS + 1] = step * now - before
-    for j in range(2, FUNCTIONS + 1):
+    for j in range(1, FUNCTIONS):
         before, now = now, step * now - before
-        if j > 2:
-            row[j - 1] = now
+        row[j if j > 2 else FUNCTIONS + j] = now
 
 
 @inner
 def _column(family, j):
     """Where a function of a family stands in the table. O(1)."""
-    return FUNCTIONS + j if family == _COSINES and j < 2 else j
+    return FUNCTIONS + j if family == _COSINES and j < 3 else j
 
 
 @kernel
@@ -314,8 +314,7 @@ def _add_rows(table, places, samples, total):
 
 @inner
 def _ordered_pair(
-    n, table, x_along, x_moments, y_places, y_moments, order, first, priors, class_priors, effect, effects, share,
-    class_share,
+    n, table, x_along, x_moments, y_places, y_moments, order, first, priors, class_priors, effect, effects, shares,
 ):  # fmt: skip
     """Evidence between two margins with an order, and an estimate of their mutual information. O(n FUNCTIONS^2).
 
@@ -349,7 +348,7 @@ def _ordered_pair(
         copy_bytes(y_rows.ctypes.data, rest.ctypes.data, 8 * _WIDTH)
         _add_products(x_rows, y_rows, 1, products)
     totals = np.zeros(2)
-    information = 0.0
+    information = at_once = 0.0
     classes = _functions_used(x_moments[_SCORES]) == 1 or _functions_used(y_moments[_SCORES]) == 1
     for family in range(2):
         x, y = x_moments[family], y_moments[family]
@@ -377,6 +376,8 @@ def _ordered_pair(
                     if classes and family == _COSINES:
                         totals[family] += _log_factor(z * z, 1, effects[j + k])
                         continue
+                    if family == _COSINES:
+                        at_once += _log_factor(z * z, 1, effects[j + k])
                     prior = class_priors[j + k] if classes else priors[j, k]
                     log_factor = _log_factor(z * z, 1, effect)
                     bayes = prior * math.exp(min(log_factor, _MOST_LOG))
@@ -389,7 +390,10 @@ def _ordered_pair(
                     if family == _SCORES:
                         information += 0.5 * (bayes / odds) * (r * r)
         totals[family] += math.log(product)
-    return _mix(totals[_SCORES], totals[_COSINES], class_share if classes else share), information
+    if classes:
+        return _mix(totals[_SCORES], totals[_COSINES], shares[CLASSES_AT_ONCE]), information
+    few = _mix(totals[_SCORES], totals[_COSINES], shares[FEW_COSINES])
+    return _mix(few, at_once, shares[ALL_AT_ONCE]), information
 
 
 @inner
@@ -610,7 +614,7 @@ def _first_tied(full, samples, dealt):
 @kernel
 def evidence(
     values, order, target, target_order, table, target_places, target_moments, rank_moments, priors, class_priors,
-    effect, effects, share, class_share, scores, series, samples, starts, dealt, key, first, orders, observed, enough,
+    effect, effects, shares, scores, series, samples, starts, dealt, key, first, orders, observed, enough,
 ):  # fmt: skip
     """Log of the Bayes factor, in nats, for dependence of each feature on the target, and of two orders the series.
 
@@ -619,8 +623,8 @@ def evidence(
     target and of as many untied ranks as the table has; priors:
     float64 (FUNCTIONS, FUNCTIONS), of functions of two orders, and class_priors: float64 (FUNCTIONS,), of those beside
     classes or a single function; effect: float64 (2,), the weights v / (1 + v) and ln (1 + v) of their variance v, and
-    effects: float64 (FUNCTIONS, 2), those of cosines beside classes when all are correlated; share, class_share: of the
-    second hypothesis, for two orders and beside classes; scores, series: float64 (n_features,).
+    effects: float64 (2 FUNCTIONS - 1, 2), those of cosines when all are correlated, by the sum of their places; shares:
+    float64 (3,), of the hypotheses beside the first; scores, series: float64 (n_features,).
     NaN where either side is constant. O(n FUNCTIONS^2) each.
 
     Or of arrangements of one feature, whose margin is the same for all: samples: int64, not empty; starts, dealt, key:
@@ -653,7 +657,7 @@ def evidence(
                 arrangement(r, samples, starts, dealt, key, first, orders, x_order)
             scores[f + r], series[f + r] = _ordered_pair(
                 held, ranks, along, moments[0], of_target, moments[1], x_order, min(held, first_tied), priors,
-                class_priors, effect, effects, share, class_share,
+                class_priors, effect, effects, shares,
             )  # fmt: skip
             count += 1
             reached += scores[f + r] >= observed
