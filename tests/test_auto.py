@@ -146,7 +146,7 @@ def test_skewness_is_seen_where_location_and_spread_are_alike(name: str) -> None
     table = DESIGNS[name].sample(0)
     found = evidence(table.features, table.target, y_labels=DESIGNS[name].target_discrete)
     linear = np.array([abs(np.corrcoef(x, table.target)[0, 1]) for x in table.features])
-    assert auroc(linear, table.truth) < 0.6 < 0.8 < auroc(found, table.truth)
+    assert auroc(linear, table.truth) < 0.6 < 0.75 < auroc(found, table.truth)
 
 
 def test_evidence_stays_finite_and_apart_where_dependence_is_strong() -> None:

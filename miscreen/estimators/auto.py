@@ -126,7 +126,8 @@ class Auto(Estimator):
 
     Classes are labels, two levels, or a column with hardly any samples beside its commonest value. They differ in the
     functions of the other column with the probabilities of `class_priors`, and by the other hypothesis, with prior
-    probability 0.1, in all cosines at once, as classes of several modes do, v falling likewise. Two columns of labels have but one term, Pearson's chi-squared, in both hypotheses.
+    probability 0.1, in all cosines at once, as classes of several modes do, v falling likewise. Two
+    columns of labels have but one term, Pearson's chi-squared, in both hypotheses.
 
     The mean of exp(score) is 1 under independence, so that P(score > t) < exp(-t) for columns of all kinds, as far
     as z is normal. Where few samples decide it is skewed, and shrunk by the cube root of Wilson & Hilferty. A pair of
