@@ -42,6 +42,7 @@ _LOG = logging.getLogger("miscreen")
 _FEW_WORDS = 3  # that a note names
 _HAS_CODE = re.compile(rb"(?:^|[^\d.eE+-])" + CODE.pattern.encode(), CODE.flags & re.IGNORECASE)  # in a row
 _PADDING = 8  # zeros that only the end of an empty gzip member has as well
+_FOR_SPREADSHEETS = re.compile(rb"sep=[ -~\t]\s*")  # a line that tells them the delimiter
 _BLOCK_BYTES = 8 << 20  # larger blocks are no faster
 _BYTES_PER_BYTE = 13  # text, row positions and results of the densest table: two empty cells a row
 READING_SHARE = 4  # of the memory, one part is for what is being read; the rest holds the table
@@ -305,6 +306,11 @@ def begin(
     header = records.first()
     if not header:
         raise DataError(f"{label} is empty", "Give a table with a header and at least one row")
+    if _FOR_SPREADSHEETS.fullmatch(header):
+        raise DataError(
+            f"{label}: the first line is {header.decode().rstrip()!r}, which is for spreadsheets alone",
+            "Leave it out, such as by tail -n +2",
+        )
     cells = records.split(header)
     if options.header:
         names = [name or f"column_{i}" for i, name in enumerate(cells, start=1)]

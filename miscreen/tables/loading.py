@@ -24,7 +24,6 @@ LONGEST_NULL = 254  # bytes of a null token
 _SHOWN = 40  # characters of a cell that is complained of
 _ROWS_TO_LEARN_FROM = 64
 _COMMENT_MARKS = ("#", "!")
-_FOR_SPREADSHEETS = "sep="  # how a line begins that tells them the delimiter
 
 
 @dataclass(frozen=True)
@@ -326,18 +325,16 @@ class Loader:
     def _ragged_advice(self, text: Text, start: int, more: int, line: int) -> str:
         """What to do about a row at `start` that has so many more cells than the first."""
         top, delimiter = self._names[0], chr(self._delimiter)
-        if more == 1 and line <= 2 and top != _FOR_SPREADSHEETS:
+        advice = "Check that line, and the delimiter with --delimiter"
+        if top.startswith(_COMMENT_MARKS):
+            return f"{advice}; if the first line is a comment, leave out all such lines, such as by grep -v '^{top[0]}'"
+        if more == 1 and line <= 2:
             typed = "\\t" if delimiter == "\t" else delimiter
             start += text.start
             row = bytes(text.buffer[start : text.buffer.find(b"\n", start)])
             if row.rstrip(b"\r").endswith(delimiter.encode()):
                 return f"Rows end in a delimiter, and the header does not: remove it, such as by sed 's/{typed}\\r*$//'"
             return f"The header lacks a name, perhaps for row labels: add one, such as by sed '1s/^/row{typed}/'"
-        advice = "Check that line, and the delimiter with --delimiter"
-        if top.startswith(_COMMENT_MARKS):
-            advice += f"; if the first line is a comment, leave out all such lines, such as by grep -v '^{top[0]}'"
-        if top == _FOR_SPREADSHEETS:
-            advice = "The first line is for spreadsheets alone: leave it out, such as by tail -n +2"
         if delimiter == " ":
             advice += "; if several spaces stand between cells, make them one, such as by tr -s ' '"
         return advice
