@@ -347,6 +347,20 @@ def test_a_number_means_missing_however_it_is_spelled(token, tmp_path):
         assert column(labels[0], tmp_path, captured=captured, null_values=(token,)) == ("text", labels[1])
 
 
+def test_numbers_that_mean_missing_are_as_missing_as_empty_cells(tmp_path):
+    """Among numbers that are read eight at a time, where the others decide the type of a column."""
+    rng = np.random.default_rng(4)
+    cells = rng.choice(["-9", "-9.0", "7", "12", "-90", "1.5", "x"], (203, 40), p=[0.2, 0.2, 0.2, 0.2, 0.1, 0.05, 0.05])
+    cells[:, :20] = np.where(np.isin(cells[:, :20], ["x", "1.5"]), "-9.0", cells[:, :20])  # whole numbers but for those
+    cells[cells == "x"] = "0.25"
+    lines = [",".join(f"c{j}" for j in range(40)), *(",".join(row) for row in cells.tolist())]
+    text = "\n".join(lines) + "\n"
+    found = everything(text, tmp_path, null_values=("-9",))
+    expected = everything(re.sub(r"(?<=[,\n])-9(\.0)?(?=[,\n])", "", text), tmp_path)
+    assert found[3].equals(expected[3])
+    assert np.isnan(found[3].column("c0").to_numpy()).sum() == np.isin(cells[:, 0], ["-9", "-9.0"]).sum() > 80
+
+
 def test_a_null_token_of_text(tmp_path):
     assert column("k,x\n0,a\n0,none\n0,NA\n0,nan\n0,a \n", tmp_path) == ("text", ["a", None, None, None, "a "])
 

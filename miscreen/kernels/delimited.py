@@ -377,6 +377,18 @@ def _read_cell(
     return value, q, kind
 
 
+@inner
+def _leave_out(numbers: NDArray[np.float64], null_numbers: NDArray[np.float64]) -> int:
+    """Make those numbers NaN that mean missing, and tell which they were: a bit each, from the lowest."""
+    found = 0
+    for k in range(len(numbers)):
+        for null in null_numbers:
+            if numbers[k] == null:
+                numbers[k] = np.nan
+                found |= 1 << k
+    return found
+
+
 @kernel
 def parse_rows(
     text: NDArray[np.uint8],
@@ -404,7 +416,7 @@ def parse_rows(
     position = np.empty(_GROUP_ROWS, dtype=np.int64)  # of the next cell; -1 in a broken row
     together = np.empty(_LANES)
     credit, words = np.full(n_columns, _CREDIT), np.full(n_columns, 2)
-    if len(null_numbers) or len(text) < _LEAST_TEXT or not has_wide_vectors():
+    if len(text) < _LEAST_TEXT or not has_wide_vectors():
         credit[:] = 0
     for column in range(n_columns):
         if labels[column] >= 0:
@@ -435,9 +447,14 @@ def parse_rows(
                         end = _LF if is_last else delimiter
                         found = read_eight_numbers(cells, last, end, words[column], tens, fives, into)
                         rest = found & all_lanes
-                        if rest != all_lanes:
-                            notes[column] |= FRACTION if found >> _LANES & all_lanes else INTEGER
+                        counted = all_lanes & ~rest  # as numbers
+                        if counted != 0:
                             words[column] = found >> 2 * _LANES
+                            if len(null_numbers) > 0:
+                                read = out[column, top + first : top + height] if lanes == _LANES else together
+                                counted &= ~_leave_out(read[:lanes], null_numbers)
+                        if counted != 0:
+                            notes[column] |= FRACTION if found >> _LANES & counted else INTEGER
                         credit[column] = min(_CREDIT, credit[column] + lanes - _WORTH - ones(np.uint64(rest)))
                         if lanes < _LANES:
                             for k in range(lanes):
