@@ -138,6 +138,7 @@ def test_equal_frequencies_are_those_of_sorting(n, n_bins):
     features, y = samples(n=n)
     x = features[0]
     unruly = [np.where(x > 3, 1e12, x), 5e-324 * np.arange(n), np.where(y > 0, 1e308, -1e308) * (1 + 1e-9 * x), -x]
+    unruly += [np.exp(8 * x), -np.exp(30 * x), np.exp(3 * x.round(1)), 1e-300 * np.exp(9 * x), 1 - np.exp(3 * x)]
     missing = np.where(np.arange(n) % 3 == 0, np.nan, x)
     y_cells = np.empty(n, dtype=np.int64)
     frequency_cells(y, np.argsort(y), n_bins, y_cells)

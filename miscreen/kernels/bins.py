@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from miscreen.kernels._jit import inner, kernel
+from miscreen.kernels._jit import bits_of, inner, kernel
 from miscreen.kernels.bin_rules import BY_COUNT, CUBE_ROOT, FIXED, MAX_BINS, RICE, bin_count, cube_root_bins
 from miscreen.kernels.classes import by_sample, cells_to_deal, lay_out_levels, number_by_appearance, take_back_levels
 from miscreen.kernels.counts import joint_counts, level_codes, miller_madow, plugin_mi, unbiased_mi
@@ -17,6 +17,9 @@ from miscreen.kernels.sorting import ascending_order, extremes
 NONE, MILLER_MADOW, ADJUSTED = range(3)  # corrections of the bias
 _SPARSE = 10  # samples that a cell expects: with more in each, Miller & Madow leave 0.001 nats at most
 _STRIP = 512  # values placed together
+_OCTAVES = 64  # of distances from an end that are told apart
+_MUCH = 4  # one in so many values to be sorted is worth another look at all of them
+_END = 16  # parts in one of so many ends, where half of the values lie
 
 
 @inner
@@ -114,19 +117,67 @@ def _first_edge(j, n, bins):
 
 
 @inner
-def _place(value, low, scale):
-    """Which of many equal parts of a range a value lies in. Monotone. O(1)."""
-    return np.int64((value - low) * scale)
+def _place(value, ruler):
+    """Which of many parts of a range a value lies in: by its distance from an origin, or by the bits of that.
+
+    These are about its logarithm. Monotone. O(1).
+    """
+    origin, side, least, first, scale = ruler
+    distance = side * (value - origin)
+    if least > 0.0:
+        distance = np.float64(np.int64(bits_of(max(distance, least))))
+    return np.int64(first + distance * scale)
 
 
 @inner
-def _places(values, start, low, scale, places):
+def _even_ruler(low, high, parts):
+    """Equal parts of a range, for `_place`; the scale is infinite or 0 where there are none."""
+    return low, 1.0, 0.0, 0.0, (parts - 0.5) / (high - low) if high - low < np.inf else 0.0
+
+
+@inner
+def _uneven_ruler(low, high, parts, from_high):
+    """Parts for `_place` that are as many to every octave of the distance from one end."""
+    least = (high - low) * 2.0**-_OCTAVES
+    base, far = np.float64(np.int64(bits_of(least))), np.float64(np.int64(bits_of(high - low)))
+    scale = (parts - 1.0) / (far - base)
+    if from_high:
+        return high, -1.0, least, 0.5 + far * scale, -scale
+    return low, 1.0, least, 0.5 - base * scale, scale
+
+
+@inner
+def _places(values, start, ruler, places):
     """Write `_place` of as many values as there is room for, from `start` on, in vectors; return how many. O(n)."""
     count = min(len(places), len(values) - start)
     some = values[start : start + count]
     for i in range(count):
-        places[i] = _place(some[i], low, scale)
+        places[i] = _place(some[i], ruler)
     return count
+
+
+@inner
+def _count_parts(values, ruler, edges, bins, upto, places, bin_of):
+    """Count how many values lie in the parts before each (uint32), and find the bin of each: `bins` if it is torn.
+
+    edges: where bins begin, in twice the rank less one. Returns how many values lie in torn parts. O(n + parts).
+    """
+    upto[:] = 0
+    for start in range(0, len(values), len(places)):
+        for i in range(_places(values, start, ruler, places)):
+            upto[np.uint64(places[i] + 1)] += np.uint32(1)
+    torn = current = first = 0
+    for part in range(len(bin_of)):
+        last = first + np.int64(upto[part + 1])
+        upto[part + 1] = last
+        while 2 * first + 1 >= edges[current + 1]:
+            current += 1
+        bin_of[part] = current
+        if last > first + 1 and 2 * last - 1 >= edges[current + 1]:
+            bin_of[part] = bins
+            torn += last - first
+        first = last
+    return torn
 
 
 @inner
@@ -140,37 +191,24 @@ def _frequency_counts(values, low, high, bins, y_cells, y_bins):
     parts = 512
     while parts < n // 16 and parts < 4096:  # counters that stay in the nearest cache
         parts *= 2
-    scale = (parts - 0.5) / (high - low)
-    if not (high - low < np.inf and scale < np.inf):
-        low, scale, parts = 0.0, 0.0, 1
-    upto = np.zeros(parts + 1, np.uint32)
-    places = np.empty(_STRIP, np.int64)
-    for start in range(0, n, _STRIP):
-        for i in range(_places(values, start, low, scale, places)):
-            upto[np.uint64(places[i] + 1)] += np.uint32(1)
+    ruler = _even_ruler(low, high, parts)
+    if not 0.0 < ruler[4] < np.inf:
+        ruler, parts = (0.0, 1.0, 0.0, 0.0, 0.0), 1
+    upto, bin_of, places = np.empty(parts + 1, np.uint32), np.empty(parts, np.int64), np.empty(_STRIP, np.int64)
     edges = np.empty(bins + 1, np.int64)  # where bins begin, in twice the rank less one
     for j in range(bins + 1):
         edges[j] = _first_edge(j, n, bins)
-    bin_of = np.empty(parts, np.int64)
-    torn = 0
-    current = 0
-    first = 0
-    for part in range(parts):
-        last = first + np.int64(upto[part + 1])
-        upto[part + 1] = last
-        while 2 * first + 1 >= edges[current + 1]:
-            current += 1
-        bin_of[part] = current
-        if last > first + 1 and 2 * last - 1 >= edges[current + 1]:
-            bin_of[part] = bins
-            torn += last - first
-        first = last
+    torn = _count_parts(values, ruler, edges, bins, upto, places, bin_of)
+    near, far = np.int64(upto[parts // _END]), np.int64(upto[parts - parts // _END])
+    if _MUCH * torn > n and 2 * max(near, n - far) > n and (high - low) * 2.0**-_OCTAVES > 0.0:
+        ruler = _uneven_ruler(low, high, parts, near < n - far)  # they are skewed
+        torn = _count_parts(values, ruler, edges, bins, upto, places, bin_of)
     counts = np.zeros((bins + 1, y_bins), np.int64)
     left, samples = np.empty(torn), np.empty(torn, np.intp)
     place = 0
     for start in range(0, n, _STRIP):
         others = y_cells[start : start + _STRIP]
-        for i in range(_places(values, start, low, scale, places)):
+        for i in range(_places(values, start, ruler, places)):
             cell = bin_of[np.uint64(places[i])]
             counts[np.uint64(cell), np.uint64(others[i])] += 1
             if cell == bins:
@@ -184,8 +222,8 @@ def _frequency_counts(values, low, high, bins, y_cells, y_bins):
         stop = start + 1
         while stop < torn and left[order[stop]] == value:
             stop += 1
-        part = _place(value, low, scale)
-        if start == 0 or part != _place(left[order[start - 1]], low, scale):
+        part = _place(value, ruler)
+        if start == 0 or part != _place(left[order[start - 1]], ruler):
             below = np.int64(upto[part]) - start  # values in parts that are not torn
         cell = (2 * below + start + stop) * bins // (2 * n)
         for i in range(start, stop):
