@@ -42,10 +42,11 @@ def rank(
     miscreen rank data.parquet --target y --dask tcp://head:8786 --resume -o ranked.parquet
 
     Time is proportional to the columns, and to n log n of the rows. Memory stays within --memory, beside
-    about 350 MB of libraries and 600 bytes a column, whatever the size of the file; labels of text in a CSV come
-    on top. "miscreen describe" estimates both. --p-values costs about 26,000 scores for all columns without ties or missing values; each other
-    one costs some 130 scores, and 7,000 to 40,000 if it is significant: on tables full of zeros that are, such as
-    gene counts, that is most of the time. --max-t N takes N times as long. --ci costs about 2 scores by ksg a column.
+    about 350 MB of libraries and 600 bytes a column, whatever the size of the file; labels of text in a CSV
+    come on top. "miscreen describe" estimates both. --p-values costs about 26,000 scores for all columns
+    without ties or missing values; each other one costs some 130 scores, and 7,000 to 40,000 if it is
+    significant: on tables full of zeros that are, such as gene counts, that is most of the time. --max-t N
+    takes N times as long. --ci costs about 2 scores by ksg a column.
     """
     began = time.monotonic()
     dividing.check()
