@@ -440,6 +440,26 @@ def test_labels_cost_little_once_they_are_known(quoted, tmp_path, monkeypatch):
     assert len(looked_at) < 1000  # of 20,000 cells
 
 
+@pytest.mark.parametrize("block_bytes", [None, 5000])
+def test_many_and_long_labels_are_told_apart_by_what_they_say(block_bytes, tmp_path, monkeypatch):
+    rng = np.random.default_rng(3)
+    words = [*(f"diagnosis {k}" for k in range(30)), "diagnosis 1 ", "été", "a,b", 'so "called"', "NA", "heterozygous"]
+    labels = rng.choice(words, (300, 40))
+    written = io.StringIO()
+    csv.writer(written).writerows([[f"x{i}" for i in range(40)], ["diagnosis 1"] * 40, *labels.tolist()])
+    looked_at, content = [], Loader._content
+    monkeypatch.setattr(Loader, "_content", lambda *args: looked_at.append(args) or content(*args))
+    with read(written.getvalue(), tmp_path, block_bytes=block_bytes) as table:
+        found = table.table(np.arange(40)).to_pydict()
+    expected = np.vstack([["diagnosis 1"] * 40, labels])
+    assert found == {f"x{i}": [None if x == "NA" else x for x in expected[:, i].tolist()] for i in range(40)}
+    assert block_bytes or len(looked_at) < 5000  # of 12,000 cells
+    numbers = "\n".join(
+        [",".join(f"x{i}" for i in range(60)), *[",".join(["1"] * 60)] * 50, *[",".join(["?"] * 60)] * 50]
+    )
+    assert "line 52, column 'x0': '?' in a column of numbers" in fails(numbers + "\n", tmp_path)
+
+
 def test_text_that_appears_late_is_found(tmp_path):
     rng = np.random.default_rng(3)
     first = rng.integers(0, 200, 40).tolist()

@@ -69,12 +69,12 @@ def warmup(quiet: Quiet = False) -> None:
 
 
 def read_large_files() -> None:
-    """What only large or packed files need: cells found without being parsed, pages of Parquet, buffers of Arrow."""
+    """What only large or packed files need: cells found without being parsed, many labels, pages, packed buffers."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from miscreen.kernels.delimited import index_cells, pread_spans
+    from miscreen.kernels.delimited import first_alike, index_cells, pread_spans
     from miscreen.kernels.lz4 import unpack_lz4
     from miscreen.tables.footer import Footer
     from miscreen.tables.pages import PageReader
@@ -83,6 +83,7 @@ def read_large_files() -> None:
     index_cells(text, np.zeros(1, dtype=np.int64), ord(","), 1, 1, np.empty((1, 2), dtype=np.uint32))
     none = np.empty(0, dtype=np.int64)
     pread_spans(0, 0, none, none, none, text)
+    first_alike(text, none, np.empty(0, dtype=np.uint64), none)
     unpack_lz4(text, none, none, none, text)
     table = small_table()
     for rows in (_ROWS, _ROWS // 2):  # one row group, and several

@@ -57,7 +57,8 @@ MAX_PACKED = 7  # longest label that can be packed, bytes
 _U_LENGTH_BITS = np.uint64(LENGTH_BITS)
 _LF, _CR, _SPACE, _TAB = 10, 13, 32, 9
 _STRIDE = 64  # bytes looked at together
-_U0, _U1 = np.uint64(0), np.uint64(1)
+_U0, _U1, _U32 = np.uint64(0), np.uint64(1), np.uint64(32)
+_HASH_START, _HASH_STEP = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)  # of Fowler, Noll & Vo
 _LANES = 8  # of `read_eight_numbers`
 _LEAST_TEXT = 64  # bytes: it reads beyond short cells
 _WORTH = 3  # cells that it must read to be worth its time
@@ -479,3 +480,57 @@ def parse_rows(
             if position[k] < 0:
                 return top + k
     return -1
+
+
+@inner
+def _alike(one: int, other: int, length: int) -> bool:
+    """Whether so many bytes at two addresses are the same. O(length)."""
+    for k in range(length):
+        if byte_at(one + k) != byte_at(other + k):
+            return False
+    return True
+
+
+@inner
+def _unboxed(base: int, box: np.uint64) -> Any:
+    """The address and the bytes of a boxed cell of the text at `base`."""
+    return base + np.int64(box >> _U_LENGTH_BITS & np.uint64(MAX_TEXT)), np.int64(box & np.uint64(MAX_CELL))
+
+
+@kernel
+def first_alike(
+    text: NDArray[np.uint8], columns: NDArray[np.int64], boxes: NDArray[np.uint64], first: NDArray[np.int64]
+) -> None:
+    """Write for each boxed cell the first one of its column that says the same: its number, int64.
+
+    columns, int64, ascend. Cells are the same whose bytes are, by a table of their hashes for each column. O(bytes).
+    """
+    base, start = text.ctypes.data, 0
+    table = np.empty(1, np.int64)
+    while start < len(columns):
+        stop = start
+        while stop < len(columns) and columns[stop] == columns[start]:
+            stop += 1
+        slots = 1
+        while slots < 2 * (stop - start):
+            slots *= 2
+        if slots > len(table):
+            table = np.empty(slots, np.int64)
+        for slot in range(slots):
+            table[slot] = -1
+        for i in range(start, stop):
+            place, length = _unboxed(base, boxes[i])
+            state = _HASH_START
+            for k in range(length):
+                state = (state ^ np.uint64(byte_at(place + k))) * _HASH_STEP
+            slot = int(state ^ state >> _U32) & (slots - 1)
+            first[i] = i
+            while table[slot] >= 0:
+                other, other_length = _unboxed(base, boxes[table[slot]])
+                if other_length == length and _alike(place, other, length):
+                    first[i] = table[slot]
+                    break
+                slot = (slot + 1) & (slots - 1)
+            if first[i] == i:
+                table[slot] = i
+        start = stop

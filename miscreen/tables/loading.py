@@ -24,6 +24,7 @@ LONGEST_NULL = 254  # bytes of a null token
 _SHOWN = 40  # characters of a cell that is complained of
 _ROWS_TO_LEARN_FROM = 64
 _COMMENT_MARKS = ("#", "!")
+_MANY_CELLS = 2000  # of text, or numbers that are hard to round: looked at one by one they take milliseconds
 
 
 @dataclass(frozen=True)
@@ -234,12 +235,15 @@ class Loader:
         places, rows = np.nonzero(bits >= kernels.BOX)
         if not len(places):
             return
-        columns = boxed[places]
-        settled = np.empty(len(places))
+        columns, boxes = boxed[places], bits[places, rows]
+        settled, first = np.empty(len(places)), np.arange(len(places))
+        if len(places) > _MANY_CELLS:
+            kernels.first_alike(parsed.task.text.bytes(), columns, boxes, first)
+        alone = np.flatnonzero(first == np.arange(len(places)))  # all others say what one of these does
         wrong = (len(parsed.starts), 0, b"")
         text = parsed.task.text
-        cells = zip(columns.tolist(), bits[places, rows].tolist(), strict=True)
-        for i, (column, box) in enumerate(cells):
+        cells = zip(alone.tolist(), columns[alone].tolist(), boxes[alone].tolist(), strict=True)
+        for i, column, box in cells:
             cell = self._content(text, box)
             codes = self.codes.get(column)
             code: float | None = None if codes is None else codes.get(cell, self._spelled.get(cell))
@@ -265,7 +269,7 @@ class Loader:
         row, column, cell = wrong
         if row < len(parsed.starts):
             raise self._bad_cell(_line(parsed.task, int(parsed.starts[row])), self._names[column], cell)
-        parsed.values[columns, rows] = settled
+        parsed.values[columns, rows] = settled[first]
 
     def _know_as_missing(self, cell: bytes) -> None:
         """Tell the kernel of a label that spells a number which means missing; many such are looked up here."""
