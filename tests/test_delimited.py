@@ -632,6 +632,8 @@ def test_identifiers_that_are_written_as_numbers_are_noted(tmp_path, caplog):
         ("# made today\n# by us\na,b\n1,2\n", ["line 3: 2 cells", "if the first line is a comment", "grep -v '^#'"]),
         ("!of\t1\n!at\t2\nid\ta\tb\n", ["line 3: 3 cells", "grep -v '^!'"]),
         ("#made by x\na,b\n1,2\n", ["line 2: 2 cells", "if the first line is a comment", "grep -v '^#'"]),
+        ("#CHROM\tPOS\n1\t2\t\n", ["line 2: 3 cells", "Rows end in a delimiter"]),
+        ("#id,y\nr1,1,2\n", ["line 2: 3 cells", "lacks a name", "if the first line is a comment"]),
         ("sep=;\na;b;c\n1;2;3\n", ["the first line is 'sep=;'", "for spreadsheets alone", "tail -n +2"]),
         ("sep=,\r\na,b\r\n1,2\r\n", ["the first line is 'sep=,'", "tail -n +2"]),
         ('a,b\n"1\n2",x\n3\n', ["line 4: 1 cells"]),

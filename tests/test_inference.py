@@ -216,7 +216,42 @@ def test_tails_of_tied_statistics_are_not_drawn_to_one_side(
     assert abs(np.mean(np.log10(found)) - math.log10(truth)) < (1e-9 if exactly else 0.35)
 
 
+@pytest.mark.parametrize(
+    ("n", "ones", "marked", "overlap"), [(16, 10, 10, 9), (30, 13, 10, 8), (38, 14, 7, 6), (40, 12, 10, 6)]
+)
+def test_what_may_be_a_finding_is_counted_whatever_the_seed(n: int, ones: int, marked: int, overlap: int) -> None:
+    """Also where draws would have settled it: of p up to 0.05 none is above 0.05 by chance, nor below the truth."""
+    y = (np.arange(n) < marked).astype(float)
+    x = np.zeros(n)
+    x[np.r_[:overlap, marked : marked + ones - overlap]] = 1.0
+    target = target_of(y, Kind.DISCRETE)
+    estimator = make_estimator("pearson", target)
+    every = np.arange(max(0, ones + marked - n), min(ones, marked) + 1)
+    extreme = np.abs(every - ones * marked / n) >= abs(overlap - ones * marked / n) - 1e-9
+    truth = stats.hypergeom(n, marked, ones).pmf(every)[extreme].sum()
+    assert 0.001 < truth < 0.05
+    observed = estimator.statistic(batch_of(x, Kind.DISCRETE))
+    for seed in range(40):
+        p, how = Null(Permuter(target, True, seed, None).pattern(x, Kind.DISCRETE, False), estimator, OWN).p_values(
+            observed
+        )
+        assert how[0] == EXACT and math.isclose(p[0], truth, rel_tol=1e-9), seed
+
+
 # ---- patterns ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [{"bandwidth": "isj"}, {"bandwidth": "isj", "scale": "raw"}, {"scale": "raw"}])
+def test_arrangements_have_the_bandwidths_of_both_margins(options: dict[str, Any]) -> None:
+    rng = np.random.default_rng(4)
+    y = np.concatenate((rng.normal(-3, 0.3, 40), rng.normal(3, 0.3, 50)))
+    estimator = make_estimator("kde", target_of(y), **options)
+    x = np.maximum(rng.gamma(2.0, size=90), 1.0)
+    x[:7] = np.nan
+    dealing = Permuter(target_of(y), estimator.margin_free, 0, None).pattern(x, Kind.CONTINUOUS, False).dealing
+    orders = dealing.orders(np.arange(4))
+    expected = estimator.statistic(dealing.batch(orders))
+    np.testing.assert_allclose(estimator.arranged(dealing, orders), expected, rtol=1e-9)
 
 
 def test_draws_are_uniform_arrangements_within_groups() -> None:

@@ -41,6 +41,7 @@ WEAK = 1.5  # errors of such an estimate, up to which more neighbours are not wo
 CHANCE = 1.25  # standard deviation of an estimate for independent columns, times the root of k and of the samples
 SHARE = 0.25  # of the information that an expansion in products of functions is off by
 _STRIPES = 16  # of as many samples, by which it is told how evenly a margin is spread
+_MORE = 2  # times as many different values: the other margin has far more ties
 _TURNED = 2.0  # times as many visits, from which the other margin is laid out in columns
 
 
@@ -63,7 +64,8 @@ def _visits(xs, x_weight, ys, y_weight):
     """
     narrow = wide = 0.0
     for stripe in range(_STRIPES):
-        first, last = len(xs) * stripe // _STRIPES, max(len(xs) * (stripe + 1) // _STRIPES - 1, 0)
+        first = len(xs) * stripe // _STRIPES
+        last = max(first, len(xs) * (stripe + 1) // _STRIPES - 1)
         narrow += 1.0 / math.sqrt(max((xs[last] - xs[first]) * x_weight, np.finfo(np.float64).tiny))
         wide += math.sqrt((ys[last] - ys[first]) * y_weight)
     return narrow * wide
@@ -321,8 +323,9 @@ def pair_mi(
     if n <= k or not (has_extent(xs, x_weight) and has_extent(ys, y_weight)):
         return np.nan, np.nan, False
     duplicates = np.empty(0, np.intp)
-    if mixed:
-        turned = distinct_count(ys) < distinct_count(xs)  # columns of many ties are searched fastest
+    x_count, y_count = (distinct_count(xs), distinct_count(ys)) if mixed else (n, n)
+    if _MORE * min(x_count, y_count) < max(x_count, y_count):
+        turned = y_count < x_count  # columns of many ties are searched fastest
     else:
         turned = _visits(xs, x_weight, ys, y_weight) > _TURNED * _visits(ys, y_weight, xs, x_weight)
     if turned:

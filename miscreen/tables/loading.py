@@ -330,18 +330,20 @@ class Loader:
         """What to do about a row at `start` that has so many more cells than the first."""
         top, delimiter = self._names[0], chr(self._delimiter)
         advice = "Check that line, and the delimiter with --delimiter"
+        comment = ""
         if top.startswith(_COMMENT_MARKS):
-            return f"{advice}; if the first line is a comment, leave out all such lines, such as by grep -v '^{top[0]}'"
+            comment = f"; if the first line is a comment, leave out all such lines, such as by grep -v '^{top[0]}'"
         if more == 1 and line <= 2:
             typed = "\\t" if delimiter == "\t" else delimiter
             start += text.start
             row = bytes(text.buffer[start : text.buffer.find(b"\n", start)])
             if row.rstrip(b"\r").endswith(delimiter.encode()):
                 return f"Rows end in a delimiter, and the header does not: remove it, such as by sed 's/{typed}\\r*$//'"
-            return f"The header lacks a name, perhaps for row labels: add one, such as by sed '1s/^/row{typed}/'"
+            lacks = f"The header lacks a name, perhaps for row labels: add one, such as by sed '1s/^/row{typed}/'"
+            return lacks + comment
         if delimiter == " ":
             advice += "; if several spaces stand between cells, make them one, such as by tr -s ' '"
-        return advice
+        return advice + comment
 
 
 def pack_nulls(tokens: Sequence[str]) -> tuple[NDArray[np.uint8], Floats]:
