@@ -170,7 +170,7 @@ class Auto(Estimator):
     >>> features = np.stack([y**2 + rng.standard_normal(500), rng.standard_normal(500)])
     >>> batch = Batch(features, Kind.CONTINUOUS, np.zeros(2, bool))
     >>> Auto(target, AutoOptions()).statistic(batch).round(1)
-    array([108.8,  -0.4])
+    array([110.8,  -0.5])
     """
 
     Options: ClassVar[type[Any]] = AutoOptions
