@@ -187,6 +187,15 @@ def test_a_null_is_the_same_in_any_order_and_on_any_threads(effort: Effort) -> N
     assert null_of(values, values, effort, seed=1).p_values(observed)[0].tolist() != p.tolist()
 
 
+def two_levels_each(n: int, ones: int, marked: int, overlap: int) -> tuple[Floats, Floats, float]:
+    """Two columns of 0 and 1, of which so many rows have both, and Fisher's exact test of them, two-sided."""
+    x, y = np.zeros(n), (np.arange(n) < marked).astype(float)
+    x[np.r_[:overlap, marked : marked + ones - overlap]] = 1.0
+    every = np.arange(max(0, ones + marked - n), min(ones, marked) + 1)
+    extreme = np.abs(every - ones * marked / n) >= abs(overlap - ones * marked / n) - 1e-9
+    return x, y, float(stats.hypergeom(n, marked, ones).pmf(every)[extreme].sum())
+
+
 @pytest.mark.parametrize("method", ["spearman", "auto"])
 @pytest.mark.parametrize(("n", "ones", "marked", "overlap"), [(200, 60, 100, 48), (40, 12, 15, 11)])
 @pytest.mark.parametrize("exactly", [True, False])
@@ -196,15 +205,9 @@ def test_tails_of_tied_statistics_are_not_drawn_to_one_side(
     """Two columns of two levels, whose statistics are tied by the hundred: Fisher's exact test, two-sided."""
     if not exactly:
         monkeypatch.setattr("miscreen.inference.tables.MOST_TABLES", 0)
-    x, y = (np.arange(n) < ones).astype(float), np.arange(n) < marked
-    target = target_of(y.astype(float), Kind.DISCRETE)
+    x, y, truth = two_levels_each(n, ones, marked, overlap)
+    target = target_of(y, Kind.DISCRETE)
     estimator = make_estimator(method, target)
-    x[: ones + marked] = 0.0
-    x[np.r_[:overlap, marked : marked + ones - overlap]] = 1.0
-    exact = stats.hypergeom(n, marked, ones)
-    every = np.arange(max(0, ones + marked - n), min(ones, marked) + 1)
-    extreme = np.abs(every - ones * marked / n) >= abs(overlap - ones * marked / n) - 1e-9
-    truth = exact.pmf(every)[extreme].sum()
     assert 1e-9 < truth < 1e-5
     observed = estimator.statistic(batch_of(x, Kind.DISCRETE))
     found = []
@@ -221,20 +224,14 @@ def test_tails_of_tied_statistics_are_not_drawn_to_one_side(
 )
 def test_what_may_be_a_finding_is_counted_whatever_the_seed(n: int, ones: int, marked: int, overlap: int) -> None:
     """Also where draws would have settled it: of p up to 0.05 none is above 0.05 by chance, nor below the truth."""
-    y = (np.arange(n) < marked).astype(float)
-    x = np.zeros(n)
-    x[np.r_[:overlap, marked : marked + ones - overlap]] = 1.0
+    x, y, truth = two_levels_each(n, ones, marked, overlap)
     target = target_of(y, Kind.DISCRETE)
     estimator = make_estimator("pearson", target)
-    every = np.arange(max(0, ones + marked - n), min(ones, marked) + 1)
-    extreme = np.abs(every - ones * marked / n) >= abs(overlap - ones * marked / n) - 1e-9
-    truth = stats.hypergeom(n, marked, ones).pmf(every)[extreme].sum()
     assert 0.001 < truth < 0.05
     observed = estimator.statistic(batch_of(x, Kind.DISCRETE))
     for seed in range(40):
-        p, how = Null(Permuter(target, True, seed, None).pattern(x, Kind.DISCRETE, False), estimator, OWN).p_values(
-            observed
-        )
+        pattern = Permuter(target, True, seed, None).pattern(x, Kind.DISCRETE, False)
+        p, how = Null(pattern, estimator, OWN).p_values(observed)
         assert how[0] == EXACT and math.isclose(p[0], truth, rel_tol=1e-9), seed
 
 

@@ -257,16 +257,21 @@ def count_cells(text: NDArray[np.uint8], start: int, delimiter: int, quote: int)
 
 
 @inner
+def _alike(one: int, other: int, length: int) -> bool:
+    """Whether so many bytes at two addresses are the same. O(length)."""
+    for k in range(length):
+        if byte_at(one + k) != byte_at(other + k):
+            return False
+    return True
+
+
+@inner
 def _is_null(p: int, end: int, nulls: int) -> bool:
     """Whether [p, end) is one of the tokens at `nulls`, each after its length, the last before a 255."""
     length = byte_at(nulls)
     while length != 255:
-        if length == end - p:
-            same = 0
-            while same < length and byte_at(p + same) == byte_at(nulls + 1 + same):
-                same += 1
-            if same == length:
-                return True
+        if length == end - p and _alike(p, nulls + 1, length):
+            return True
         nulls += 1 + length
         length = byte_at(nulls)
     return False
@@ -480,15 +485,6 @@ def parse_rows(
             if position[k] < 0:
                 return top + k
     return -1
-
-
-@inner
-def _alike(one: int, other: int, length: int) -> bool:
-    """Whether so many bytes at two addresses are the same. O(length)."""
-    for k in range(length):
-        if byte_at(one + k) != byte_at(other + k):
-            return False
-    return True
 
 
 @inner
